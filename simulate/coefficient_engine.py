@@ -1,0 +1,47 @@
+"""The coefficient-space form of training (T5): each prompt is its vector of pre-activations z.
+
+Exactly equivalent to the literal model for orthogonal encoder rows and optimizers linear in the gradient, and
+needs neither W nor automatic differentiation.
+"""
+
+import jax
+from jaxtyping import Array, Float
+
+from simulate.data import ClientData
+from simulate.encoder import Encoder
+from simulate.engine import SyntheticEngine
+from simulate.loss import label_margins
+from simulate.program import Parameters, Program
+from simulate.protocols import Scalar, mix
+
+Rows = Float[Array, " rows"]
+
+
+def coefficient_engine(program: Program, parameters: Parameters) -> SyntheticEngine:
+    """The synthetic model with the prompt's z_r = ⟨w_r, p⟩ as its coordinates.
+
+    With W Wᵀ = diag(‖w_r‖²), a step −η ∇_p ℓ on the prompt moves z_r by −η ‖w_r‖² ∂ℓ/∂z_r. That product is
+    the gradient here: any optimizer linear in the gradient then does to z what it does to the prompt.
+    """
+    encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
+    norms = parameters.squared_norms
+
+    def gradient(z_global: Rows, z_local: Rows, theta: Scalar, batch: ClientData) -> tuple[Rows, Rows]:
+        margin_global = label_margins(encoder(z_global), batch)
+        margin_local = label_margins(encoder(z_local), batch)
+        margin_mixture = mix(theta, margin_global, margin_local)
+        if program.protocol == "joint":
+            pull = _pull(margin_mixture, batch)
+            pull_global, pull_local = (1 - theta) * pull, theta * pull
+        elif program.protocol == "posthoc":
+            pull_global, pull_local = _pull(margin_global, batch), _pull(margin_local, batch)
+        else:
+            pull_global, pull_local = _pull(margin_global, batch), theta * _pull(margin_mixture, batch)
+        return -norms * encoder.slope(z_global) * pull_global, -norms * encoder.slope(z_local) * pull_local
+
+    return SyntheticEngine(gradient, pre_activations=lambda z: z)
+
+
+def _pull(margins: Float[Array, " samples"], batch: ClientData) -> Rows:
+    """(1/n_k) Σ_i q_i y_i g_i with q_i = 1/(1+exp(margin_i)): what (T5) multiplies by η ω ‖w_r‖² h'_r."""
+    return (batch.sample_weights * jax.nn.sigmoid(-margins) * batch.labels) @ batch.features

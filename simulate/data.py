@@ -1,0 +1,50 @@
+"""Image features of the synthetic model (T1), drawn per client and sample."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from simulate.program import Parameters, Program
+
+
+class ClientData(NamedTuple):
+    """Training samples, padded to the largest client; one client, or all with the clients first.
+
+    Attributes:
+        features: g_ki of (T1), zero where padded; shape (clients, samples, rows).
+        labels: y_ki = ±1; shape (clients, samples).
+        sample_weights: 1/n_k for a sample, 0 for padding; shape (clients, samples).
+    """
+
+    features: Float[Array, "*clients samples rows"]
+    labels: Float[Array, "*clients samples"]
+    sample_weights: Float[Array, "*clients samples"]
+
+
+def draw_client_data(program: Program, parameters: Parameters, key: Key[Array, ""]) -> ClientData:
+    """Draw every client's training samples (T1).
+
+    Each sample has its own key, so the i-th sample of client k is the same whatever the other
+    clients hold. Draws are made in float32 and cast, so that both precisions see the same data.
+    """
+    dtype = jnp.dtype(program.precision)
+
+    def draw(client: Array, index: Array) -> tuple[Array, Array]:
+        label_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, client), index))
+        # Not `rademacher`, whose draws depend on whether float64 is enabled.
+        label = jnp.where(
+            jax.random.uniform(label_key, (), jnp.float32) < 0.5, jnp.float32(1), jnp.float32(-1)
+        )
+        return label, jax.random.normal(noise_key, (program.noise_dim,), jnp.float32)
+
+    indices = jnp.arange(program.max_samples)
+    labels, noise = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(jnp.arange(program.clients), indices)
+    labels, noise = labels.astype(dtype), noise.astype(dtype) * parameters.noise_std
+
+    counts = parameters.sample_counts[:, None]
+    present = (indices.astype(dtype)[None, :] < counts).astype(dtype)
+    own_feature = labels[:, :, None] * parameters.own_group[:, None, :]
+    features = jnp.concatenate([labels[:, :, None], own_feature, noise], axis=2)
+    return ClientData(features * present[:, :, None], labels, present / counts)

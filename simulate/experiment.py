@@ -1,0 +1,225 @@
+"""The experiment: one frozen, validated description of everything a run depends on.
+
+It imports nothing heavy, so a command line can build and reject experiments at once.
+"""
+
+import dataclasses
+import json
+import math
+from typing import Any, Literal, get_args
+
+from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+
+Protocol = Literal["joint", "posthoc", "detached"]
+Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
+Engine = Literal["auto", "prompt", "coefficient"]
+Precision = Literal["float32", "float64"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A federated prompt portfolio on synthetic features: model, data, training, recording.
+
+    Construction resolves shorthand (one sample count for all clients, no groups) and validates every
+    field, so an `Experiment` that exists is complete and allowed.
+
+    Raises:
+        ConfigurationError: naming the first field that is not allowed, its value and what is.
+
+    Example:
+        >>> experiment = Experiment(clients=3, samples=(5,), rounds=10)
+        >>> experiment.samples, experiment.groups, experiment.rows
+        ((5, 5, 5), (0, 1, 2), 2004)
+    """
+
+    clients: int = 4
+    """K, the number of clients."""
+    samples: tuple[int, ...] = (10,)
+    """n_k, training samples per client: one number for all clients, or one each."""
+    groups: tuple[int, ...] = ()
+    """s(k), the feature group of each client, numbered from 0; empty gives every client its own."""
+    global_signal: float = 3.4
+    """a = ‖μ_G‖², strength of the feature all clients share."""
+    local_signal: float = 7.9
+    """b = ‖ν_s‖², strength of each group's own feature."""
+    noise_feature: float = 1.0
+    """e = ‖ξ_l‖², strength of each task-irrelevant feature."""
+    noise_std: float = 1.0
+    """σ_p, standard deviation of the task-irrelevant coordinates of an image feature."""
+    noise_dim: int = 2000
+    """L, number of task-irrelevant coordinates."""
+    activation: Activation = "relu"
+    """σ of the text encoder (T2)."""
+    activation_parameter: float = 0.1
+    """Slope of leaky_relu below 0, or the power q of relu_power; the other activations ignore it."""
+    signal_offset: float = 1e3
+    """c_r, class-name offset of the task-relevant encoder rows: |z_r| < c_r is ReLU's linear band."""
+    noise_offset: float = 1e3
+    """c_r of the task-irrelevant encoder rows."""
+    prompt_dim: int = 0
+    """d, dimension of a prompt; 0 means as many as the encoder has rows, the least allowed."""
+    init_std: float = 0.0
+    """Standard deviation of each entry of the initial prompts."""
+    protocol: Protocol = "joint"
+    """How the two prompts are trained: through the mixture, apart, or with the global one detached."""
+    theta: tuple[float, ...] = (0.5,)
+    """θ, mixing coefficients to run: the weight of the LOCAL prompt."""
+    rounds: int = 100
+    """T, federated rounds."""
+    local_steps: int = 1
+    """E, gradient steps of each client in a round."""
+    participation: float = 1.0
+    """Fraction of the clients drawn (without replacement) to take part in each round."""
+    optimizer: str = "sgd"
+    """Name of an optax optimizer, run by every client on its pair of prompts."""
+    optimizer_options: tuple[tuple[str, float], ...] = ()
+    """Further numeric arguments of the optimizer, as (name, value) pairs."""
+    learning_rate: float = 2.4e-4
+    """η, the step size."""
+    record: tuple[int, ...] = ()
+    """Rounds after which to record, 0 for the start; empty records every round."""
+    engine: Engine = "auto"
+    """prompt: literally, in R^d; coefficient: its exact equivalent (T5); auto: the cheaper valid one."""
+    precision: Precision = "float64"
+    """Arithmetic of the run. Data are the same for both, up to rounding."""
+    seed: int = 0
+    """Base of all random keys."""
+    replicates: int = 1
+    """Number of independent repetitions, each with its own data and initial prompts."""
+
+    def __post_init__(self) -> None:
+        require_integer("clients", self.clients, 1)
+        self._resolve("samples", tuple(self.samples) * (self.clients if len(self.samples) == 1 else 1))
+        self._resolve("groups", tuple(self.groups) or tuple(range(self.clients)))
+        self._check_clients()
+        self._check_model()
+        self._check_training()
+        self._check_optimizer()
+        if self.prompt_dim == 0:
+            self._resolve("prompt_dim", self.rows)
+        require_integer("prompt_dim", self.prompt_dim, self.rows)
+        self._resolve("record", tuple(self.record) or tuple(range(self.rounds + 1)))
+        self._check_record()
+        if self.engine == "auto":
+            self._resolve("engine", "coefficient" if self.optimizer == "sgd" else "prompt")
+
+    def _resolve(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
+
+    def _check_clients(self) -> None:
+        for field in ("samples", "groups"):
+            value = getattr(self, field)
+            if len(value) != self.clients:
+                raise ConfigurationError(
+                    field, value, f"a list of clients = {self.clients} entries, one per client"
+                )
+        for count in self.samples:
+            require_integer("samples", count, 1)
+        for group in self.groups:
+            require_integer("groups", group, 0)
+        if set(self.groups) != set(range(max(self.groups) + 1)):
+            raise ConfigurationError("groups", self.groups, "group numbers 0, 1, 2 … without a gap")
+
+    def _check_model(self) -> None:
+        for field in ("global_signal", "local_signal"):
+            require_number(field, getattr(self, field), at_least=0)
+        for field in ("noise_feature", "noise_std", "signal_offset", "noise_offset"):
+            require_number(field, getattr(self, field), above=0)
+        require_integer("noise_dim", self.noise_dim, 1)
+        require_choice("activation", self.activation, get_args(Activation))
+        if self.activation == "leaky_relu":
+            require_number("activation_parameter", self.activation_parameter, at_least=0, at_most=1)
+        if self.activation == "relu_power":
+            require_number("activation_parameter", self.activation_parameter, at_least=1)
+        require_number("init_std", self.init_std, at_least=0)
+
+    def _check_training(self) -> None:
+        require_choice("protocol", self.protocol, get_args(Protocol))
+        if not self.theta:
+            raise ConfigurationError("theta", self.theta, "at least one number in [0, 1]")
+        for theta in self.theta:
+            require_number("theta", theta, at_least=0, at_most=1)
+        if len(set(self.theta)) != len(self.theta):
+            raise ConfigurationError("theta", self.theta, "a list without repeats")
+        require_integer("rounds", self.rounds, 1)
+        require_integer("local_steps", self.local_steps, 1)
+        require_number("participation", self.participation, above=0, at_most=1)
+        require_number("learning_rate", self.learning_rate, above=0)
+        require_choice("engine", self.engine, get_args(Engine))
+        require_choice("precision", self.precision, get_args(Precision))
+        require_integer("seed", self.seed, 0)
+        require_integer("replicates", self.replicates, 1)
+
+    def _check_optimizer(self) -> None:
+        for name, value in self.optimizer_options:
+            require_number(f"optimizer_options[{name}]", value)
+        if self.optimizer != "sgd" or self.optimizer_options:
+            # Imported only here: plain SGD, the common case, must not pay for loading JAX.
+            from simulate.optimizer import check_optimizer
+
+            check_optimizer(self.optimizer, self.optimizer_options)
+        if self.engine == "coefficient" and self.optimizer != "sgd":
+            raise ConfigurationError(
+                "engine",
+                self.engine,
+                f"prompt or auto when optimizer = {self.optimizer!r}: coefficients follow only optimizers"
+                " that are linear in the gradient (sgd, with or without momentum)",
+            )
+
+    def _check_record(self) -> None:
+        for step in self.record:
+            require_integer("record", step, 0)
+        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.rounds:
+            raise ConfigurationError(
+                "record", self.record, f"strictly increasing rounds, none above rounds = {self.rounds}"
+            )
+
+    @property
+    def group_count(self) -> int:
+        """S, number of feature groups."""
+        return max(self.groups) + 1
+
+    @property
+    def rows(self) -> int:
+        """m = 1 + S + L, rows of the text encoder."""
+        return 1 + self.group_count + self.noise_dim
+
+    @property
+    def participants(self) -> int:
+        """Number of clients taking part in a round: the rounded fraction, but never none."""
+        return max(1, math.floor(self.participation * self.clients + 0.5))
+
+    def replace(self, **changes: Any) -> "Experiment":
+        """A copy with some fields changed, resolved and validated anew.
+
+        Fields that were derived from others (records, prompt dimension, groups) stay as they were
+        resolved unless they are given; give ``groups=()`` when changing the number of clients.
+        """
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The resolved experiment as one line of JSON; `from_json` reads it back."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Experiment":
+        """Rebuild an experiment from `to_json`.
+
+        Raises:
+            ConfigurationError: when the text is not such an object, or a field is unknown or not allowed.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError("experiment", text, f"JSON ({error})") from None
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or not known.issuperset(fields):
+            raise ConfigurationError(
+                "experiment", text, "a JSON object with fields " + ", ".join(sorted(known))
+            )
+        return cls(**{name: _frozen(value) for name, value in fields.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows lists only; fields are tuples."""
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

@@ -1,0 +1,39 @@
+"""Random keys: one named stream per purpose and replicate.
+
+A stream depends on the seed, the replicate and its own name alone. A sweep may therefore be batched
+or split in any way, and one source of randomness changed, without touching the other draws.
+"""
+
+from typing import Literal
+
+import jax
+from jaxtyping import Array, Key
+
+Purpose = Literal["data", "initialisation", "participation", "partition", "anchors", "bank", "test"]
+# Numbers are part of the stream's identity: append, never renumber.
+_STREAMS: dict[Purpose, int] = {
+    "data": 0,
+    "initialisation": 1,
+    "participation": 2,
+    "partition": 3,
+    "anchors": 4,
+    "bank": 5,
+    "test": 6,
+}
+
+
+def replicate_key(seed: int, replicate: int | Array) -> Key[Array, ""]:
+    """Key of one replicate, from which its streams are folded."""
+    return jax.random.fold_in(jax.random.key(seed), replicate)
+
+
+def fold_purpose(key: Key[Array, ""], purpose: Purpose) -> Key[Array, ""]:
+    """The stream of a replicate for one purpose.
+
+    Example:
+        >>> key = replicate_key(seed=0, replicate=0)
+        >>> streams = [jax.random.key_data(fold_purpose(key, name)) for name in ("data", "partition")]
+        >>> bool((streams[0] == streams[1]).all())
+        False
+    """
+    return jax.random.fold_in(key, _STREAMS[purpose])

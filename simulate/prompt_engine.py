@@ -1,0 +1,39 @@
+"""The literal model: prompts p ∈ R^d, frozen W ∈ R^{m×d}, gradients by automatic differentiation."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from simulate.encoder import Encoder
+from simulate.engine import SyntheticEngine
+from simulate.federated import autodiff
+from simulate.loss import logistic_loss
+from simulate.program import Parameters, Program
+from simulate.protocols import Batch, portfolio_objective
+
+
+def prompt_engine(
+    program: Program, parameters: Parameters, weights: Float[Array, "rows dim"]
+) -> SyntheticEngine:
+    """The synthetic model with prompts of R^d.
+
+    Args:
+        weights: W, orthogonal rows with the parameters' norms; a row of norm zero (a = 0 or b = 0)
+            is a feature switched off.
+    """
+    class_embedding = class_name_embedding(weights, parameters.offset)
+    encoder = Encoder(program.activation, parameters.activation_parameter, weights @ class_embedding)
+
+    def encode(prompt: Float[Array, " dim"], _: Batch) -> Float[Array, " rows"]:
+        return encoder(weights @ prompt)
+
+    objective = portfolio_objective(program.protocol, encode, logistic_loss)
+    return SyntheticEngine(autodiff(objective), pre_activations=lambda prompt: weights @ prompt)
+
+
+def class_name_embedding(
+    weights: Float[Array, "rows dim"], offset: Float[Array, " rows"]
+) -> Float[Array, " dim"]:
+    """p_class with ⟨w_r, p_class⟩ = c_r for every row that is not zero (T2)."""
+    squared_norms = jnp.sum(weights**2, axis=1)
+    switched_off = squared_norms == 0
+    return jnp.where(switched_off, 0, offset / jnp.where(switched_off, 1, squared_norms)) @ weights

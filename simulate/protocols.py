@@ -1,0 +1,50 @@
+"""The three ways to train a portfolio, each as ONE objective in both prompts.
+
+Written over any prompt encoder and any loss of text features, so that the synthetic model and the
+companion on CLIP features train through the same lines. With h_G and h_L the text features of the global
+and the local prompt and ℓ the loss of one client:
+
+- joint:     ℓ((1−θ) h_G + θ h_L), the paper's algorithm (T3);
+- posthoc:   ℓ(h_G) + ℓ(h_L): the terms share no prompt, so this trains θ=0 and θ=1 apart, in one run;
+- detached:  ℓ(h_G) + ℓ((1−θ) sg(h_G) + θ h_L), sg the stop-gradient (T25).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from simulate.experiment import Protocol
+
+Prompt = Any
+"""One prompt: any pytree of arrays."""
+Batch = Any
+"""One client's data: any pytree of arrays."""
+TextFeatures = Float[Array, "..."]
+Scalar = Float[Array, ""]
+Objective = Callable[[Prompt, Prompt, Scalar, Batch], Scalar]
+
+
+def mix(theta: Scalar, feature_global: TextFeatures, feature_local: TextFeatures) -> TextFeatures:
+    """(1−θ) h_G + θ h_L: text features are mixed as they are and not re-normalised (T3)."""
+    return (1 - theta) * feature_global + theta * feature_local
+
+
+def portfolio_objective(
+    protocol: Protocol,
+    encode: Callable[[Prompt, Batch], TextFeatures],
+    loss: Callable[[TextFeatures, Batch], Scalar],
+) -> Objective:
+    """The objective (global prompt, local prompt, θ, batch) -> scalar of one client under a protocol."""
+
+    def objective(global_prompt: Prompt, local_prompt: Prompt, theta: Scalar, batch: Batch) -> Scalar:
+        feature_global, feature_local = encode(global_prompt, batch), encode(local_prompt, batch)
+        if protocol == "joint":
+            return loss(mix(theta, feature_global, feature_local), batch)
+        if protocol == "posthoc":
+            return loss(feature_global, batch) + loss(feature_local, batch)
+        detached = jax.lax.stop_gradient(feature_global)
+        return loss(feature_global, batch) + loss(mix(theta, detached, feature_local), batch)
+
+    return objective

@@ -1,0 +1,157 @@
+"""Run an experiment: all replicates and mixing coefficients at once, measured at the recorded rounds."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int, Key
+
+from simulate.coefficient_engine import coefficient_engine
+from simulate.engine import SyntheticEngine
+from simulate.experiment import Experiment
+from simulate.federated import Federation, TrainState, initial_state, train
+from simulate.keys import fold_purpose, replicate_key
+from simulate.labels import label
+from simulate.measure import Measurement, measure_portfolio
+from simulate.optimizer import build_optimizer
+from simulate.program import Parameters, Program, split
+from simulate.prompt_engine import prompt_engine
+from simulate.world import World, draw_world
+
+Progress = Callable[[int, int], None]
+"""Called with (rounds done, rounds in all)."""
+
+# Chunks per run: enough for a live progress bar, few enough that returning to the host costs nothing.
+_CHUNKS = 16
+
+
+def run(experiment: Experiment, progress: Progress | None = None) -> xr.Dataset:
+    """Simulate an experiment.
+
+    Args:
+        experiment: what to run.
+        progress: told of the rounds done, between compiled chunks.
+
+    Returns:
+        A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
+        (global, local, mixture); see `simulate.labels` for its variables, their units and meaning. Under
+        the posthoc protocol training knows no θ, so only what belongs to the mixture has that dimension.
+
+    Example:
+        >>> result = run(Experiment(clients=2, samples=(5,), noise_dim=50, rounds=3, theta=(0.0, 0.5)))
+        >>> dict(result.sizes)
+        {'seed': 1, 'theta': 2, 'step': 4, 'client': 2, 'prompt': 2, 'predictor': 3}
+        >>> bool((result.accuracy.sel(step=0) == 0.5).all())
+        True
+    """
+    with jax.enable_x64(experiment.precision == "float64"):
+        program, parameters = split(experiment)
+        replicates = jnp.arange(experiment.replicates)
+        keys = jax.vmap(lambda replicate: replicate_key(experiment.seed, replicate))(replicates)
+        # Post-hoc training is the same for every θ: it runs once, and is measured at all of them.
+        theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
+        trained = theta[:1] if experiment.protocol == "posthoc" else theta
+        measured = theta[None, :] if experiment.protocol == "posthoc" else theta[:, None]
+
+        worlds = draw(program.drawing, parameters, keys)
+        states = start(program, parameters, worlds, trained)
+        chunks = []
+        for gaps in _chunked_gaps(experiment.record):
+            states, measurements = advance(
+                program, parameters, worlds, keys, trained, measured, states, jnp.asarray(gaps)
+            )
+            chunks.append(jax.tree.map(np.asarray, measurements))
+            if progress is not None:
+                progress(int(states.round.ravel()[0]), experiment.record[-1])
+        return label(experiment, _concatenate(chunks, len(experiment.record)))
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def draw(program: Program, parameters: Parameters, keys: Key[Array, " seeds"]) -> World:
+    """Draw the world of every replicate; leaves have a leading axis of seeds."""
+    return jax.vmap(lambda key: draw_world(program, parameters, key))(keys)
+
+
+@functools.partial(jax.jit, static_argnames="program")
+def start(
+    program: Program, parameters: Parameters, worlds: World, theta: Float[Array, " thetas"]
+) -> TrainState:
+    """The state before training, with leading axes (seeds, thetas)."""
+    optimizer = build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate)
+
+    def replicate(world: World) -> TrainState:
+        state = initial_state(world.initial_global, world.initial_local, optimizer)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (theta.size, *leaf.shape)), state)
+
+    return jax.vmap(replicate)(worlds)
+
+
+@functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
+def advance(
+    program: Program,
+    parameters: Parameters,
+    worlds: World,
+    keys: Key[Array, " seeds"],
+    trained: Float[Array, " thetas"],
+    measured: Float[Array, "thetas evaluations"],
+    states: TrainState,
+    gaps: Int[Array, " records"],
+) -> tuple[TrainState, Measurement]:
+    """Train all replicates at all θ for ``gaps[i]`` rounds before each record i.
+
+    Returns:
+        The states, and measurements whose leaves have leading axes (seeds, thetas, records).
+    """
+    federation = Federation(
+        optimizer=build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate),
+        client_weights=parameters.client_weights,
+        local_steps=program.local_steps,
+        participants=program.participants,
+    )
+
+    def one(
+        world: World, key: Key[Array, ""], theta: Array, evaluated: Array, state: TrainState
+    ) -> tuple[TrainState, Measurement]:
+        engine = _engine(program, parameters, world)
+        initial_local = jax.vmap(engine.pre_activations)(world.initial_local)
+
+        def measure(state: TrainState) -> Measurement:
+            return measure_portfolio(
+                program,
+                parameters,
+                world.data,
+                initial_global=engine.pre_activations(world.initial_global),
+                initial_local=initial_local,
+                z_global=engine.pre_activations(state.global_prompt),
+                z_local=jax.vmap(engine.pre_activations)(state.local_prompts),
+                theta=evaluated,
+            )
+
+        participation_key = fold_purpose(key, "participation")
+        return train(federation, engine.gradient, measure, world.data, theta, participation_key, state, gaps)
+
+    over_thetas = jax.vmap(one, (None, None, 0, 0, 0))
+    return jax.vmap(over_thetas, (0, 0, None, None, 0))(worlds, keys, trained, measured, states)
+
+
+def _engine(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
+    if world.weights is None:
+        return coefficient_engine(program, parameters)
+    return prompt_engine(program, parameters, world.weights)
+
+
+def _chunked_gaps(record: tuple[int, ...]) -> list[np.ndarray]:
+    """Rounds between records, in chunks of equal length so that one compilation serves them all."""
+    gaps = np.diff(record, prepend=0)
+    length = math.ceil(gaps.size / _CHUNKS)
+    padded = np.pad(gaps, (0, -gaps.size % length))  # a gap of 0 records the last state again
+    return list(padded.reshape(-1, length))
+
+
+def _concatenate(chunks: list[Any], records: int) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=2)[:, :, :records], *chunks)

@@ -1,0 +1,57 @@
+"""One replicate of the synthetic world: its data, frozen text encoder and initial prompts.
+
+Every engine starts from the same draws, so that they describe the same run: the prompt engine turns them into
+vectors of R^d, the coefficient engine keeps them as pre-activations z_r = ⟨w_r, p⟩.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from simulate.data import ClientData, draw_client_data
+from simulate.keys import fold_purpose
+from simulate.program import Parameters, Program
+
+
+class World(NamedTuple):
+    """What a replicate draws before training.
+
+    Attributes:
+        data: training samples of all clients.
+        weights: W, with orthogonal rows μ_G, ν_1…ν_S, ξ_1…ξ_L, shape (rows, dim); None for the coefficient
+            engine, which needs only the rows' norms.
+        initial_global: the global prompt before training: p ∈ R^d, or its z for the coefficient engine.
+        initial_local: the same of the local prompts, leading axis of clients.
+    """
+
+    data: ClientData
+    weights: Float[Array, "rows dim"] | None
+    initial_global: Float[Array, " dim"]
+    initial_local: Float[Array, "clients dim"]
+
+
+def draw_world(program: Program, parameters: Parameters, key: Key[Array, ""]) -> World:
+    """Draw one replicate; data and initialisation come from separate streams of its key.
+
+    Entries of initial prompts are N(0, init_std²), which orthogonal rows turn into independent
+    z_r ~ N(0, init_std² ‖w_r‖²). The encoder's directions are random, by a QR factorisation: m² d time and
+    m d memory, so the prompt engine is meant for thousands of rows, not more.
+    """
+    dtype = jnp.dtype(program.precision)
+
+    def normal(key: Key[Array, ""], *shape: int) -> Array:
+        return jax.random.normal(key, shape, jnp.float32).astype(dtype)
+
+    data = draw_client_data(program, parameters, fold_purpose(key, "data"))
+    in_rows_key, direction_key, off_rows_key = jax.random.split(fold_purpose(key, "initialisation"), 3)
+    in_rows = normal(in_rows_key, 1 + program.clients, program.rows) * parameters.init_std
+    norms = jnp.sqrt(parameters.squared_norms)
+    if program.engine == "coefficient":
+        z = in_rows * norms[None, :]
+        return World(data, None, z[0], z[1:])
+    directions = jnp.linalg.qr(normal(direction_key, program.prompt_dim, program.rows))[0].T
+    off_rows = normal(off_rows_key, 1 + program.clients, program.prompt_dim) * parameters.init_std
+    prompts = in_rows @ directions + off_rows - (off_rows @ directions.T) @ directions
+    return World(data, norms[:, None] * directions, prompts[0], prompts[1:])

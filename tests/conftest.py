@@ -1,0 +1,29 @@
+"""Shared test set-up: strict array semantics, and run-time shape checks on the modules that hold arrays."""
+
+import pathlib
+
+import jax
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+# Configurations are left out: they report bad types themselves, as errors a user can read.
+_UNCHECKED = {"simulate.experiment", "simulate.validation", "companion.study_config"}
+
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as for static checkers
+
+install_import_hook(
+    [
+        name
+        for package in ("simulate", "companion")
+        for path in sorted((ROOT / package).glob("*.py"))
+        if path.stem != "__init__" and (name := f"{package}.{path.stem}") not in _UNCHECKED
+    ],
+    "conftest.checked",
+)
+
+# Tests check arithmetic on small arrays, where compiling costs far more than running.
+jax.config.update("jax_disable_most_optimizations", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")

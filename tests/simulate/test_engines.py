@@ -1,0 +1,102 @@
+"""The literal model and its coefficient-space form are the same run."""
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tolerances import RELATIVE
+
+from simulate import Experiment, run
+
+SMALL = Experiment(
+    clients=3,
+    samples=(5, 7, 3),
+    groups=(0, 1, 0),
+    noise_dim=40,
+    prompt_dim=50,
+    init_std=0.1,
+    theta=(0.0, 0.3, 1.0),
+    rounds=6,
+    local_steps=2,
+    participation=0.6,
+    learning_rate=1e-2,
+    signal_offset=0.5,
+    noise_offset=0.3,
+    replicates=2,
+)
+
+
+def largest_difference(experiment: Experiment) -> float:
+    """Largest difference between the engines over all recorded variables, relative to each one's size."""
+    prompt = run(experiment.replace(engine="prompt"))
+    coefficient = run(experiment.replace(engine="coefficient"))
+    assert set(prompt) == set(coefficient)
+    return max(
+        float(abs(prompt[name] - coefficient[name]).max() / abs(prompt[name]).max().clip(min=1e-30))
+        for name in prompt
+        if prompt[name].notnull().any()
+    )
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+def test_engines_agree_beyond_the_linear_band(protocol: str) -> None:
+    result = run(SMALL.replace(protocol=protocol))
+    assert result.band_occupancy.max() > 1.1, "the run must leave the linear band to test anything"
+    assert largest_difference(SMALL.replace(protocol=protocol)) < RELATIVE["float64"]
+
+
+@pytest.mark.parametrize(
+    ("activation", "parameter"), [("leaky_relu", 0.2), ("softplus", 0.0), ("tanh", 0.0), ("relu_power", 2.0)]
+)
+def test_engines_agree_for_other_activations(activation: str, parameter: float) -> None:
+    experiment = SMALL.replace(activation=activation, activation_parameter=parameter, rounds=3, record=(3,))
+    assert largest_difference(experiment) < RELATIVE["float64"]
+
+
+def test_engines_agree_with_momentum_in_both_precisions() -> None:
+    momentum = SMALL.replace(optimizer_options=(("momentum", 0.9),), learning_rate=2e-3, record=(6,))
+    assert largest_difference(momentum) < RELATIVE["float64"]
+    assert largest_difference(momentum.replace(precision="float32")) < RELATIVE["float32"]
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    protocol=st.sampled_from(["joint", "posthoc", "detached"]),
+    theta=st.floats(0, 1),
+    local_steps=st.integers(1, 3),
+    local_signal=st.sampled_from([0.0, 2.0]),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_engines_agree_on_random_configurations(
+    samples: list[int], protocol: str, theta: float, local_steps: int, local_signal: float, seed: int
+) -> None:
+    experiment = Experiment(
+        clients=len(samples),
+        samples=tuple(samples),
+        groups=tuple(k % 2 for k in range(len(samples))),
+        local_signal=local_signal,
+        noise_dim=15,
+        protocol=protocol,
+        theta=(theta,),
+        local_steps=local_steps,
+        rounds=4,
+        learning_rate=1e-2,
+        init_std=0.05,
+        signal_offset=0.4,
+        noise_offset=0.4,
+        seed=seed,
+    )
+    assert largest_difference(experiment) < RELATIVE["float64"]
+
+
+def test_float32_is_the_float64_run_rounded() -> None:
+    double, single = run(SMALL), run(SMALL.replace(precision="float32"))
+    np.testing.assert_allclose(single.accuracy, double.accuracy, rtol=RELATIVE["float32"])
+
+
+def test_precision_is_not_a_lasting_side_effect() -> None:
+    before = jax.config.jax_enable_x64
+    run(SMALL.replace(rounds=1, record=(1,), precision="float64"))
+    assert jax.config.jax_enable_x64 == before

@@ -1,0 +1,176 @@
+"""Experiments: what is refused and how it is said, what is resolved, what depends on the seed."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from simulate import ConfigurationError, Experiment, run
+from simulate.optimizer import build_optimizer, optimizer_names
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("clients", 0),
+        ("clients", 2.5),
+        ("samples", (0,)),
+        ("samples", (3, 4)),
+        ("samples", ()),
+        ("groups", (0, 1)),
+        ("groups", (0, 2, 2, 2)),
+        ("groups", (0, -1, 0, 0)),
+        ("global_signal", -1.0),
+        ("local_signal", NAN),
+        ("noise_feature", 0.0),
+        ("noise_std", 0.0),
+        ("noise_std", -1.0),
+        ("noise_std", INFINITY),
+        ("noise_dim", 0),
+        ("activation", "gelu"),
+        ("signal_offset", 0.0),
+        ("noise_offset", INFINITY),
+        ("prompt_dim", 7),
+        ("init_std", -0.1),
+        ("protocol", "both"),
+        ("theta", ()),
+        ("theta", (0.5, 1.1)),
+        ("theta", (-0.1,)),
+        ("theta", (NAN,)),
+        ("theta", (0.5, 0.5)),
+        ("rounds", 0),
+        ("local_steps", 0),
+        ("participation", 0.0),
+        ("participation", 1.5),
+        ("optimizer", "sdg"),
+        ("learning_rate", 0.0),
+        ("learning_rate", "fast"),
+        ("record", (5, 4)),
+        ("record", (101,)),
+        ("record", (-1,)),
+        ("engine", "gram"),
+        ("precision", "float16"),
+        ("seed", -1),
+        ("replicates", 0),
+    ],
+)
+def test_bad_fields_are_named_with_value_and_remedy(field: str, value: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Experiment(**{field: value})
+    assert caught.value.field == field
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(field)
+    assert "must be" in message
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="linear in the gradient"):
+        Experiment(engine="coefficient", optimizer="adam")
+    with pytest.raises(ConfigurationError, match=r"optimizer_options\[momemtum\]"):
+        Experiment(optimizer_options=(("momemtum", 0.9),))
+    with pytest.raises(ConfigurationError, match="activation_parameter"):
+        Experiment(activation="relu_power", activation_parameter=0.5)
+
+
+def test_json_round_trip_and_its_errors() -> None:
+    experiment = Experiment(
+        clients=3, samples=(1, 2, 3), theta=(0.1, 0.2), optimizer_options=(("momentum", 0.5),)
+    )
+    assert Experiment.from_json(experiment.to_json()) == experiment
+    with pytest.raises(ConfigurationError, match="JSON"):
+        Experiment.from_json("{")
+    with pytest.raises(ConfigurationError, match="fields"):
+        Experiment.from_json('{"client": 3}')
+
+
+def test_building_an_experiment_does_not_load_jax() -> None:
+    code = "import sys; from simulate import Experiment; Experiment(); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+TINY = Experiment(clients=3, samples=(4,), noise_dim=20, rounds=3, learning_rate=1e-2, init_std=0.1)
+
+
+def test_same_seed_same_numbers_other_seed_other_numbers() -> None:
+    first, again, other = run(TINY), run(TINY), run(TINY.replace(seed=1))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert (first.signal.sel(step=0) != other.signal.sel(step=0)).all(), "another initialisation"
+    assert (first.phi_norm.isel(step=-1) != other.phi_norm.isel(step=-1)).all(), "other data"
+
+
+def test_replicates_do_not_depend_on_how_many_run_together() -> None:
+    together = run(TINY.replace(replicates=3))
+    alone = run(TINY)
+    for name in alone:
+        np.testing.assert_allclose(together[name].sel(seed=[0]), alone[name], rtol=1e-12)
+    assert (together.phi_norm.isel(seed=1, step=-1) != together.phi_norm.isel(seed=2, step=-1)).all()
+
+
+def test_recording_fewer_rounds_changes_nothing_recorded() -> None:
+    every = run(TINY.replace(rounds=40, record=tuple(range(41)), local_steps=2))
+    some = run(TINY.replace(rounds=40, record=(0, 7, 33), local_steps=2))
+    np.testing.assert_array_equal(some["round"], [0, 7, 33])
+    np.testing.assert_array_equal(some.step, [0, 14, 66])
+    for name in some:
+        np.testing.assert_allclose(some[name], every[name].sel(step=some.step), rtol=1e-12)
+
+
+def test_progress_counts_rounds_to_the_end() -> None:
+    seen: list[tuple[int, int]] = []
+    run(
+        TINY.replace(rounds=40, record=tuple(range(41))),
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (40, 40)
+
+
+def test_equal_shapes_compile_once() -> None:
+    from simulate.runner import advance
+
+    run(TINY)
+    compiled = advance._cache_size()
+    run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
+    assert advance._cache_size() == compiled
+    run(TINY.replace(local_steps=7))
+    assert advance._cache_size() == compiled + 1
+
+
+@pytest.mark.parametrize("name", optimizer_names())
+def test_every_listed_optimizer_updates_from_gradients_alone(name: str) -> None:
+    prompts = (jnp.ones(3, jnp.float32), jnp.ones(3, jnp.float32))
+    optimizer = build_optimizer(name, (), 1e-3)
+    with jax.numpy_dtype_promotion("standard"):  # several optimizers of optax promote integers themselves
+        state = optimizer.init(prompts)
+        for _ in range(2):
+            updates, state = optimizer.update(prompts, state, prompts)
+    for update in updates:
+        assert np.isfinite(update).all()
+        assert (update != 0).all()
+
+
+def test_adaptive_optimizers_run_in_prompt_space() -> None:
+    adam = TINY.replace(optimizer="adam", engine="auto", learning_rate=1e-3)
+    assert adam.engine == "prompt"
+    with jax.numpy_dtype_promotion("standard"):
+        result = run(adam)
+    assert (result.training_loss.isel(step=-1) < result.training_loss.isel(step=0)).all()
+
+
+def test_result_says_what_it_is() -> None:
+    result = run(TINY)
+    assert Experiment.from_json(result.attrs["experiment"]) == TINY
+    assert json.loads(result.attrs["versions"])["jax"]
+    assert result.attrs["git_commit"]
+    for name in result:
+        assert result[name].attrs["long_name"]
+        assert result[name].attrs["units"]

@@ -1,0 +1,199 @@
+"""Data (T1), encoder (T2), loss (T3) and the federated algorithm, each against an independent reading."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit, ndtr
+from tolerances import RELATIVE
+
+from simulate import Experiment, run
+from simulate.encoder import Encoder, activation_function
+from simulate.keys import replicate_key
+from simulate.program import split
+from simulate.world import draw_world
+
+UNEQUAL = Experiment(
+    clients=4,
+    samples=(2, 5, 3, 4),
+    groups=(0, 1, 0, 2),
+    noise_dim=30,
+    rounds=5,
+    learning_rate=1e-2,
+    init_std=0.1,
+    noise_std=0.7,
+)
+
+
+def world_of(experiment: Experiment, replicate: int = 0):
+    with jax.enable_x64(experiment.precision == "float64"):
+        program, parameters = split(experiment)
+        return jax.device_get(draw_world(program, parameters, replicate_key(experiment.seed, replicate)))
+
+
+def test_features_follow_the_data_model() -> None:
+    data = world_of(UNEQUAL).data
+    for client, (count, group) in enumerate(zip(UNEQUAL.samples, UNEQUAL.groups, strict=True)):
+        labels, features = data.labels[client, :count], data.features[client, :count]
+        assert set(np.unique(labels)) <= {-1.0, 1.0}
+        np.testing.assert_array_equal(features[:, 0], labels)
+        expected = np.zeros((count, 3))
+        expected[:, group] = labels
+        np.testing.assert_array_equal(features[:, 1:4], expected)
+        np.testing.assert_array_equal(data.features[client, count:], 0)
+        np.testing.assert_allclose(data.sample_weights[client].sum(), 1)
+
+
+def test_noise_has_the_requested_distribution() -> None:
+    noise = world_of(Experiment(clients=2, samples=(50,), noise_dim=4000, noise_std=0.7)).data.features[
+        ..., 3:
+    ]
+    # 400 000 draws: five standard errors of a mean, a variance and a fourth moment.
+    size = noise.size
+    assert abs(noise.mean()) < 5 * 0.7 / size**0.5
+    assert abs(noise.var() / 0.49 - 1) < 5 * (2 / size) ** 0.5
+    assert abs((noise**4).mean() / (3 * 0.49**2) - 1) < 5 * (96 / 9 / size) ** 0.5
+
+
+def test_a_clients_samples_do_not_depend_on_the_others() -> None:
+    few = world_of(UNEQUAL).data.features[1, :5]
+    more = world_of(UNEQUAL.replace(samples=(9, 5, 9, 9))).data.features[1, :5]
+    np.testing.assert_array_equal(few, more)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus", "tanh", "relu_power"])
+def test_encoder_is_the_difference_of_two_activations(activation: str) -> None:
+    parameter = 2.0 if activation == "relu_power" else 0.3
+    z = jnp.linspace(-3, 3, 13, dtype=jnp.float32)
+    offset = jnp.full_like(z, 1.25)
+    encoder = Encoder(activation, jnp.float32(parameter), offset)
+    sigma = activation_function(activation)
+    np.testing.assert_allclose(
+        encoder(z), sigma(z + offset, parameter) - sigma(-z + offset, parameter), atol=3e-6
+    )
+    step = jnp.float32(1e-2)
+    finite_difference = (encoder(z + step) - encoder(z - step)) / (2 * step)
+    np.testing.assert_allclose(encoder.slope(z), finite_difference, atol=3e-3)
+
+
+def test_relu_encoder_has_slope_two_then_one() -> None:
+    encoder = Encoder("relu", jnp.float32(0), jnp.full(4, 1.0, jnp.float32))
+    z = jnp.asarray([-2.0, -0.5, 0.5, 2.0], jnp.float32)
+    np.testing.assert_allclose(encoder(z), [-3.0, -1.0, 1.0, 3.0])
+    np.testing.assert_allclose(encoder.slope(z), [1.0, 2.0, 2.0, 1.0])
+
+
+def test_float32_encoder_keeps_small_signals_beside_a_large_offset() -> None:
+    z = jnp.asarray([1e-5], jnp.float32)
+    encoder = Encoder("relu", jnp.float32(0), jnp.asarray([1e3], jnp.float32))
+    np.testing.assert_allclose(encoder(z), [2e-5], rtol=1e-6)
+
+
+def reference_training(experiment: Experiment, theta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Section 1 of the model, read again as plain NumPy loops over clients and steps."""
+    world = world_of(experiment)
+    norms = np.repeat(
+        (experiment.global_signal, experiment.local_signal, experiment.noise_feature),
+        (1, experiment.group_count, experiment.noise_dim),
+    )
+    offset = np.repeat(
+        (experiment.signal_offset, experiment.noise_offset),
+        (1 + experiment.group_count, experiment.noise_dim),
+    )
+    weights = np.array(experiment.samples) / sum(experiment.samples)
+
+    def encode(z: np.ndarray) -> np.ndarray:
+        return np.maximum(z + offset, 0) - np.maximum(-z + offset, 0)
+
+    def slope(z: np.ndarray) -> np.ndarray:
+        return (z + offset > 0).astype(float) + (-z + offset > 0)
+
+    z_global, z_local = world.initial_global.copy(), world.initial_local.copy()
+    for _ in range(experiment.rounds):
+        uploads = []
+        for k, count in enumerate(experiment.samples):
+            labels, features = world.data.labels[k, :count], world.data.features[k, :count]
+            z = z_global.copy()
+            for _ in range(experiment.local_steps):
+
+                def pull(mixture: np.ndarray, labels=labels, features=features, count=count) -> np.ndarray:
+                    margins = labels * (features @ mixture)
+                    return (expit(-margins) * labels) @ features / count
+
+                h_global, h_local = encode(z), encode(z_local[k])
+                mixed = (1 - theta) * h_global + theta * h_local
+                global_pull, local_pull = {
+                    "joint": ((1 - theta) * pull(mixed), theta * pull(mixed)),
+                    "posthoc": (pull(h_global), pull(h_local)),
+                    "detached": (pull(h_global), theta * pull(mixed)),
+                }[experiment.protocol]
+                step_global = experiment.learning_rate * norms * slope(z) * global_pull
+                step_local = experiment.learning_rate * norms * slope(z_local[k]) * local_pull
+                z, z_local[k] = z + step_global, z_local[k] + step_local
+            uploads.append(z)
+        z_global = sum(w * z for w, z in zip(weights, uploads, strict=True))
+    return z_global - world.initial_global, z_local - world.initial_local
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+def test_training_equals_a_plain_loop(protocol: str) -> None:
+    experiment = UNEQUAL.replace(
+        protocol=protocol, theta=(0.3,), local_steps=3, signal_offset=0.3, noise_offset=0.4, record=(5,)
+    )
+    moved_global, moved_local = reference_training(experiment, 0.3)
+    result = run(experiment).isel(seed=0, step=-1)
+    result = result.isel(theta=0) if "theta" in result.beta.dims else result
+    own = 1 + np.array(experiment.groups)
+    expected = {
+        "beta": np.stack([np.full(4, moved_global[0]), moved_local[:, 0]], axis=1),
+        "gamma_own": np.stack([moved_global[own], moved_local[np.arange(4), own]], axis=1),
+        "phi_norm": np.stack(
+            [np.full(4, np.linalg.norm(moved_global[4:])), np.linalg.norm(moved_local[:, 4:], axis=1)], axis=1
+        ),
+        "phi_max": np.stack(
+            [np.full(4, abs(moved_global[4:]).max()), abs(moved_local[:, 4:]).max(axis=1)], axis=1
+        ),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(result[name], values, rtol=RELATIVE["float64"], atol=1e-14, err_msg=name)
+
+
+def test_joint_training_at_the_ends_is_each_prompt_alone() -> None:
+    ends = run(UNEQUAL.replace(theta=(0.0, 1.0)))
+    posthoc = run(UNEQUAL.replace(theta=(0.0, 1.0), protocol="posthoc"))
+    for theta, prompt in ((0.0, "global"), (1.0, "local")):
+        alone = ends.sel(theta=theta, prompt=prompt)
+        for name in ("beta", "gamma_own", "phi_norm"):
+            np.testing.assert_allclose(
+                alone[name], posthoc[name].sel(prompt=prompt), rtol=RELATIVE["float64"]
+            )
+        np.testing.assert_allclose(
+            ends.accuracy.sel(theta=theta, predictor="mixture"),
+            posthoc.accuracy.sel(theta=theta, predictor=prompt),
+            rtol=RELATIVE["float64"],
+        )
+
+
+def test_ratio_loss_and_accuracy_are_consistent() -> None:
+    result = run(UNEQUAL.replace(theta=(0.0, 0.4, 1.0), protocol="posthoc"))
+    np.testing.assert_allclose(result.accuracy, ndtr(result.ratio), rtol=1e-12)
+    parts = result.sel(step=5)
+    theta, moments = parts.theta, parts
+    signal = (1 - theta) * moments.signal.sel(prompt="global") + theta * moments.signal.sel(prompt="local")
+    square = (
+        (1 - theta) ** 2 * moments.noise_norm_sq.sel(prompt="global")
+        + 2 * theta * (1 - theta) * moments.noise_inner
+        + theta**2 * moments.noise_norm_sq.sel(prompt="local")
+    )
+    expected = signal / (UNEQUAL.noise_std * np.sqrt(square))
+    np.testing.assert_allclose(
+        parts.ratio.sel(predictor="mixture").transpose(*expected.dims), expected, rtol=1e-9
+    )
+    assert (result.training_loss.isel(step=-1) < result.training_loss.isel(step=0)).all()
+
+
+def test_absent_clients_keep_their_prompts() -> None:
+    result = run(UNEQUAL.replace(participation=0.5, init_std=0.0))
+    moved = result.phi_norm.isel(seed=0, theta=0).sel(prompt="local").diff("step") != 0
+    np.testing.assert_array_equal(moved.sum("client"), 2)
+    assert len(np.unique(moved.values, axis=0)) > 1, "another draw of clients in another round"
