@@ -1,0 +1,183 @@
+"""Argument checking, the import cost, and the shapes public functions return."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from theory import (
+    accuracy,
+    advantage,
+    aggregation,
+    arguments,
+    decomposition,
+    detached,
+    joint_law,
+    leading_order,
+    margin_rate,
+    notation,
+    per_client,
+    predicted_ratio,
+    sandwich,
+    saturation,
+    tangency,
+    training_time,
+    trajectories,
+    update_rule,
+)
+from theory.catalogue import RESULTS
+
+RATES = dict(global_signal=3.0, local_signal=7.0, noise_energy=400.0, samples=10, clients=4, alignment=1)
+LETTERS = dict(
+    global_signal=3.0,
+    local_signal=7.0,
+    noise_feature=1.0,
+    noise_std=1.0,
+    noise_dim=400,
+    clients=4,
+    samples=10,
+    alignment=1,
+)
+PAIR = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=1.0, noise_cross=0.1)
+SHARED = dict(global_signal=1.0, local_signal=2.0, clients=4, alignment=1)
+CLIENTS = dict(global_signal=1.0, local_signal=2.0, sample_counts=[10, 20], groups=[0, 1])
+STEP = dict(
+    learning_rate=0.1,
+    weight=1.0,
+    squared_norms=[1.0],
+    slope=[2.0],
+    features=[[1.0]],
+    labels=[1],
+    margins=[0.0],
+)
+
+BAD = [
+    (margin_rate.local_rate, {**{k: RATES[k] for k in list(RATES)[:4]}, "samples": 0}, "samples"),
+    (margin_rate.global_rate, {**RATES, "alignment": 5}, "alignment"),
+    (margin_rate.joint_rate, {**RATES, "theta": 1.5}, "theta"),
+    (saturation.margin, {"scaled_time": -1}, "scaled_time"),
+    (saturation.margin, {"scaled_time": 1, "initial_margin": np.nan}, "initial_margin"),
+    (saturation.accumulated, {"scaled_time": 1, "rate": 0}, "rate"),
+    (sandwich.lower, {"step": 1, "c": 4.1}, "c"),
+    (sandwich.upper, {"step": 1, "c": 0}, "c"),
+    (sandwich.recursion, {"c": -1, "initial_margin": 0, "steps": 3}, "c"),
+    (sandwich.recursion, {"c": 1, "initial_margin": 0, "steps": -3}, "steps"),
+    (trajectories.beta, {"global_signal": -1, "weight": 1, "tau": 1}, "global_signal"),
+    (trajectories.gamma_local, {"local_signal": 1, "weight": 2, "tau": 1}, "weight"),
+    (trajectories.gamma_global, dict(local_signal=1, weight=1, tau=1, alignment=3, clients=2), "alignment"),
+    (
+        trajectories.noise_norm,
+        dict(noise_feature=1, weight=1, tau=1, noise_std=0, noise_dim=4, samples=2),
+        "noise_std",
+    ),
+    (accuracy.accuracy, {"ratio": np.nan}, "ratio"),
+    (accuracy.ratio, {"signal": 1, "noise_norm": -1, "noise_std": 1}, "noise_norm"),
+    (accuracy.ratio, {"signal": 1, "noise_norm": 1, "noise_std": 0}, "noise_std"),
+    (tangency.effective_weights, {"theta": -0.1, "protocol": "joint"}, "theta"),
+    (tangency.mixture_ratio, {**PAIR, "theta": 2}, "theta"),
+    (tangency.optimal_mixing, {**PAIR, "noise_global": 0}, "noise_global"),
+    (tangency.optimal_mixing, {**PAIR, "noise_local": -1}, "noise_local"),
+    (tangency.optimal_mixing, {**PAIR, "noise_cross": [0.0, 1.1]}, "noise_cross"),
+    (advantage.optimal_ratio_squared, dict(ratio_global=1, ratio_local=1, correlation=1.1), "correlation"),
+    (advantage.equality_correlation, dict(ratio_global=0, ratio_local=1), "ratio_global"),
+    (leading_order.posthoc_odds, {**SHARED, "clients": 1}, "clients"),
+    (leading_order.posthoc_odds, {**SHARED, "global_signal": 0, "local_signal": 0}, "global_signal"),
+    (leading_order.independent_odds, {**SHARED, "alignment": -3}, "alignment"),
+    (leading_order.mixing_from_odds, {"odds": -1}, "odds"),
+    (leading_order.strict_advantage, {**SHARED, "local_signal": -1}, "local_signal"),
+    (
+        leading_order.optimal_ratio_squared_leading,
+        dict(ratio_global=1, ratio_local=1, clients=1),
+        "clients",
+    ),
+    (training_time.posthoc_odds_at, {**RATES, "step": -1, "learning_rate": 1}, "step"),
+    (training_time.posthoc_odds_at, {**RATES, "step": 1, "learning_rate": 0}, "learning_rate"),
+    (joint_law.joint_mixing, {"odds": np.nan}, "odds"),
+    (per_client.moments, {**CLIENTS, "groups": [0]}, "sample_counts"),
+    (per_client.moments, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
+    (per_client.posthoc_mixing, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
+    (aggregation.signal_factor, {"alignment": 1, "clients": 0}, "clients"),
+    (aggregation.noise_energy_factor, {"sample_counts": [1, 0]}, "sample_counts"),
+    (aggregation.client_alignment, {"groups": [0, -1]}, "groups"),
+    (aggregation.client_alignment, {"groups": [0, 2], "gram": np.eye(2)}, "gram"),
+    (aggregation.client_alignment, {"groups": [0, 1], "gram": np.diag([1.0, 0.0])}, "gram"),
+    (decomposition.coefficients, dict(weights=[[1.0, 0.0], [2.0, 0.0]], displacement=[1.0, 0.0]), "weights"),
+    (decomposition.coefficients, dict(weights=[[1.0], [2.0]], displacement=[1.0]), "weights"),
+    (decomposition.coefficients, dict(weights=[[1.0, 0.0]], displacement=[1.0]), "displacement"),
+    (decomposition.reconstruct, dict(weights=[[1.0, 0.0]], coefficients=[1.0, 2.0]), "coefficients"),
+    (decomposition.reconstruct, dict(weights=[[0.0, 0.0]], coefficients=[1.0]), "weights"),
+    (update_rule.coefficient_increment, {**STEP, "labels": [2]}, "labels"),
+    (update_rule.coefficient_increment, {**STEP, "margins": [0.0, 1.0]}, "margins"),
+    (update_rule.coefficient_increment, {**STEP, "slope": [1.0, 1.0]}, "slope"),
+    (update_rule.coefficient_increment, {**STEP, "features": [1.0]}, "features"),
+    (
+        update_rule.preactivation_increment,
+        {**{k: v for k, v in STEP.items() if k != "squared_norms"}, "gram": [1.0]},
+        "gram",
+    ),
+    (
+        detached.accumulated,
+        dict(theta=0.5, step=0.5, learning_rate=0.1, rate_global=1, rate_local=1),
+        "step",
+    ),
+    (
+        predicted_ratio.predicted_ratio,
+        {**LETTERS, "protocol": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
+        "tau_global",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "keywords", "field"), BAD)
+def test_bad_input_names_the_field(function, keywords, field):
+    with pytest.raises(ValueError, match=f"`{field}`") as error:
+        function(**keywords)
+    assert "allowed:" in str(error.value)
+
+
+def test_unknown_protocol():
+    # with run-time type checks on, the annotation refuses it first
+    with pytest.raises((ValueError, TypeError), match="protocol"):
+        tangency.effective_weights(0.1, "both")
+    with pytest.raises((ValueError, TypeError), match="protocol"):
+        predicted_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
+
+
+def test_message_names_the_value_and_the_range():
+    with pytest.raises(ValueError, match=r"^`theta` is 1\.25; allowed: finite numbers from 0 to 1$"):
+        arguments.unit_interval("theta", [0.5, 1.25])
+    with pytest.raises(ValueError, match=r"^`c` is 5\.0; allowed: finite numbers above 0 and at most 4$"):
+        arguments.between("c", 5, 0, 4, open_low=True)
+    with pytest.raises(ValueError, match=r"^`x` is nan; allowed: finite numbers$"):
+        arguments.finite("x", np.nan)
+
+
+def test_functions_broadcast_and_keep_scalars():
+    theta, step = np.linspace(0, 1, 5), np.array([[0], [7]])
+    for protocol in ("joint", "posthoc", "detached"):
+        tau = predicted_ratio.symmetric_tau(protocol, theta, step, 0.01, **LETTERS)
+        assert tau.local_prompt.shape == (2, 5)
+        values = predicted_ratio.predicted_ratio(
+            theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
+        )
+        assert values.shape == (2, 5)
+        assert values.dtype == np.float64
+        assert np.all(values[0] == 0)  # nothing is known before the first step
+    assert isinstance(saturation.margin(1.0), np.float64)
+    assert isinstance(
+        margin_rate.local_rate(global_signal=1, local_signal=1, noise_energy=1, samples=1), np.float64
+    )
+    assert margin_rate.global_rate(**{**RATES, "clients": [2, 4], "alignment": [[0], [2]]}).shape == (2, 2)
+
+
+def test_importing_the_package_does_not_import_sympy():
+    modules = ", ".join([*RESULTS.values(), "theory.notation", "theory.symbols"])
+    code = f"import sys, {modules}; assert 'sympy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_notation_is_one_table():
+    symbols = [entry.symbol for entry in notation.NOTATION]
+    assert len(set(symbols)) == len(symbols)
+    assert all(all(entry) for entry in notation.NOTATION)

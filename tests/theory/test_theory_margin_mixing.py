@@ -1,0 +1,160 @@
+"""(T24) against Monte Carlo on Gaussian margins, and the step function against brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from theory.margin_mixing import (
+    accuracy_steps,
+    cell_errors,
+    margin_moments,
+    optimal_mixing,
+    predicted_error,
+)
+
+GRID = np.linspace(0, 1, 501)
+
+
+def brute_force(logits_global, logits_local, labels, theta):
+    mixed = (1 - theta) * logits_global + theta * logits_local
+    own = mixed[np.arange(labels.size), labels]
+    rivals = np.where(np.arange(mixed.shape[1]) == labels[:, None], -np.inf, mixed).max(axis=1)
+    return np.mean(own > rivals)
+
+
+def draw_pair(random, samples, mean, covariance):
+    """Two-class logits whose margins under the two prompts are jointly Gaussian; class 0 is true."""
+    margins = random.multivariate_normal(mean, covariance, samples)
+    zero = np.zeros(samples)
+    return np.stack([margins[:, 0], zero], axis=1), np.stack([margins[:, 1], zero], axis=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(2, 6))
+def test_step_function_is_the_brute_force_accuracy(seed, samples, classes):
+    random = np.random.default_rng(seed)
+    logits = random.standard_normal((2, samples, classes))
+    labels = random.integers(classes, size=samples)
+    steps = accuracy_steps(*logits, labels)
+    np.testing.assert_array_equal(steps.at(GRID), [brute_force(*logits, labels, theta) for theta in GRID])
+    assert steps.values.max() >= np.max(steps.at(GRID))
+    low, high = steps.best_interval()
+    assert brute_force(*logits, labels, (low + high) / 2) == steps.values.max()
+    assert 0 <= low < high <= 1
+
+
+def test_ties_are_errors_and_hopeless_samples_count():
+    steps = accuracy_steps([[1.0, 1.0], [0.0, 2.0]], [[3.0, 1.0], [0.0, 1.0]], [0, 0])
+    assert steps.at([0.0, 0.5, 1.0]).tolist() == [0.0, 0.5, 0.5]
+    assert steps.best_interval() == (0.0, 1.0)
+
+
+def test_predicted_error_agrees_with_monte_carlo():
+    # Many samples of few classes, so that the moments are known and only the formula is on trial.
+    random = np.random.default_rng(0)
+    mean, covariance = [1.0, 1.5], [[1.0, 0.6], [0.6, 4.0]]
+    moments = margin_moments(*draw_pair(random, 200_000, mean, covariance), np.zeros(200_000, int))
+    fresh = accuracy_steps(*draw_pair(random, 200_000, mean, covariance), np.zeros(200_000, int))
+    theta = np.linspace(0, 1, 11)
+    # Both estimate the same probability from 200 000 samples: five standard errors of the difference.
+    np.testing.assert_allclose(
+        predicted_error(moments, theta), 1 - fresh.at(theta), atol=5 * np.sqrt(0.5 / 2e5)
+    )
+    # Tangency (T15) of the same two assets.
+    odds = (1.5 * 1.0 - 1.0 * 0.6) / (1.0 * 4.0 - 1.5 * 0.6)
+    assert optimal_mixing(moments).theta == pytest.approx(odds / (1 + odds), abs=0.01)
+
+
+def test_clients_and_classes_are_averaged_by_their_samples():
+    random = np.random.default_rng(1)
+    logits = random.standard_normal((2, 60, 3))
+    labels, clients = random.integers(3, size=60), random.integers(4, size=60)
+    moments = margin_moments(*logits, labels, clients)
+    assert moments.samples.sum() == 60
+    errors = cell_errors(moments, [0.3])[0]
+    assert predicted_error(moments, 0.3) == pytest.approx(np.average(errors, weights=moments.samples))
+    assert len(set(zip(moments.clients, moments.classes, strict=True))) == moments.samples.size
+    cell = (moments.clients == 2) & (moments.classes == 1)
+    own = logits[0][(clients == 2) & (labels == 1)]
+    np.testing.assert_allclose(
+        moments.mean_global[cell][0, [0, 2]], (own[:, [1]] - own[:, [0, 2]]).mean(axis=0)
+    )
+
+
+def test_order_of_samples_does_not_matter():
+    random = np.random.default_rng(2)
+    logits = random.standard_normal((2, 40, 3))
+    labels, clients = random.integers(3, size=40), random.integers(4, size=40)
+    shuffle = random.permutation(40)
+    np.testing.assert_allclose(
+        predicted_error(margin_moments(*logits, labels, clients), GRID),
+        predicted_error(margin_moments(*logits[:, shuffle], labels[shuffle], clients[shuffle]), GRID),
+        rtol=1e-12,
+    )
+
+
+def test_covariance_is_shrunk_to_the_clients_and_then_to_all_clients():
+    random = np.random.default_rng(3)
+    # Client 0 has one sample per class, so nothing within; client 1 has plenty.
+    labels = np.array([0, 1, *[0] * 50, *[1] * 50])
+    clients = np.array([0, 0, *[1] * 100])
+    logits = random.standard_normal((2, 102, 2)) * [[[1.0]], [[3.0]]]
+    moments = margin_moments(*logits, labels, clients, prior_samples=1e-9)
+    own = logits[0][2:52] @ [1.0, -1.0]
+    assert moments.variance_global[2, 1] == pytest.approx(own.var(ddof=1) * (1 + 1 / 50), rel=1e-6)
+    # A lone sample takes the pooled covariance, twice: for the spread of a fresh one and for its own.
+    assert moments.variance_global[0, 1] == pytest.approx(2 * own.var(ddof=1), rel=1e-6)
+    heavy = margin_moments(*logits, labels, clients, prior_samples=1e12)
+    predictive = 1 + 1 / heavy.samples
+    np.testing.assert_allclose(
+        heavy.variance_local[:, 1][[0, 2]] / predictive[[0, 2]],
+        np.var(logits[1][2:52] @ [1.0, -1.0], ddof=1),
+        rtol=1e-6,
+    )
+
+
+def test_lone_samples_everywhere_give_a_step_not_nan():
+    errors = predicted_error(margin_moments(np.eye(3), 1 - np.eye(3), [0, 1, 2]), [0.0, 0.5, 1.0])
+    assert errors.tolist() == [0.0, 0.5, 1.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.floats(0.01, 1e3))
+def test_predicted_error_is_a_probability_and_the_optimum_no_worse_than_its_grid(seed, samples, prior):
+    random = np.random.default_rng(seed)
+    logits = random.standard_normal((2, samples, 4))
+    labels, clients = random.integers(4, size=samples), random.integers(3, size=samples)
+    moments = margin_moments(*logits, labels, clients, prior)
+    assert (moments.covariance**2 <= moments.variance_global * moments.variance_local + 1e-9).all()
+    errors = predicted_error(moments, np.linspace(0, 1, 101))
+    assert ((errors >= 0) & (errors <= 1)).all()
+    best = optimal_mixing(moments)
+    assert best.error <= errors.min()
+    assert 0 <= best.theta <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (([[1.0, 0.0]], [[1.0, 0.0, 0.0]], [0]), "logits_global"),
+        (([[1.0]], [[1.0]], [0]), "logits_global"),
+        (([[np.nan, 0.0]], [[1.0, 0.0]], [0]), "logits_global"),
+        (([[1.0, 0.0]], [[1.0, 0.0]], [2]), "labels"),
+        (([[1.0, 0.0]], [[1.0, 0.0]], [0.0]), "labels"),
+        (([[1.0, 0.0]], [[1.0, 0.0]], [0, 1]), "labels"),
+        (([[1.0, 0.0]], [[1.0, 0.0]], [0], [-1]), "clients"),
+        (([[1.0, 0.0]], [[1.0, 0.0]], [0], [0], 0.0), "prior_samples"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, field):
+    with pytest.raises(ValueError, match=field):
+        margin_moments(*arguments)
+
+
+def test_bad_theta_is_named():
+    moments = margin_moments([[1.0, 0.0]], [[1.0, 0.0]], [0])
+    with pytest.raises(ValueError, match="theta"):
+        predicted_error(moments, 1.5)
+    with pytest.raises(ValueError, match="grid_step"):
+        optimal_mixing(moments, grid_step=0)

@@ -1,0 +1,280 @@
+"""T15 to T22 against numeric maximisation, limits and the reference values of section 6."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.optimize import minimize_scalar
+
+from theory import advantage, joint_law, leading_order, margin_rate, per_client, tangency, training_time
+
+GRID = np.linspace(0, 1, 2001)
+moment = st.floats(0.05, 20)
+correlation = st.floats(-0.95, 0.95)
+
+# item 1 of section 6
+L, N_SAMPLES = 40_000, 10
+SIGNAL = 0.8 * np.sqrt(L / N_SAMPLES)
+ITEM_1 = dict(
+    global_signal=0.3 * SIGNAL,
+    local_signal=0.7 * SIGNAL,
+    noise_energy=float(L),
+    samples=N_SAMPLES,
+    clients=4,
+    alignment=1,
+)
+SHARED = {name: ITEM_1[name] for name in ("global_signal", "local_signal", "clients", "alignment")}
+
+
+def _pair(s_global, s_local, a, b, rho):
+    return dict(
+        signal_global=s_global,
+        signal_local=s_local,
+        noise_global=a,
+        noise_local=b,
+        noise_cross=rho * np.sqrt(a * b),
+    )
+
+
+# --- T15, T16 ---
+
+
+@given(st.floats(-5, 20), st.floats(-5, 20), moment, moment, correlation)
+@settings(max_examples=200, deadline=None)
+def test_optimal_mixing_maximises_the_ratio(s_global, s_local, a, b, rho):
+    pair = _pair(s_global, s_local, a, b, rho)
+    best = tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair)
+    on_grid = tangency.mixture_ratio(GRID, **pair)
+    # no grid point is better, whatever the signs of the signals
+    assert best >= on_grid.max() - 1e-9 * (1 + abs(best))
+
+
+@given(moment, moment, moment, moment, correlation)
+@settings(deadline=None)
+def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
+    u_global = np.sqrt(a) * np.array([1.0, 0.0])
+    u_local = np.sqrt(b) * np.array([rho, np.sqrt(1 - rho**2)])
+    theta = 0.3
+    for protocol in ("posthoc", "joint", "detached"):
+        w = tangency.effective_weights(theta, protocol)
+        noise = np.linalg.norm(w.global_prompt * u_global + w.local_prompt * u_local)
+        expected = (w.global_prompt * s_global + w.local_prompt * s_local) / (1.7 * noise)
+        value = tangency.mixture_ratio(
+            theta, **_pair(s_global, s_local, a, b, rho), noise_std=1.7, weights=protocol
+        )
+        assert_allclose(value, expected, rtol=1e-10)
+
+
+def test_optimal_mixing_in_degenerate_cases():
+    parallel = dict(noise_global=1.0, noise_local=4.0, noise_cross=2.0)
+    assert tangency.optimal_mixing(1.0, [1.0, 2.0, 3.0], **parallel).tolist() == [0.0, 0.0, 1.0]
+    opposite = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=4.0, noise_cross=-2.0)
+    hedge = tangency.optimal_mixing(**opposite)
+    assert_allclose(hedge, 1 / 3)
+    assert tangency.mixture_ratio(hedge, **opposite) > 1e7
+
+
+@given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(-0.95, 0.95))
+@settings(max_examples=100, deadline=None)
+def test_advantage_is_the_ratio_at_the_optimum(r_global, r_local, rho):
+    pair = _pair(r_global, 2.0 * r_local, 1.0, 4.0, rho)
+    attained = tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair) ** 2
+    squared = advantage.optimal_ratio_squared(r_global, r_local, rho)
+    assert_allclose(squared, attained, rtol=1e-10)
+    better = max(r_global, r_local) ** 2
+    assert squared >= better * (1 - 1e-12)
+    assert advantage.unconstrained_ratio_squared(r_global, r_local, rho) >= squared * (1 - 1e-12)
+
+
+@given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(-0.95, 0.95))
+@settings(deadline=None)
+def test_unconstrained_optimum_is_a_quadratic_form(r_global, r_local, rho):
+    correlations = np.array([[1.0, rho], [rho, 1.0]])
+    ratios = np.array([r_global, r_local])
+    expected = ratios @ np.linalg.solve(correlations, ratios)
+    assert_allclose(advantage.unconstrained_ratio_squared(r_global, r_local, rho), expected, rtol=1e-9)
+
+
+def test_equality_case_and_the_region_beyond_it():
+    edge = advantage.equality_correlation(1.0, 2.0)
+    assert edge == 0.5
+    assert_allclose(advantage.unconstrained_ratio_squared(1.0, 2.0, edge), 4.0, rtol=1e-12)
+    assert advantage.optimal_ratio_squared(1.0, 2.0, edge - 0.01) > 4.0
+    # above it the formula of T16 describes a negative weight, which θ in [0, 1] cannot reach
+    assert advantage.unconstrained_ratio_squared(1.0, 2.0, 0.9) > 4.5
+    assert advantage.optimal_ratio_squared(1.0, 2.0, 0.9) == 4.0
+    assert advantage.unconstrained_ratio_squared([1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1, 1, -1]).tolist() == [
+        1.0,
+        np.inf,
+        np.inf,
+    ]
+
+
+# --- T17, T18, T19 ---
+
+federation = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20), st.integers(2, 50), st.floats(0, 1))
+
+
+def _letters(a, b, clients, share):
+    return dict(global_signal=a, local_signal=b, clients=clients, alignment=1 + share * (clients - 1))
+
+
+@given(federation)
+@settings(deadline=None)
+def test_odds_are_the_tangency_mixing(drawn):
+    letters = _letters(*drawn)
+    a, b, clients, chi = letters.values()
+    theta = leading_order.mixing_from_odds(leading_order.posthoc_odds(**letters))
+    signals = a + b * chi / clients, a + b
+    assert_allclose(theta, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 1 / clients), atol=1e-9)
+    independent = leading_order.mixing_from_odds(leading_order.independent_odds(**letters))
+    assert_allclose(independent, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 0.0), atol=1e-9)
+    r_global, r_local = signals[0] * np.sqrt(clients), signals[1]
+    best = leading_order.optimal_ratio_squared_leading(r_global, r_local, clients)
+    reached = tangency.mixture_ratio(
+        theta,
+        signal_global=signals[0],
+        signal_local=signals[1],
+        noise_global=1 / clients,
+        noise_local=1.0,
+        noise_cross=1 / clients,
+    )
+    assert_allclose(best, reached**2, rtol=1e-9)
+    gains = best > max(r_global, r_local) ** 2 * (1 + 1e-12)
+    if theta > 1e-5:
+        assert leading_order.strict_advantage(**letters)
+        assert gains
+
+
+@given(federation, st.floats(1.01, 3))
+@settings(deadline=None)
+def test_monotonicity(drawn, factor):
+    a, b, clients, share = drawn
+    assume(share < 0.98)
+    odds = leading_order.posthoc_odds(**_letters(*drawn))
+    assert leading_order.posthoc_odds(**_letters(a, b * factor, clients, share)) > odds  # rises with b/a
+    assert leading_order.posthoc_odds(**_letters(a, b, clients, share + 0.01)) < odds  # falls with χ
+    fully = leading_order.posthoc_odds(**_letters(a, b, clients, 0.0))
+    assert leading_order.posthoc_odds(**_letters(a, b, clients + 1, 0.0)) < fully  # falls with K at χ = 1
+    chi = 1 + share * (clients - 1)
+    grown = dict(global_signal=a, local_signal=b, clients=2 * clients, alignment=2 * chi)
+    assert leading_order.posthoc_odds(**grown) < odds  # falls with K at a fixed share χ/K
+
+
+def test_odds_can_rise_with_the_number_of_clients_at_fixed_alignment():
+    """The unqualified statement "θ* falls with K" fails for χ > 1, first of all where K = χ gives θ* = 0."""
+    odds = leading_order.posthoc_odds(global_signal=1.0, local_signal=1.0, clients=[2, 3, 4], alignment=2)
+    assert_allclose(odds, [0.0, 1 / 9, 1 / 8])
+
+
+def test_end_points_and_strict_advantage():
+    alike = dict(global_signal=3.0, local_signal=8.0, clients=4, alignment=4)
+    assert leading_order.posthoc_odds(**alike) == 0
+    nothing_shared = dict(global_signal=0.0, local_signal=8.0, clients=4, alignment=1)
+    assert leading_order.posthoc_odds(**nothing_shared) == np.inf
+    opposed = dict(global_signal=0.1, local_signal=8.0, clients=4, alignment=0)
+    assert leading_order.posthoc_odds(**opposed) == np.inf
+    assert leading_order.independent_odds(**{**nothing_shared, "alignment": -2}) == np.inf
+    no_own_feature = dict(global_signal=3.0, local_signal=0.0, clients=4, alignment=1)
+    for letters in (alike, nothing_shared, opposed, no_own_feature):
+        assert not leading_order.strict_advantage(**letters)
+    assert leading_order.strict_advantage(global_signal=3.0, local_signal=8.0, clients=4, alignment=1)
+
+
+# --- T20, T21 ---
+
+
+def test_reference_values_of_the_posthoc_drift():
+    steps = np.array([1, 5, 50, 500, 5000])
+    k_local = margin_rate.local_rate(
+        **{name: ITEM_1[name] for name in ("global_signal", "local_signal", "noise_energy", "samples")}
+    )
+    odds = training_time.posthoc_odds_at(steps, learning_rate=0.2 / k_local, **ITEM_1)
+    # section 6 quotes three digits
+    assert_allclose(leading_order.mixing_from_odds(odds), [0.373, 0.390, 0.501, 0.613, 0.648], atol=6e-4)
+
+
+def test_reference_value_of_joint_training():
+    assert_allclose(joint_law.joint_mixing(leading_order.posthoc_odds(**SHARED)), 0.433, atol=6e-4)
+
+
+def test_drift_has_its_limits_and_is_monotone():
+    start = leading_order.posthoc_odds(**SHARED)
+    steps = np.concatenate([[0], np.logspace(-9, 300, 400)])
+    odds = training_time.posthoc_odds_at(steps, learning_rate=1e-3, **ITEM_1)
+    assert odds[0] == start
+    assert_allclose(odds[1], start, rtol=1e-8)
+    assert np.all(np.diff(odds) >= -1e-13)
+    limit = training_time.limiting_odds(**ITEM_1)
+    # the approach is logarithmic: log(κ_L/κ_G)/log(ηκt) is 0.2 % at t = 1e300
+    assert_allclose(odds[-1], limit, rtol=4e-3)
+    assert odds[-1] < limit
+
+
+@given(st.floats(0.01, 100), st.floats(0.05, 20), st.floats(0.05, 20), st.floats(-0.9, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_joint_mixing_maximises_the_joint_ratio(scale, s_global, b, rho):
+    pair = _pair(s_global, s_global + b, 0.3, 1.0, rho)
+    scaled = {
+        name: value * (scale if name.startswith("signal") else scale**2) for name, value in pair.items()
+    }
+    posthoc = tangency.optimal_mixing(**pair)
+    odds = np.inf if posthoc == 1 else posthoc / (1 - posthoc)
+    best = tangency.mixture_ratio(joint_law.joint_mixing(odds), **scaled, weights="joint")
+    assert best >= tangency.mixture_ratio(GRID, **scaled, weights="joint").max() * (1 - 1e-9)
+
+
+# --- T22 ---
+
+ITEM_2 = dict(global_signal=8.0, local_signal=14.0, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2])
+
+
+def test_reference_values_per_client():
+    # section 6 quotes three digits
+    assert_allclose(per_client.posthoc_mixing(**ITEM_2), [0.062, 0.187, 0.257, 0.479], atol=6e-4)
+    assert_allclose(per_client.joint_mixing(**ITEM_2), [0.204, 0.324, 0.370, 0.490], atol=6e-4)
+
+
+def test_per_client_optimum_by_numeric_maximisation():
+    values = per_client.moments(**ITEM_2)
+    counts = np.array(ITEM_2["sample_counts"], dtype=float)
+    weights, total = counts / counts.sum(), counts.sum()
+    for k in range(4):
+        # signals and noise assembled by hand from clients' shares of the average
+        group = weights[np.array(ITEM_2["groups"]) == ITEM_2["groups"][k]].sum()
+        s = np.array([8 + 14 * group, 22.0])
+        noise = np.array(
+            [[np.sum(weights**2 / counts), weights[k] / counts[k]], [weights[k] / counts[k], 1 / counts[k]]]
+        )
+        assert_allclose([values.signal_global[k], values.signal_local[k]], s)
+        assert_allclose(
+            [values.noise_global[k], values.noise_cross[k], values.noise_local[k]],
+            [1 / total, 1 / total, 1 / counts[k]],
+        )
+        for power, expected in (
+            (1, per_client.posthoc_mixing(**ITEM_2)),
+            (2, per_client.joint_mixing(**ITEM_2)),
+        ):
+
+            def negative_ratio(theta, s=s, noise=noise, power=power):
+                w = np.array([(1 - theta) ** power, theta**power])
+                return -(w @ s) / np.sqrt(w @ noise @ w)
+
+            found = minimize_scalar(negative_ratio, bounds=(0, 1), method="bounded", options={"xatol": 1e-9})
+            # a maximum is located to the square root of the precision of its value
+            assert_allclose(expected[k], found.x, atol=1e-6)
+
+
+@pytest.mark.parametrize("clients", [2, 5])
+def test_equal_clients_reduce_to_the_leading_order_form(clients):
+    letters = dict(global_signal=2.0, local_signal=3.0)
+    theta = per_client.posthoc_mixing(**letters, sample_counts=[7] * clients, groups=list(range(clients)))
+    odds = leading_order.posthoc_odds(**letters, clients=clients, alignment=1)
+    assert_allclose(theta, leading_order.mixing_from_odds(odds), rtol=1e-12)
+
+
+def test_clients_that_share_nothing_stay_local():
+    letters = dict(global_signal=0.0, local_signal=3.0, sample_counts=[7, 7], groups=[0, 1])
+    assert per_client.posthoc_mixing(**letters).tolist() == [1.0, 1.0]
+    assert per_client.joint_mixing(**letters).tolist() == [1.0, 1.0]
