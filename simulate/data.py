@@ -48,3 +48,16 @@ def draw_client_data(program: Program, parameters: Parameters, key: Key[Array, "
     own_feature = labels[:, :, None] * parameters.own_group[:, None, :]
     features = jnp.concatenate([labels[:, :, None], own_feature, noise], axis=2)
     return ClientData(features * present[:, :, None], labels, present / counts)
+
+
+def noise_overlap(data: ClientData, noise_dim: int) -> Float[Array, ""]:
+    """max |⟨x_i, x_j⟩| / ‖x_i‖² over the training samples i ≠ j of all clients; 0 means orthogonal noise.
+
+    The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
+    """
+    noise = data.features.reshape(-1, data.features.shape[-1])[:, -noise_dim:]
+    present = data.sample_weights.ravel() > 0
+    gram = noise @ noise.T
+    apart = present[:, None] & present[None, :] & ~jnp.eye(noise.shape[0], dtype=bool)
+    squares = jnp.where(present, jnp.diagonal(gram), 1)
+    return jnp.max(jnp.where(apart, jnp.abs(gram), 0) / squares[:, None])

@@ -32,7 +32,7 @@ _PREDICTOR_VARIABLES = {
 _UNITS = {"training_loss": "nat"}
 
 
-def label(experiment: Experiment, measurement: Measurement) -> xr.Dataset:
+def label(experiment: Experiment, measurement: Measurement, noise_overlap: np.ndarray) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
 
     What belongs to a prompt has dimensions (seed, theta, step, client, prompt), what belongs to a predictor
@@ -67,6 +67,11 @@ def label(experiment: Experiment, measurement: Measurement) -> xr.Dataset:
         dims = ("seed", "theta", "step", "client", "predictor")
         variables[name] = (dims, values, _attributes(name, meaning))
 
+    variables["noise_overlap"] = (
+        ("seed",),
+        noise_overlap,
+        _attributes("noise_overlap", "max |⟨x_i, x_j⟩| / ‖x_i‖² over training samples i ≠ j of all clients"),
+    )
     rounds = np.asarray(experiment.record)
     return xr.Dataset(
         variables,

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.coefficient_engine import coefficient_engine
+from simulate.data import ClientData, noise_overlap
 from simulate.engine import SyntheticEngine
 from simulate.experiment import Experiment
 from simulate.federated import Federation, TrainState, initial_state, train
@@ -50,25 +51,61 @@ def run(experiment: Experiment, progress: Progress | None = None) -> xr.Dataset:
         True
     """
     with jax.enable_x64(experiment.precision == "float64"):
-        program, parameters = split(experiment)
-        replicates = jnp.arange(experiment.replicates)
-        keys = jax.vmap(lambda replicate: replicate_key(experiment.seed, replicate))(replicates)
-        # Post-hoc training is the same for every θ: it runs once, and is measured at all of them.
-        theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
-        trained = theta[:1] if experiment.protocol == "posthoc" else theta
-        measured = theta[None, :] if experiment.protocol == "posthoc" else theta[:, None]
-
-        worlds = draw(program.drawing, parameters, keys)
-        states = start(program, parameters, worlds, trained)
-        chunks = []
+        prepared = prepare(experiment)
+        states, chunks = prepared.states, []
         for gaps in _chunked_gaps(experiment.record):
-            states, measurements = advance(
-                program, parameters, worlds, keys, trained, measured, states, jnp.asarray(gaps)
-            )
+            states, measurements = advance(*prepared.constants, states, jnp.asarray(gaps))
             chunks.append(jax.tree.map(np.asarray, measurements))
             if progress is not None:
                 progress(int(states.round.ravel()[0]), experiment.record[-1])
-        return label(experiment, _concatenate(chunks, len(experiment.record)))
+        overlap = np.asarray(overlaps(prepared.worlds.data, experiment.noise_dim))
+        return label(experiment, _concatenate(chunks, len(experiment.record)), overlap)
+
+
+class Prepared(NamedTuple):
+    """A run before its first round.
+
+    Attributes:
+        program, parameters: the experiment, split for compilation.
+        worlds: drawn worlds, leading axis of seeds.
+        keys: replicates' keys, shape (seeds,).
+        trained: θ of every training, shape (thetas,); only one for post-hoc, which is the same for every θ.
+        measured: θ at which each training is measured, shape (thetas, evaluations).
+        states: training states, leading axes (seeds, thetas).
+    """
+
+    program: Program
+    parameters: Parameters
+    worlds: World
+    keys: Key[Array, " seeds"]
+    trained: Float[Array, " thetas"]
+    measured: Float[Array, "thetas evaluations"]
+    states: TrainState
+
+    @property
+    def constants(self) -> tuple[Any, ...]:
+        """All that does not change during training, in the order `advance` takes it."""
+        return self[:-1]
+
+
+def prepare(experiment: Experiment) -> Prepared:
+    """Draw all replicates and start their training; to be called in the experiment's precision."""
+    program, parameters = split(experiment)
+    keys = jax.vmap(lambda replicate: replicate_key(experiment.seed, replicate))(
+        jnp.arange(experiment.replicates)
+    )
+    worlds = draw(program.drawing, parameters, keys)
+    theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
+    posthoc = experiment.protocol == "posthoc"
+    trained, measured = (theta[:1], theta[None, :]) if posthoc else (theta, theta[:, None])
+    states = start(program, parameters, worlds, trained)
+    return Prepared(program, parameters, worlds, keys, trained, measured, states)
+
+
+@functools.partial(jax.jit, static_argnames="noise_dim")
+def overlaps(data: ClientData, noise_dim: int) -> Float[Array, " seeds"]:
+    """`noise_overlap` of every replicate."""
+    return jax.vmap(lambda replicate: noise_overlap(replicate, noise_dim))(data)
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -117,7 +154,7 @@ def advance(
     def one(
         world: World, key: Key[Array, ""], theta: Array, evaluated: Array, state: TrainState
     ) -> tuple[TrainState, Measurement]:
-        engine = _engine(program, parameters, world)
+        engine = engine_of(program, parameters, world)
         initial_local = jax.vmap(engine.pre_activations)(world.initial_local)
 
         def measure(state: TrainState) -> Measurement:
@@ -139,7 +176,8 @@ def advance(
     return jax.vmap(over_thetas, (0, 0, None, None, 0))(worlds, keys, trained, measured, states)
 
 
-def _engine(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
+def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
+    """The engine a world was drawn for."""
     if world.weights is None:
         return coefficient_engine(program, parameters)
     return prompt_engine(program, parameters, world.weights)

@@ -1,0 +1,93 @@
+"""(T7): test accuracy is exactly Φ of the ratio, for every prompt, θ, time and activation."""
+
+import numpy as np
+import xarray as xr
+from scipy.stats import norm
+
+from checks.claim import Claim, Finding, Scale, compare
+from simulate.experiment import Activation, Experiment
+from simulate.fresh_samples import count_correct
+from simulate.runner import run
+
+CLAIM = Claim(
+    name="accuracy",
+    equation="T7",
+    provenance="paper",
+    title="Accuracy is Φ(ratio)",
+    statement="Performance is governed by the ratio of task-relevant to task-irrelevant coefficients"
+    " (the paper's abstract); exactly, in this model: a client's test accuracy is Φ(R_k).",
+    bound="statistical",
+    figure="accuracy_collapse",
+)
+
+FRESH_SAMPLES = 1_000_000
+FALSE_ALARM = 1e-4
+"""Chance that a true claim fails because of its fresh samples, all points together."""
+
+_ACTIVATIONS: tuple[Activation, ...] = ("relu", "leaky_relu", "tanh", "softplus", "relu_power")
+
+
+def collect(scale: Scale) -> xr.Dataset:
+    """Runs at several times and activations, their exact accuracy beside a count over fresh samples."""
+    base = Experiment(
+        clients=3,
+        samples=(8, 12, 5),
+        groups=(0, 1, 0),
+        global_signal=1.0,
+        local_signal=2.0,
+        noise_dim=40,
+        noise_std=0.8,
+        init_std=0.05,
+        theta=(0.0, 0.4, 0.7, 1.0),
+        learning_rate=4e-3,
+        signal_offset=0.4,
+        noise_offset=0.4,
+        activation_parameter=1.0,
+    )
+    runs = [
+        base.replace(
+            activation=activation,
+            activation_parameter=2.0 if activation == "relu_power" else 0.3,
+            rounds=rounds,
+            record=(rounds,),
+        )
+        for activation in (_ACTIVATIONS[:1] if scale == "quick" else _ACTIVATIONS)
+        for rounds in (3, 25, 120)
+    ]
+    parts = []
+    for experiment in runs:
+        exact = run(experiment).sel(predictor="mixture").isel(step=0)
+        counted = count_correct(experiment, FRESH_SAMPLES)
+        parts.append(
+            xr.Dataset({"counted": counted, "accuracy": exact.accuracy, "ratio": exact.ratio})
+            .drop_vars(["step", "round", "predictor", "group", "samples"])
+            .stack(point=("seed", "theta", "client"))
+            .reset_index("point")
+            .assign_coords(activation=("point", [experiment.activation] * counted.size))
+            .assign_coords(rounds=("point", [experiment.rounds] * counted.size))
+        )
+    data = xr.concat(parts, "point")
+    data.attrs = {"experiment": base.to_json(), "fresh_samples": counted.attrs["fresh_samples"]}
+    data.ratio.attrs = {"long_name": "ratio R of learned signal to memorised noise", "units": "1"}
+    data.counted.attrs = {"long_name": "accuracy counted on fresh samples", "units": "1"}
+    return data
+
+
+def judge(data: xr.Dataset) -> Finding:
+    """Counted against Φ(R) at every point, at a level corrected for their number (Šidák)."""
+    exact = norm.cdf(data.ratio)
+    level = 1 - (1 - FALSE_ALARM) ** (1 / data.sizes["point"])
+    standard_error = np.sqrt(exact * (1 - exact) / data.attrs["fresh_samples"])
+    return Finding(
+        CLAIM,
+        (
+            compare(
+                f"accuracy over {data.attrs['fresh_samples']} fresh samples a point",
+                data.counted,
+                exact,
+                bound="statistical",
+                tolerance=norm.isf(level / 2) * standard_error,
+            ),
+            compare("recorded accuracy", data.accuracy, exact, bound="exact", tolerance=1e-12),
+        ),
+    )

@@ -1,0 +1,191 @@
+"""The study: one frozen, validated description of a prompt portfolio on CLIP features.
+
+It imports nothing heavy, so a command line can build and reject studies at once.
+"""
+
+import dataclasses
+import json
+import math
+from typing import Any, Self, get_args
+
+from simulate.experiment import Protocol
+from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipStudy:
+    """Prompts on a feature bank: who holds which images, training, mixing, recording.
+
+    Construction validates every field and resolves shorthand, so a `ClipStudy` that exists is complete and
+    allowed.
+
+    Raises:
+        ConfigurationError: naming the first field that is not allowed, its value and what is.
+
+    Example:
+        >>> study = ClipStudy(rounds=20, theta_step=0.25, trained_theta=(0.1, 0.5))
+        >>> study.theta, study.record
+        ((0.0, 0.1, 0.25, 0.5, 0.75, 1.0), (1, 2, 5, 10, 20))
+    """
+
+    clients: int = 10
+    """K, the number of clients."""
+    beta: float = 0.3
+    """β of the Dirichlet label skew: small is heterogeneous."""
+    validation_fraction: float = 1 / 3
+    """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing."""
+    min_rows: int = 5
+    """Fewest training, validation and test images that each client must have."""
+    anchor_images: int = 1
+    """Public images per class whose mean stands in for the class text, in banks without texts."""
+    train_split: str = ""
+    """Split of the bank to train on; empty takes "val", "train" or the first other one."""
+    heldout_split: str = "test"
+    """Split of the bank divided into validation and test images."""
+    protocols: tuple[Protocol, ...] = ("posthoc", "joint", "detached")
+    """How pairs of prompts are trained; each protocol is a training of its own."""
+    theta_step: float = 0.02
+    """Step of the grid of θ, the weight of the LOCAL prompt, at which post-hoc mixtures are tested."""
+    trained_theta: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 1.0)
+    """θ at which the joint and detached protocols train a pair each."""
+    rounds: int = 150
+    """T, federated rounds."""
+    record: tuple[int, ...] = ()
+    """Rounds after which to record, 0 for the start; empty takes 1, 2, 5, 10, 20, 50, … and the last."""
+    local_steps: int = 1
+    """E, gradient steps of each client in a round."""
+    participation: float = 1.0
+    """Fraction of the clients drawn (without replacement) to take part in each round."""
+    optimizer: str = "sgd"
+    """Name of an optax optimizer, run by every client on its pair of prompts."""
+    optimizer_options: tuple[tuple[str, float], ...] = ()
+    """Further numeric arguments of the optimizer, as (name, value) pairs."""
+    learning_rate: float = 0.01
+    """η, the step size."""
+    logit_scale: float = 100.0
+    """Factor from cosine similarity to logit; CLIP's own is 100."""
+    init_std: float = 0.0
+    """Standard deviation of each entry of the initial prompts; 0 starts at zero-shot classification."""
+    prior_samples: float = 8.0
+    """ν, weight of the pooled margin covariance in (T24), in degrees of freedom."""
+    seed: int = 0
+    """Base of all random keys."""
+    replicates: int = 5
+    """Number of independent repetitions, each with its own partition, anchors and initial prompts."""
+
+    def __post_init__(self) -> None:
+        require_integer("clients", self.clients, 2)
+        require_number("beta", self.beta, above=0)
+        require_number("validation_fraction", self.validation_fraction, above=0, at_most=0.9)
+        require_integer("min_rows", self.min_rows, 1)
+        require_integer("anchor_images", self.anchor_images, 1)
+        for field in ("train_split", "heldout_split", "optimizer"):
+            if not isinstance(getattr(self, field), str):
+                raise ConfigurationError(field, getattr(self, field), "a name")
+        for field in ("protocols", "trained_theta", "record", "optimizer_options"):
+            if not isinstance(getattr(self, field), tuple):
+                raise ConfigurationError(field, getattr(self, field), "a tuple")
+        if self.train_split == self.heldout_split:
+            raise ConfigurationError("train_split", self.train_split, "another split than heldout_split")
+        self._check_protocols()
+        self._check_training()
+        if not self.record:
+            self._resolve("record", _one_two_five(self.rounds))
+        self._check_record()
+
+    def _resolve(self, field: str, value: object) -> None:
+        object.__setattr__(self, field, value)
+
+    def _check_protocols(self) -> None:
+        if not self.protocols or len(set(self.protocols)) != len(self.protocols):
+            raise ConfigurationError("protocols", self.protocols, "a list of at least one, without repeats")
+        for protocol in self.protocols:
+            require_choice("protocols", protocol, get_args(Protocol))
+        require_number("theta_step", self.theta_step, at_least=1e-4, at_most=1)
+        if not math.isclose(1 / self.theta_step, round(1 / self.theta_step)):
+            raise ConfigurationError("theta_step", self.theta_step, "1 divided by an integer")
+        for theta in self.trained_theta:
+            require_number("trained_theta", theta, at_least=0, at_most=1)
+        if not self.trained_theta or list(self.trained_theta) != sorted(set(self.trained_theta)):
+            raise ConfigurationError(
+                "trained_theta", self.trained_theta, "strictly increasing numbers in [0, 1]"
+            )
+
+    def _check_training(self) -> None:
+        require_integer("rounds", self.rounds, 1)
+        require_integer("local_steps", self.local_steps, 1)
+        require_number("participation", self.participation, above=0, at_most=1)
+        for option in self.optimizer_options:
+            if not isinstance(option, tuple) or len(option) != 2:
+                raise ConfigurationError("optimizer_options", option, "pairs of a name and a number")
+        for name, value in self.optimizer_options:
+            require_number(f"optimizer_options[{name}]", value)
+        if self.optimizer != "sgd" or self.optimizer_options:
+            # Imported only here: plain SGD, the common case, must not pay for loading JAX.
+            from simulate.optimizer import check_optimizer
+
+            check_optimizer(self.optimizer, self.optimizer_options)
+        require_number("learning_rate", self.learning_rate, above=0)
+        require_number("logit_scale", self.logit_scale, above=0)
+        require_number("init_std", self.init_std, at_least=0)
+        require_number("prior_samples", self.prior_samples, above=0)
+        require_integer("seed", self.seed, 0)
+        require_integer("replicates", self.replicates, 1)
+
+    def _check_record(self) -> None:
+        for step in self.record:
+            require_integer("record", step, 0)
+        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.rounds:
+            raise ConfigurationError(
+                "record", self.record, f"strictly increasing rounds, none above rounds = {self.rounds}"
+            )
+
+    @property
+    def theta(self) -> tuple[float, ...]:
+        """All θ of a result: the grid of post-hoc mixing and the trained ones, in order."""
+        count = round(1 / self.theta_step)
+        grid = {round(index / count, 12) for index in range(count + 1)}
+        # A trained θ that is a grid point but for rounding must not appear twice.
+        extra = {theta for theta in self.trained_theta if round(theta, 12) not in grid}
+        return tuple(sorted(grid | extra))
+
+    @property
+    def participants(self) -> int:
+        """Number of clients taking part in a round: the rounded fraction, but never none."""
+        return max(1, math.floor(self.participation * self.clients + 0.5))
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated anew; give ``record=()`` when changing the rounds."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The resolved study as one line of JSON; `from_json` reads it back."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Rebuild a study from `to_json`.
+
+        Raises:
+            ConfigurationError: when the text is not such an object, or a field is unknown or not allowed.
+        """
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError("study", text, f"JSON ({error})") from None
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or not known.issuperset(fields):
+            raise ConfigurationError("study", text, "a JSON object with fields " + ", ".join(sorted(known)))
+        return cls(**{name: _frozen(value) for name, value in fields.items()})
+
+
+def _one_two_five(rounds: int) -> tuple[int, ...]:
+    powers = range(len(str(rounds)))
+    return tuple(
+        sorted({step for p in powers for step in (10**p, 2 * 10**p, 5 * 10**p) if step < rounds} | {rounds})
+    )
+
+
+def _frozen(value: Any) -> Any:
+    """JSON knows lists only; fields are tuples."""
+    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

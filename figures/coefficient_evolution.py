@@ -1,0 +1,44 @@
+"""How both prompts learn signal and memorise noise over training, with the closed form (T9) on top."""
+
+from collections.abc import Mapping
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures.style import GLOBAL, LOCAL, TEXT_WIDTH, letter, panels
+
+NEEDS = ("trajectories",)
+CAPTION = (
+    "Coefficients of the global and the local prompt under joint training at θ = 0.4. Bands: smallest to largest"
+    " seed, of means over clients. Dashed: the closed form (T9), with no fitted constant."
+)
+_QUANTITIES = {
+    "beta": "shared signal  β",
+    "gamma_own": "own group's signal  γ",
+    "phi_norm": "memorised noise  ‖φ‖",
+}
+
+
+def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw from the `trajectories` claim's dataset, at its largest L."""
+    data = datasets["trajectories"].isel(noise_dim=-1)
+    figure, axes = panels(3, TEXT_WIDTH, 2.15)
+    for axis, name in zip(axes, _QUANTITIES, strict=True):
+        for prompt, colour in (("global", GLOBAL), ("local", LOCAL)):
+            seeds = data[name].sel(prompt=prompt).mean("client")
+            axis.fill_between(data.step, seeds.min("seed"), seeds.max("seed"), color=colour, alpha=0.25, lw=0)
+            axis.plot(data.step, seeds.mean("seed"), color=colour, label=f"{prompt} prompt")
+            axis.plot(
+                data.step,
+                data[f"{name}_predicted"].sel(prompt=prompt),
+                color="white" if prompt == "global" else "black",
+                lw=1.0,
+                ls=(0, (2.5, 2.5)),
+            )
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=0)
+        axis.set_xlabel("gradient steps  $t$")
+    axes[0].plot([], [], color="black", lw=1.0, ls=(0, (2.5, 2.5)), label="closed form")
+    axes[0].legend(loc="upper left")
+    letter(axes, list(_QUANTITIES.values()))
+    return figure

@@ -1,0 +1,84 @@
+"""Accuracy by counting: trained mixtures tried on fresh samples of the data model."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int, Key
+
+from simulate.experiment import Experiment
+from simulate.keys import fold_purpose, replicate_key
+from simulate.portfolio import train_portfolio
+from simulate.protocols import mix
+
+# Fresh samples drawn at once: what a few megabytes of noise hold.
+_BATCH_ENTRIES = 2_000_000
+
+
+def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
+    """Train an experiment, then count correctly classified fresh samples of every client.
+
+    Samples are drawn literally as (T1) says, labels included, from a stream of their own; they are shared
+    by all θ of a client.
+
+    Args:
+        experiment: what to train.
+        fresh_samples: least number of samples per seed and client; a few more fill the last batch.
+
+    Returns:
+        Shares of correct answers with dimensions (seed, theta, client); the attribute ``fresh_samples`` says
+        how many samples each stands for.
+    """
+    portfolio = train_portfolio(experiment)
+    batch = max(1, min(fresh_samples, _BATCH_ENTRIES // experiment.noise_dim))
+    batches = math.ceil(fresh_samples / batch)
+    shape = (experiment.replicates, len(experiment.theta), experiment.clients)
+    shares = np.empty(shape)
+    for seed in range(experiment.replicates):
+        key = fold_purpose(replicate_key(experiment.seed, seed), "test")
+        with jax.enable_x64(experiment.precision == "float64"):
+            theta = jnp.asarray(experiment.theta, portfolio.feature_global.dtype)[:, None, None]
+            mixture = mix(theta, portfolio.feature_global[seed][:, None, :], portfolio.feature_local[seed])
+            counts = _count(
+                key,
+                jnp.moveaxis(mixture, 1, 0),
+                jnp.asarray(experiment.groups),
+                jnp.asarray(experiment.noise_std, theta.dtype),
+                experiment.group_count,
+                batch,
+                batches,
+            )
+        shares[seed] = np.asarray(counts).T / (batch * batches)
+    coords = {"theta": list(experiment.theta), "seed": range(shape[0]), "client": range(shape[2])}
+    return xr.DataArray(shares, coords, ("seed", "theta", "client"), attrs={"fresh_samples": batch * batches})
+
+
+@functools.partial(jax.jit, static_argnames=("group_count", "batch", "batches"))
+def _count(
+    key: Key[Array, ""],
+    mixtures: Float[Array, "clients thetas rows"],
+    groups: Int[Array, " clients"],
+    noise_std: Float[Array, ""],
+    group_count: int,
+    batch: int,
+    batches: int,
+) -> Int[Array, "clients thetas"]:
+    def client(key: Key[Array, ""], mixture: Array, group: Array) -> Array:
+        def one_batch(index: int | Array, correct: Array) -> Array:
+            label_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+            positive = jax.random.uniform(label_key, (batch,), jnp.float32) < 0.5
+            label = jnp.where(positive, 1, -1).astype(mixture.dtype)
+            noise_shape = (batch, mixture.shape[1] - 1 - group_count)
+            noise = jax.random.normal(noise_key, noise_shape, jnp.float32).astype(mixture.dtype) * noise_std
+            own = (jnp.arange(group_count) == group).astype(mixture.dtype)
+            features = jnp.concatenate([label[:, None], label[:, None] * own[None, :], noise], axis=1)
+            return correct + jnp.sum(label[:, None] * (features @ mixture.T) > 0, axis=0, dtype=jnp.int32)
+
+        return jax.lax.fori_loop(0, batches, one_batch, jnp.zeros(mixture.shape[0], jnp.int32))
+
+    # One client after the other: their batches together would only cost memory.
+    keys = jax.random.split(key, mixtures.shape[0])
+    return jax.lax.map(lambda arguments: client(*arguments), (keys, mixtures, groups))

@@ -1,0 +1,173 @@
+"""Whole studies: what the dataset holds, how θ is chosen, and the promised bound on real features."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from companion.bank import load_bank
+from companion.evaluate import accuracy_of
+from companion.study import run_study
+from companion.study_config import ClipStudy
+from companion.summary import summarise
+from companion.synthetic_bank import draw_synthetic_bank
+
+BANK = draw_synthetic_bank(classes=5, dim=16)
+STUDY = ClipStudy(
+    clients=3,
+    rounds=12,
+    record=(0, 3, 12),
+    replicates=2,
+    learning_rate=0.02,
+    theta_step=0.1,
+    trained_theta=(0.0, 0.35, 1.0),
+)
+REAL = pathlib.Path(__file__).parents[3] / "shared" / "clip"
+
+
+@pytest.fixture(scope="module")
+def result():
+    return run_study(STUDY, BANK)
+
+
+def test_dataset_is_complete_and_labelled(result):
+    assert dict(result.accuracy.sizes) == {
+        "protocol": 3, "holding": 2, "seed": 2, "step": 3, "theta": 12, "client": 3,
+    }  # fmt: skip
+    for variable in result.data_vars.values():
+        assert variable.attrs["long_name"]
+        assert variable.attrs["units"]
+    assert ClipStudy.from_json(result.attrs["study"]) == STUDY
+    assert result.attrs["synthetic"] == 1
+    assert "jax" in json.loads(result.attrs["versions"])
+    assert result["round"].values.tolist() == [0, 3, 12]
+    # Pairs exist at their own θ alone; post-hoc mixtures and predictions everywhere.
+    assert result.accuracy.sel(protocol="posthoc").notnull().all()
+    assert result.predicted_error.notnull().all()
+    known = result.accuracy.sel(protocol="joint").notnull().all(["holding", "seed", "step", "client"])
+    assert result.theta.values[known.values].tolist() == [0.0, 0.35, 1.0]
+
+
+def test_dataset_survives_a_file(result, tmp_path):
+    result.to_netcdf(tmp_path / "study.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "study.nc", engine="h5netcdf") as again:
+        xr.testing.assert_identical(result, again.load())
+
+
+def test_joint_end_points_are_the_posthoc_prompts(result):
+    for theta in (0.0, 1.0):
+        pair = result.accuracy.sel(theta=theta)
+        # An image within a rounding of the border may fall to either side.
+        np.testing.assert_allclose(pair.sel(protocol="joint"), pair.sel(protocol="posthoc"), atol=0.03)
+
+
+def test_prompts_alone_are_the_ends_of_the_posthoc_curve(result):
+    posthoc = result.sel(protocol="posthoc")
+    for prompt, theta in (("global", 0.0), ("local", 1.0)):
+        alone = posthoc.prompt_accuracy.sel(prompt=prompt, theta=0.5)
+        np.testing.assert_array_equal(alone, posthoc.accuracy.sel(theta=theta).transpose(*alone.dims))
+
+
+def test_round_zero_is_zero_shot(result):
+    start = result.accuracy.sel(protocol="posthoc").isel(step=0)
+    for theta in (0.0, 0.5, 1.0):
+        np.testing.assert_allclose(
+            start.sel(theta=theta),
+            result.zero_shot_accuracy.transpose("holding", "seed", "client"),
+            atol=1e-12,
+        )
+
+
+def test_overall_accuracy_weighs_clients_by_their_images(result):
+    expected = result.accuracy.weighted(result.samples).mean("client")
+    dims = result.overall_accuracy.dims
+    posthoc = {"protocol": "posthoc"}
+    np.testing.assert_allclose(result.overall_accuracy.sel(posthoc), expected.transpose(*dims).sel(posthoc))
+
+
+def test_choices_are_what_they_say(result):
+    overall = result.overall_accuracy.sel(protocol="joint")
+    joint = result.sel(protocol="joint")
+    best = overall.sel(holding="test").max("theta")
+    np.testing.assert_allclose(joint.chosen_accuracy.sel(choice="best"), best)
+    for seed in range(2):
+        chosen = joint.chosen_theta.sel(choice="validation").isel(seed=seed, step=-1)
+        validation = overall.sel(holding="validation").isel(seed=seed, step=-1)
+        assert float(validation.sel(theta=chosen)) == float(validation.max())
+    assert joint.chosen_theta.sel(choice=["predicted", "exact"]).isnull().all()
+    posthoc = result.sel(protocol="posthoc")
+    assert posthoc.chosen_theta.notnull().all()
+    assert (
+        posthoc.chosen_accuracy.sel(choice="best") >= posthoc.chosen_accuracy.sel(choice="validation")
+    ).all()
+
+
+def test_same_seed_same_numbers_and_other_seed_others(result):
+    xr.testing.assert_identical(result, run_study(STUDY, BANK))
+    other = run_study(STUDY.replace(seed=1, protocols=("posthoc",)), BANK)
+    assert not np.array_equal(other.samples, result.samples)
+
+
+def test_progress_reaches_its_total():
+    told = []
+    run_study(STUDY, BANK, lambda done, total: told.append((done, total)))
+    assert told == [(done, 36) for done in (0, 3, 12, 12, 15, 24, 24, 27, 36)]
+
+
+def test_blocks_of_theta_do_not_change_the_result(result, monkeypatch):
+    monkeypatch.setattr("companion.study._PROMPT_BYTES", 1)
+    split = run_study(STUDY, BANK)
+    for name in result.data_vars:
+        np.testing.assert_allclose(split[name], result[name], atol=0.03, err_msg=name)
+
+
+def test_summary_is_plain_json(result):
+    summary = summarise(result)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    last = summary["rounds"][-1]
+    assert last["round"] == 12
+    assert last["posthoc_best"]["mean"] >= last["posthoc_predicted"]["mean"] - 0.02
+    assert last["theta_joint_converted"]["mean"] >= 0
+    assert summary["synthetic"] == 1
+    alone = summarise(run_study(STUDY.replace(protocols=("detached",), replicates=1), BANK))
+    assert "global" not in alone["rounds"][-1]
+    assert alone["rounds"][-1]["detached_best"]["std"] is None
+
+
+def test_ties_are_errors():
+    margins, mask = np.array([[1.0, 0.0, -1.0, 5.0]]), np.array([[True, True, True, False]])
+    assert accuracy_of(margins, mask).tolist() == [1 / 3]
+
+
+@pytest.fixture
+def optimised():
+    """Real features are big enough for compiled speed to pay."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.mark.parametrize(
+    ("name", "study"),
+    [
+        (
+            "dtd",
+            ClipStudy(protocols=("posthoc",), replicates=3, learning_rate=0.03, rounds=50, record=(5, 50)),
+        ),
+        ("caltech61", ClipStudy(protocols=("posthoc",), replicates=2, rounds=20, record=(1, 20))),
+    ],
+)
+def test_predicted_mixing_is_within_a_point_of_the_best_on_real_features(name, study, optimised):
+    path = REAL / f"{name}_clip_vitb32.npz"
+    if not path.exists():
+        pytest.skip("the real feature banks are not here")
+    result = run_study(study, load_bank(path))
+    assert result.attrs["synthetic"] == 0
+    for record in summarise(result)["rounds"]:
+        assert record["posthoc_regret"]["mean"] <= 1.0
+    if name == "dtd":  # the data set with headroom
+        assert record["posthoc_gain"]["mean"] >= 1.0

@@ -1,0 +1,178 @@
+"""Training: it is the simulator's own loop, its gradient is right, and padding and batching do not matter."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from companion.holdings import gather
+from companion.partition import partition_bank
+from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
+from companion.study_config import ClipStudy
+from companion.synthetic_bank import draw_synthetic_bank
+from companion.training import Scales, advance, smallest_margins, start, training_program
+from simulate.federated import autodiff
+from simulate.keys import replicate_key
+from simulate.protocols import mix, portfolio_objective
+from tests.tolerances import RELATIVE
+
+BANK = draw_synthetic_bank(classes=4, dim=12)
+STUDY = ClipStudy(clients=3, rounds=6, replicates=2, learning_rate=0.02, init_std=0.05)
+
+
+def trained(protocol, theta, study=STUDY, padding=0):
+    """The state after training, and what was measured on held-out images; leading axes (seeds, thetas)."""
+    keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
+    holdings = gather(BANK, [partition_bank(study, BANK, key) for key in keys], padding)
+    scales = Scales(*map(jnp.float32, (study.learning_rate, study.logit_scale, study.init_std)))
+    program = training_program(study, protocol)
+    theta = jnp.asarray(theta, jnp.float32)
+    states = start(program, scales, holdings.replicates, keys, theta)
+    states, measured = advance(
+        program, scales, holdings.replicates, keys, theta, states, jnp.int32(study.rounds)
+    )
+    return jax.tree.map(np.asarray, (states, measured))
+
+
+def close(first, second):
+    np.testing.assert_allclose(first, second, rtol=RELATIVE["float32"], atol=1e-5)
+
+
+def test_joint_end_points_are_the_posthoc_prompts():
+    separate, _ = trained("posthoc", [0.0])
+    joint, _ = trained("joint", [0.0, 1.0])
+    close(joint.global_prompt[:, 0], separate.global_prompt[:, 0])
+    close(joint.local_prompts[:, 1], separate.local_prompts[:, 0])
+    # The prompt without weight stays where it began, and the other one did move.
+    assert np.abs(joint.global_prompt[:, 0] - joint.global_prompt[:, 1]).max() > 1e-3
+
+
+def test_detached_global_prompt_ignores_theta():
+    separate, _ = trained("posthoc", [0.0])
+    detached, _ = trained("detached", [0.2, 0.8])
+    for index in range(2):
+        close(detached.global_prompt[:, index], separate.global_prompt[:, 0])
+    assert np.abs(detached.local_prompts[:, 0] - detached.local_prompts[:, 1]).max() > 1e-3
+
+
+def test_theta_and_seeds_do_not_depend_on_the_batch_they_run_in():
+    together, _ = trained("joint", [0.2, 0.5, 0.9])
+    alone, _ = trained("joint", [0.5], STUDY.replace(replicates=1))
+    close(together.local_prompts[:1, 1:2], alone.local_prompts)
+
+
+def test_padding_does_not_matter():
+    (plain, logits), (padded, more) = trained("posthoc", [0.0]), trained("posthoc", [0.0], padding=17)
+    close(plain.global_prompt, padded.global_prompt)
+    close(plain.local_prompts, padded.local_prompts)
+    close(logits.local_prompt, more.local_prompt[..., :-17, :])
+
+
+@pytest.mark.parametrize("protocol", ["joint", "detached"])
+def test_measured_mixture_is_the_pairs_own(protocol):
+    states, margins = trained(protocol, [0.3])
+    study = STUDY
+    keys = [replicate_key(study.seed, replicate) for replicate in range(study.replicates)]
+    holdings = gather(BANK, [partition_bank(study, BANK, key) for key in keys])
+
+    def unit(rows):
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    text = BANK.text_features
+    mixed = 0.7 * unit(text + states.global_prompt[1, 0]) + 0.3 * unit(text + states.local_prompts[1, 0, 2])
+    # Not re-normalised: the mixture of two different unit vectors is shorter than one.
+    assert np.linalg.norm(mixed, axis=-1).max() < 1
+    logits = 100 * np.asarray(holdings.replicates.held_out)[1, 2] @ mixed.T
+    expected = smallest_margins(jnp.asarray(logits), jnp.asarray(holdings.labels[1, 2]))
+    np.testing.assert_allclose(margins.mixture[1, 0, 2], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_every_client_and_option_takes_part():
+    base, _ = trained("posthoc", [0.0])
+    for changes in (
+        {"local_steps": 2},
+        {"participation": 0.4},
+        {"optimizer": "adam"},
+        {"optimizer_options": (("momentum", 0.9),)},
+        {"logit_scale": 50.0},
+        {"seed": 1},
+    ):
+        with jax.numpy_dtype_promotion("standard"):  # optax's adam promotes its step count itself
+            other, _ = trained("posthoc", [0.0], STUDY.replace(**changes))
+        assert np.abs(other.local_prompts - base.local_prompts).max() > 1e-3, changes
+
+
+def random_pair():
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        anchors, prompt_global, prompt_local = (jnp.asarray(random.standard_normal((4, 5))) for _ in range(3))
+        batch = ImageBatch(
+            images=jnp.asarray(random.standard_normal((7, 5))),
+            labels=jnp.asarray(random.integers(4, size=7), jnp.int32),
+            weights=jnp.asarray([0.2] * 5 + [0.0] * 2),
+        )
+    return anchors, prompt_global, prompt_local, batch
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
+def test_gradient_agrees_with_finite_differences(protocol):
+    with jax.enable_x64(True):
+        anchors, prompt_global, prompt_local, batch = random_pair()
+        objective = portfolio_objective(protocol, residual_encoder(anchors), cross_entropy(3.0))
+        theta, step = jnp.asarray(0.3), 1e-5
+        gradients = autodiff(objective)(prompt_global, prompt_local, theta, batch)
+        direction = jnp.asarray(np.random.default_rng(1).standard_normal((4, 5)))
+        for position in (0, 1):
+
+            def along(distance, position=position):
+                prompts = [prompt_global, prompt_local]
+                prompts[position] = prompts[position] + distance * direction
+                return float(objective(*prompts, theta, batch))
+
+            difference = (along(step) - along(-step)) / (2 * step)
+            assert float(jnp.sum(gradients[position] * direction)) == pytest.approx(difference, rel=1e-6)
+
+
+def test_detached_gradients_are_those_of_its_two_losses():
+    with jax.enable_x64(True):
+        anchors, prompt_global, prompt_local, batch = random_pair()
+        theta = jnp.asarray(0.3)
+        parts = {
+            protocol: autodiff(portfolio_objective(protocol, residual_encoder(anchors), cross_entropy(3.0)))(
+                prompt_global, prompt_local, theta, batch
+            )
+            for protocol in ("joint", "posthoc", "detached")
+        }
+        np.testing.assert_allclose(parts["detached"][0], parts["posthoc"][0], rtol=1e-12)
+        np.testing.assert_allclose(parts["detached"][1], parts["joint"][1], rtol=1e-12)
+
+
+def test_logits_are_linear_in_theta():
+    with jax.enable_x64(True):
+        anchors, prompt_global, prompt_local, batch = random_pair()
+        encode = residual_encoder(anchors)
+        pair = encode(prompt_global, batch), encode(prompt_local, batch)
+        separate = [class_logits(100.0, features, batch.images) for features in pair]
+        for theta in (0.0, 0.25, 1.0):
+            mixed = class_logits(100.0, mix(jnp.asarray(theta), *pair), batch.images)
+            np.testing.assert_allclose(mixed, (1 - theta) * separate[0] + theta * separate[1], rtol=1e-9)
+
+
+def test_loss_is_the_cross_entropy_of_unpadded_images():
+    with jax.enable_x64(True):
+        anchors, _, _, batch = random_pair()
+        logits = 3.0 * np.asarray(batch.images) @ np.asarray(anchors).T
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        expected = -np.log(probabilities[np.arange(5), np.asarray(batch.labels)[:5]]).mean()
+        assert float(cross_entropy(3.0)(anchors, batch)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_new_numbers_need_no_new_compilation():
+    trained("posthoc", [0.0])
+    before = advance._cache_size()
+    trained(
+        "posthoc",
+        [0.0],
+        STUDY.replace(learning_rate=0.01, logit_scale=20.0, init_std=0.2, rounds=3, record=()),
+    )
+    assert advance._cache_size() == before
