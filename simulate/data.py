@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from simulate.keys import derived_key
 from simulate.program import Parameters, Program
 
 
@@ -31,23 +32,26 @@ def draw_client_data(program: Program, parameters: Parameters, key: Key[Array, "
     """
     dtype = jnp.dtype(program.precision)
 
-    def draw(client: Array, index: Array) -> tuple[Array, Array]:
-        label_key, noise_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, client), index))
-        # Not `rademacher`, whose draws depend on whether float64 is enabled.
-        label = jnp.where(
-            jax.random.uniform(label_key, (), jnp.float32) < 0.5, jnp.float32(1), jnp.float32(-1)
-        )
-        return label, jax.random.normal(noise_key, (program.noise_dim,), jnp.float32)
+    def draw(client: Array, index: Array) -> Array:
+        return jax.random.normal(derived_key(key, client, index), (1 + program.noise_dim,), jnp.float32)
 
     indices = jnp.arange(program.max_samples)
-    labels, noise = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(jnp.arange(program.clients), indices)
-    labels, noise = labels.astype(dtype), noise.astype(dtype) * parameters.noise_std
+    normals = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(jnp.arange(program.clients), indices)
+    labels, noise = label_and_noise(normals.astype(dtype), parameters.noise_std)
 
     counts = parameters.sample_counts[:, None]
     present = (indices.astype(dtype)[None, :] < counts).astype(dtype)
     own_feature = labels[:, :, None] * parameters.own_group[:, None, :]
     features = jnp.concatenate([labels[:, :, None], own_feature, noise], axis=2)
     return ClientData(features * present[:, :, None], labels, present / counts)
+
+
+def label_and_noise(
+    normals: Float[Array, "*samples draws"], noise_std: Float[Array, ""]
+) -> tuple[Float[Array, "*samples"], Float[Array, "*samples noise_dim"]]:
+    """Turn 1 + L standard normals into a label (the sign of the first) and L noise coordinates."""
+    label = jnp.where(normals[..., 0] < 0, -1, 1).astype(normals.dtype)
+    return label, normals[..., 1:] * noise_std
 
 
 def noise_overlap(data: ClientData, noise_dim: int) -> Float[Array, ""]:

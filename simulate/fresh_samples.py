@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
+from simulate.data import label_and_noise
 from simulate.experiment import Experiment
-from simulate.keys import fold_purpose, replicate_key
+from simulate.keys import derived_key, fold_purpose, replicate_key
 from simulate.portfolio import train_portfolio
 from simulate.protocols import mix
 
@@ -66,13 +67,11 @@ def _count(
     batch: int,
     batches: int,
 ) -> Int[Array, "clients thetas"]:
-    def client(key: Key[Array, ""], mixture: Array, group: Array) -> Array:
+    def count(client: Array, mixture: Array, group: Array) -> Array:
         def one_batch(index: int | Array, correct: Array) -> Array:
-            label_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
-            positive = jax.random.uniform(label_key, (batch,), jnp.float32) < 0.5
-            label = jnp.where(positive, 1, -1).astype(mixture.dtype)
-            noise_shape = (batch, mixture.shape[1] - 1 - group_count)
-            noise = jax.random.normal(noise_key, noise_shape, jnp.float32).astype(mixture.dtype) * noise_std
+            shape = (batch, mixture.shape[1] - group_count)
+            normals = jax.random.normal(derived_key(key, client, index), shape, jnp.float32)
+            label, noise = label_and_noise(normals.astype(mixture.dtype), noise_std)
             own = (jnp.arange(group_count) == group).astype(mixture.dtype)
             features = jnp.concatenate([label[:, None], label[:, None] * own[None, :], noise], axis=1)
             return correct + jnp.sum(label[:, None] * (features @ mixture.T) > 0, axis=0, dtype=jnp.int32)
@@ -80,5 +79,5 @@ def _count(
         return jax.lax.fori_loop(0, batches, one_batch, jnp.zeros(mixture.shape[0], jnp.int32))
 
     # One client after the other: their batches together would only cost memory.
-    keys = jax.random.split(key, mixtures.shape[0])
-    return jax.lax.map(lambda arguments: client(*arguments), (keys, mixtures, groups))
+    clients = jnp.arange(mixtures.shape[0])
+    return jax.lax.map(lambda arguments: count(*arguments), (clients, mixtures, groups))

@@ -16,13 +16,13 @@ from simulate.data import ClientData, noise_overlap
 from simulate.engine import SyntheticEngine
 from simulate.experiment import Experiment
 from simulate.federated import Federation, TrainState, initial_state, train
-from simulate.keys import fold_purpose, replicate_key
+from simulate.keys import fold_purpose
 from simulate.labels import label
 from simulate.measure import Measurement, measure_portfolio
 from simulate.optimizer import build_optimizer
 from simulate.program import Parameters, Program, split
 from simulate.prompt_engine import prompt_engine
-from simulate.world import World, draw_world
+from simulate.world import World, WorldKeys, draw_world
 
 Progress = Callable[[int, int], None]
 """Called with (rounds done, rounds in all)."""
@@ -68,7 +68,7 @@ class Prepared(NamedTuple):
     Attributes:
         program, parameters: the experiment, split for compilation.
         worlds: drawn worlds, leading axis of seeds.
-        keys: replicates' keys, shape (seeds,).
+        participation_keys: stream of every replicate that decides who takes part, shape (seeds,).
         trained: θ of every training, shape (thetas,); only one for post-hoc, which is the same for every θ.
         measured: θ at which each training is measured, shape (thetas, evaluations).
         states: training states, leading axes (seeds, thetas).
@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
     program: Program
     parameters: Parameters
     worlds: World
-    keys: Key[Array, " seeds"]
+    participation_keys: Key[Array, " seeds"]
     trained: Float[Array, " thetas"]
     measured: Float[Array, "thetas evaluations"]
     states: TrainState
@@ -91,15 +91,15 @@ class Prepared(NamedTuple):
 def prepare(experiment: Experiment) -> Prepared:
     """Draw all replicates and start their training; to be called in the experiment's precision."""
     program, parameters = split(experiment)
-    keys = jax.vmap(lambda replicate: replicate_key(experiment.seed, replicate))(
-        jnp.arange(experiment.replicates)
+    world_keys, participation_keys = streams(
+        jax.random.key(experiment.seed), jnp.arange(experiment.replicates)
     )
-    worlds = draw(program.drawing, parameters, keys)
+    worlds = draw(program.drawing, parameters, world_keys)
     theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
     posthoc = experiment.protocol == "posthoc"
     trained, measured = (theta[:1], theta[None, :]) if posthoc else (theta, theta[:, None])
     states = start(program, parameters, worlds, trained)
-    return Prepared(program, parameters, worlds, keys, trained, measured, states)
+    return Prepared(program, parameters, worlds, participation_keys, trained, measured, states)
 
 
 @functools.partial(jax.jit, static_argnames="noise_dim")
@@ -108,10 +108,22 @@ def overlaps(data: ClientData, noise_dim: int) -> Float[Array, " seeds"]:
     return jax.vmap(lambda replicate: noise_overlap(replicate, noise_dim))(data)
 
 
+@jax.jit
+def streams(seed: Key[Array, ""], replicates: Int[Array, " seeds"]) -> tuple[WorldKeys, Key[Array, " seeds"]]:
+    """Every replicate's streams for its world and for participation, shape (seeds,)."""
+
+    def replicate(number: Array) -> tuple[WorldKeys, Key[Array, ""]]:
+        key = jax.random.fold_in(seed, number)
+        world = WorldKeys(fold_purpose(key, "data"), fold_purpose(key, "initialisation"))
+        return world, fold_purpose(key, "participation")
+
+    return jax.vmap(replicate)(replicates)
+
+
 @functools.partial(jax.jit, static_argnames="program")
-def draw(program: Program, parameters: Parameters, keys: Key[Array, " seeds"]) -> World:
+def draw(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
-    return jax.vmap(lambda key: draw_world(program, parameters, key))(keys)
+    return jax.vmap(lambda keys: draw_world(program, parameters, keys))(keys)
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -133,7 +145,7 @@ def advance(
     program: Program,
     parameters: Parameters,
     worlds: World,
-    keys: Key[Array, " seeds"],
+    participation_keys: Key[Array, " seeds"],
     trained: Float[Array, " thetas"],
     measured: Float[Array, "thetas evaluations"],
     states: TrainState,
@@ -169,11 +181,10 @@ def advance(
                 theta=evaluated,
             )
 
-        participation_key = fold_purpose(key, "participation")
-        return train(federation, engine.gradient, measure, world.data, theta, participation_key, state, gaps)
+        return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
 
     over_thetas = jax.vmap(one, (None, None, 0, 0, 0))
-    return jax.vmap(over_thetas, (0, 0, None, None, 0))(worlds, keys, trained, measured, states)
+    return jax.vmap(over_thetas, (0, 0, None, None, 0))(worlds, participation_keys, trained, measured, states)
 
 
 def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:

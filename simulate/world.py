@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from simulate.data import ClientData, draw_client_data
-from simulate.keys import fold_purpose
+from simulate.keys import derived_key
 from simulate.program import Parameters, Program
 
 
@@ -32,8 +32,15 @@ class World(NamedTuple):
     initial_local: Float[Array, "clients dim"]
 
 
-def draw_world(program: Program, parameters: Parameters, key: Key[Array, ""]) -> World:
-    """Draw one replicate; data and initialisation come from separate streams of its key.
+class WorldKeys(NamedTuple):
+    """Keys of a replicate's two streams that its world is drawn from."""
+
+    data: Key[Array, "*seeds"]
+    initialisation: Key[Array, "*seeds"]
+
+
+def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
+    """Draw one replicate; data and initialisation come from separate streams.
 
     Entries of initial prompts are N(0, init_std²), which orthogonal rows turn into independent
     z_r ~ N(0, init_std² ‖w_r‖²). The encoder's directions are random, by a QR factorisation: m² d time and
@@ -41,17 +48,17 @@ def draw_world(program: Program, parameters: Parameters, key: Key[Array, ""]) ->
     """
     dtype = jnp.dtype(program.precision)
 
-    def normal(key: Key[Array, ""], *shape: int) -> Array:
+    def normal(number: int, *shape: int) -> Array:
+        key = derived_key(keys.initialisation, number, 0)
         return jax.random.normal(key, shape, jnp.float32).astype(dtype)
 
-    data = draw_client_data(program, parameters, fold_purpose(key, "data"))
-    in_rows_key, direction_key, off_rows_key = jax.random.split(fold_purpose(key, "initialisation"), 3)
-    in_rows = normal(in_rows_key, 1 + program.clients, program.rows) * parameters.init_std
+    data = draw_client_data(program, parameters, keys.data)
+    in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
     norms = jnp.sqrt(parameters.squared_norms)
     if program.engine == "coefficient":
         z = in_rows * norms[None, :]
         return World(data, None, z[0], z[1:])
-    directions = jnp.linalg.qr(normal(direction_key, program.prompt_dim, program.rows))[0].T
-    off_rows = normal(off_rows_key, 1 + program.clients, program.prompt_dim) * parameters.init_std
+    directions = jnp.linalg.qr(normal(1, program.prompt_dim, program.rows))[0].T
+    off_rows = normal(2, 1 + program.clients, program.prompt_dim) * parameters.init_std
     prompts = in_rows @ directions + off_rows - (off_rows @ directions.T) @ directions
     return World(data, norms[:, None] * directions, prompts[0], prompts[1:])

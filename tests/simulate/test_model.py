@@ -9,9 +9,8 @@ from tolerances import RELATIVE
 
 from simulate import Experiment, run
 from simulate.encoder import Encoder, activation_function
-from simulate.keys import replicate_key
-from simulate.program import split
-from simulate.world import draw_world
+from simulate.runner import prepare
+from simulate.world import World
 
 UNEQUAL = Experiment(
     clients=4,
@@ -25,10 +24,10 @@ UNEQUAL = Experiment(
 )
 
 
-def world_of(experiment: Experiment, replicate: int = 0):
+def world_of(experiment: Experiment) -> World:
+    """The first replicate's world, as NumPy arrays."""
     with jax.enable_x64(experiment.precision == "float64"):
-        program, parameters = split(experiment)
-        return jax.device_get(draw_world(program, parameters, replicate_key(experiment.seed, replicate)))
+        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare(experiment).worlds)
 
 
 def test_features_follow_the_data_model() -> None:

@@ -1,0 +1,122 @@
+"""Where results go: checked before work starts, written whole or not at all."""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+STANDARD_OUTPUT = "-"
+
+
+def require_writable(field: str, path: str) -> None:
+    """Refuse a file or folder that cannot be created, before any work is done; nothing is created yet.
+
+    Raises:
+        ConfigurationError: when the nearest existing parent is no folder or not writable, or a file is meant
+            where a folder stands.
+    """
+    target = pathlib.Path(path)
+    if field == "json":
+        if path == STANDARD_OUTPUT:
+            return
+        if target.is_dir():
+            raise ConfigurationError(field, path, "a file's path, or - for standard output")
+        target = target.parent
+    while not target.exists() and target != target.parent:
+        target = target.parent
+    if not target.is_dir() or not os.access(target, os.W_OK):
+        raise ConfigurationError(field, path, f"in a folder that can be written ({target} cannot)")
+
+
+def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
+    """Have ``write`` fill a temporary file beside ``path``, then put it in place in one step.
+
+    Raises:
+        ConfigurationError: when the file cannot be written; what stood there before is untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
+            write(temporary)
+            os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigurationError("output", str(path), f"writable ({error.strerror or error})") from None
+
+
+@contextlib.contextmanager
+def _temporary(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    # The suffix stays: it tells Matplotlib the format.
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = pathlib.Path(name)
+    try:
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file in UTF-8, atomically."""
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
+def write_dataset(path: pathlib.Path, data: "xr.Dataset") -> None:
+    """Write a dataset as one netCDF file, atomically."""
+    write_atomically(path, lambda temporary: data.to_netcdf(temporary, engine="h5netcdf"))
+
+
+def write_figure(folder: pathlib.Path, name: str, figure: "Figure") -> None:
+    """Write a figure as PNG and as vector PDF, each atomically, both free of dates so that reruns are equal."""
+    from figures.style import in_style
+
+    with in_style():
+        write_atomically(
+            folder / f"{name}.png", lambda path: figure.savefig(path, metadata={"Software": None})
+        )
+        write_atomically(
+            folder / f"{name}.pdf", lambda path: figure.savefig(path, metadata={"CreationDate": None})
+        )
+
+
+def emit_json(path: str | None, content: Any) -> None:
+    """Write ``content`` as JSON to a file, or to standard output for ``-``; None writes nothing.
+
+    Numbers JSON cannot hold (NaN, infinities) become null.
+    """
+    if path is None:
+        return
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if path == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+    else:
+        write_text(pathlib.Path(path), text)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,66 @@
+"""`promptfolio reproduce`: the main job, from simulation to report."""
+
+import dataclasses
+import os
+import pathlib
+import time
+
+from commands.check import exit_status, findings_table, run_checks
+from commands.console import console_for
+from commands.figures import draw_all
+from commands.output import emit_json, require_writable, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduce:
+    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails."""
+
+    quick: bool = False
+    """Smaller sizes: a minute or two instead of several."""
+    out: str = "out"
+    """Folder for data, figures, paper_checks.md and summary.json."""
+    report: str | None = None
+    """Another place for paper_checks.md."""
+    json: str | None = None
+    """File for the summary as JSON; - for standard output."""
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from checks.registry import CLAIMS
+        from checks.report import as_records, report
+        from figures.registry import FIGURES, load_figure
+        from simulate.provenance import provenance
+
+        out = pathlib.Path(self.out)
+        report_path = pathlib.Path(self.report) if self.report else out / "paper_checks.md"
+        require_writable("out", self.out)
+        require_writable("report", str(report_path.parent))
+        if self.json is not None:
+            require_writable("json", self.json)
+
+        started = time.perf_counter()
+        checked = run_checks(CLAIMS, "quick" if self.quick else "full", out / "data")
+        findings = [each.finding for each in checked]
+        draw_all({each.finding.claim.name: each.data for each in checked}, out / "figures")
+        pictures = {
+            name: pathlib.Path(
+                os.path.relpath(out / "figures" / f"{name}.png", report_path.parent)
+            ).as_posix()
+            for name in FIGURES
+        }
+        write_text(
+            report_path, report(findings, pictures, {name: load_figure(name).CAPTION for name in FIGURES})
+        )
+        summary = {
+            "scale": "quick" if self.quick else "full",
+            "seconds": round(time.perf_counter() - started, 1),
+            **provenance(),
+            "claims": as_records(findings),
+        }
+        emit_json(str(out / "summary.json"), summary)
+        emit_json(self.json, summary)
+
+        console = console_for(self.json)
+        console.print(findings_table(findings))
+        console.print(f"report: {report_path}   figures: {out / 'figures'}   data: {out / 'data'}")
+        return exit_status(findings)

@@ -1,0 +1,57 @@
+"""Accuracy against θ on CLIP features, and θ* against training time."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, MIXTURE, TEXT_WIDTH, letter, panels
+
+
+def draw(data: xr.Dataset) -> Figure:
+    """Draw a study's last round (left) and its sweep over training time (right).
+
+    Args:
+        data: from `companion.run_study`, with the posthoc protocol among those run.
+    """
+    figure, (left, right) = panels(2, TEXT_WIDTH, 2.7)
+    overall = data.overall_accuracy.sel(holding="test").isel(step=-1)
+    styles = {"posthoc": (GLOBAL, "post-hoc"), "joint": (LOCAL, "joint"), "detached": (MIXTURE, "detached")}
+    for index, protocol in enumerate(str(name) for name in data.protocol.values):
+        colour, label = styles[protocol]
+        curve = overall.sel(protocol=protocol).dropna("theta", how="all")
+        mean, spread = curve.mean("seed"), curve.std("seed")
+        left.fill_between(curve.theta, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+        marker = "" if protocol == "posthoc" else MARKERS[index]
+        left.plot(curve.theta, mean, color=colour, ls=DASHES[index], marker=marker, label=label)
+    chosen = data.sel(protocol="posthoc")
+    last = chosen.isel(step=-1).mean("seed")
+    for choice, marker, face, label in (
+        ("predicted", "^", GLOBAL, "predicted θ* (T24)"),
+        ("best", "o", "white", "best θ on test"),
+    ):
+        at = last.sel(choice=choice)
+        left.plot(
+            at.chosen_theta, at.chosen_accuracy, marker=marker, mfc=face, mec=GLOBAL, ms=6, ls="", label=label
+        )
+        theta = chosen.chosen_theta.sel(choice=choice)
+        error = theta.std("seed") / np.sqrt(theta.sizes["seed"])
+        right.errorbar(
+            data["round"],
+            theta.mean("seed"),
+            error,
+            color=GLOBAL,
+            mfc=face,
+            marker=marker,
+            elinewidth=0.8,
+            ls="-" if choice == "predicted" else DASHES[1],
+            label=label,
+        )
+    left.set(xlabel="θ  (0: global prompt only, 1: local prompt only)", ylabel="test accuracy")
+    right.set(xlabel="federated rounds", ylabel="θ", ylim=(-0.03, 1.03))
+    right.set_xscale("log")
+    left.legend(loc="best")
+    right.legend(loc="best")
+    name = "SYNTHETIC bank" if data.attrs["synthetic"] else str(data.attrs["bank"])
+    rounds = int(data["round"][-1])
+    letter((left, right), [f"{name}, after {rounds} rounds", "post-hoc θ over training"])
+    return figure
