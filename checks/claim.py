@@ -92,11 +92,11 @@ class Comparison:
     def margin(self) -> float:
         """How far the worst point is from failing; negative once it fails.
 
-        Two-sided bounds: the share of the tolerance left over. Inequalities: the gap between the two sides,
-        relative to the larger.
+        Two-sided bounds: the share of the tolerance left over. Inequalities: the gap between the two sides plus
+        the rounding allowed, relative to the larger side.
         """
         if self.bound in ("upper", "lower"):
-            return -self.deviation / _larger_side(self.measured, self.predicted)
+            return float((self.tolerance - self.deviation) / _larger_side(self.measured, self.predicted))
         return 1 - self.deviation / self.tolerance if self.tolerance > 0 else -float(self.deviation > 0)
 
 

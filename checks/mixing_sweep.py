@@ -35,7 +35,7 @@ def mixing_sweep(scale: Scale) -> xr.Dataset:
         what `compare_mixing` returns at its one step, with a leading dimension ``setting`` whose coordinates
         are sweep, clients, alignment, local_share and samples; and advantage_predicted.
     """
-    noise_dim, replicates = (8000, 4) if scale == "quick" else (40000, 8)
+    noise_dim, replicates = (8000, 4) if scale == "quick" else (20000, 8)
     parts = []
     for sweep, settings in SWEEPS.items():
         for base in settings if scale == "full" else settings[:3]:

@@ -32,7 +32,7 @@ def collect(scale: Scale) -> xr.Dataset:
         global_signal=8.0,
         local_signal=14.0,
         noise_dim=6000,
-        theta=theta_grid(0.02 if scale == "quick" else 0.005),
+        theta=theta_grid(0.02 if scale == "quick" else 0.01),
         learning_rate=1e-6,
         rounds=1,
         record=(1,),

@@ -3,9 +3,9 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from checks.claim import Comparison, Finding
+from checks.claim import Comparison, Finding, Scale
 
 _INTRODUCTION = """\
 # Paper checks
@@ -32,24 +32,32 @@ whatever the numbers say.
 """
 
 
-def report(findings: Sequence[Finding], figures: Mapping[str, str], captions: Mapping[str, str]) -> str:
+class Picture(NamedTuple):
+    """A figure as the report shows it: its path as seen from the report, and its caption."""
+
+    path: str
+    caption: str
+
+
+def report(findings: Sequence[Finding], scale: Scale, pictures: Mapping[str, Picture]) -> str:
     """The whole report as GitHub Markdown.
 
     Args:
         findings: in the order to print.
-        figures: figure name -> path of its picture as seen from the report; figures missing here are left out.
-        captions: figure name -> caption.
+        scale: at which the claims were checked.
+        pictures: by figure name; figures missing here are left out.
     """
-    sections = [_INTRODUCTION, _summary(findings)]
+    sections = [_INTRODUCTION, _summary(findings, scale)]
     sections += [_section(number, finding) for number, finding in enumerate(findings, 1)]
-    shown = [name for name in figures if any(finding.claim.figure == name for finding in findings)]
+    shown = [
+        f"![{name}]({picture.path})\n\n*{name}. {picture.caption}*" for name, picture in pictures.items()
+    ]
     if shown:
-        pictures = [f"![{name}]({figures[name]})\n\n*{captions[name]}*" for name in shown]
-        sections.append("## Figures\n\n" + "\n\n".join(pictures) + "\n")
+        sections.append("## Figures\n\n" + "\n\n".join(shown) + "\n")
     return "\n".join(sections)
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding], scale: Scale) -> str:
     counts = {verdict: 0 for verdict in ("holds", "fails", "not applicable")}
     rows = [
         "| # | claim | equation | provenance | bound | margin | verdict |",
@@ -63,7 +71,7 @@ def _summary(findings: Sequence[Finding]) -> str:
             f" | {claim.bound} | {finding.worst.margin:.3g} | {_emphasis(finding.verdict)} |"
         )
     total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    return f"## Summary\n\n{len(findings)} claims: {total}.\n\n" + "\n".join(rows) + "\n"
+    return f"## Summary\n\n{len(findings)} claims, at {scale} scale: {total}.\n\n" + "\n".join(rows) + "\n"
 
 
 def _section(number: int, finding: Finding) -> str:

@@ -11,6 +11,8 @@ from commands.output import emit_json, require_writable, write_dataset, write_fi
 from companion.study_config import ClipStudy
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from companion.bank import FeatureBank
 
 
@@ -76,7 +78,7 @@ _COLUMNS = (
 )
 
 
-def _table(summary: dict[str, Any]) -> Any:
+def _table(summary: dict[str, Any]) -> "Table":
     shown = [column for column in _COLUMNS if column[1] in summary["rounds"][0]]
 
     def cell(record: dict[str, Any], key: str, how: str | None) -> str:

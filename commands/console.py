@@ -9,10 +9,16 @@ from rich.table import Table
 
 from commands.output import STANDARD_OUTPUT
 
+# In a file or a pipe nothing needs to fit a screen, and a table must not lose digits.
+_FILE_WIDTH = 160
+
 
 def console_for(json_path: str | None) -> Console:
     """Where to print: standard output, or standard error when JSON has taken the former."""
-    return Console(stderr=json_path == STANDARD_OUTPUT, highlight=False)
+    console = Console(stderr=json_path == STANDARD_OUTPUT, highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    return console
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

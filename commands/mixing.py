@@ -13,6 +13,7 @@ from simulate.validation import ConfigurationError, require_integer
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.table import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,23 +147,32 @@ def _rows(setting: SymmetricSetting, protocol: Protocol, data: "xr.Dataset") -> 
     return rows
 
 
-def _table(rows: list[dict[str, Any]]) -> Any:
-    columns = (
-        ("protocol", "protocol", ""),
-        (">K", "clients", "d"),
-        (">χ", "alignment", "d"),
-        (">b/(a+b)", "local_share", "g"),
-        (">L", "noise_dim", "d"),
-        (">T", "rounds", "d"),
-        (">θ* predicted", "theta_predicted", ".3f"),
-        (">θ* empirical", "theta_empirical", ".3f"),
-        (">global", "accuracy_global", ".4f"),
-        (">local", "accuracy_local", ".4f"),
-        (">best mixture", "accuracy_best", ".4f"),
-        (">predicted", "accuracy_best_predicted", ".4f"),
+_COLUMNS = (
+    ("protocol", "protocol", ""),
+    (">K", "clients", "d"),
+    (">χ", "alignment", "d"),
+    (">b/(a+b)", "local_share", "g"),
+    (">L", "noise_dim", "d"),
+    (">T", "rounds", "d"),
+    (">θ* predicted", "theta_predicted", ".3f"),
+    (">θ* empirical", "theta_empirical", ".3f"),
+    (">global", "accuracy_global", ".4f"),
+    (">local", "accuracy_local", ".4f"),
+    (">mixture", "accuracy_best", ".4f"),
+    (">predicted", "accuracy_best_predicted", ".4f"),
+)
+_SETTING = ("clients", "alignment", "local_share", "noise_dim")
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
+    """The comparison; parts of the setting that do not vary are said once, in the title."""
+    fixed = {key for key in _SETTING if len({row[key] for row in rows}) == 1}
+    said = ", ".join(
+        f"{name.lstrip('>')} = {rows[0][key]:{how}}" for name, key, how in _COLUMNS if key in fixed
     )
+    shown = [column for column in _COLUMNS if column[1] not in fixed]
     return table(
-        "Optimal mixing, and accuracies (mean over clients)",
-        [title for title, _, _ in columns],
-        [[format(row[key], how) for _, key, how in columns] for row in rows],
+        "Optimal mixing, and accuracies (mean over clients)" + (f": {said}" if said else ""),
+        [title for title, _, _ in shown],
+        [[format(row[key], how) for _, key, how in shown] for row in rows],
     )

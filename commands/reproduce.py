@@ -4,11 +4,15 @@ import dataclasses
 import os
 import pathlib
 import time
+from typing import TYPE_CHECKING
 
 from commands.check import exit_status, findings_table, run_checks
 from commands.console import console_for
 from commands.figures import draw_all
 from commands.output import emit_json, require_writable, write_text
+
+if TYPE_CHECKING:
+    from checks.claim import Scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,39 +24,41 @@ class Reproduce:
     out: str = "out"
     """Folder for data, figures, paper_checks.md and summary.json."""
     report: str | None = None
-    """Another place for paper_checks.md."""
+    """Another path for paper_checks.md."""
+    pictures: str | None = None
+    """Another folder for the figures."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from checks.registry import CLAIMS
-        from checks.report import as_records, report
+        from checks.report import Picture, as_records, report
         from figures.registry import FIGURES, load_figure
         from simulate.provenance import provenance
 
         out = pathlib.Path(self.out)
-        report_path = pathlib.Path(self.report) if self.report else out / "paper_checks.md"
+        report_path = pathlib.Path(self.report or out / "paper_checks.md")
+        pictures = pathlib.Path(self.pictures or out / "figures")
         require_writable("out", self.out)
         require_writable("report", str(report_path.parent))
+        require_writable("pictures", str(pictures))
         if self.json is not None:
             require_writable("json", self.json)
 
         started = time.perf_counter()
-        checked = run_checks(CLAIMS, "quick" if self.quick else "full", out / "data")
+        scale: Scale = "quick" if self.quick else "full"
+        checked = run_checks(CLAIMS, scale, out / "data")
         findings = [each.finding for each in checked]
-        draw_all({each.finding.claim.name: each.data for each in checked}, out / "figures")
-        pictures = {
-            name: pathlib.Path(
-                os.path.relpath(out / "figures" / f"{name}.png", report_path.parent)
-            ).as_posix()
+        draw_all({each.finding.claim.name: each.data for each in checked}, pictures)
+        from_report = pathlib.Path(os.path.relpath(pictures, report_path.parent))
+        shown = {
+            name: Picture((from_report / f"{name}.png").as_posix(), load_figure(name).CAPTION)
             for name in FIGURES
         }
-        write_text(
-            report_path, report(findings, pictures, {name: load_figure(name).CAPTION for name in FIGURES})
-        )
+        write_text(report_path, report(findings, scale, shown))
         summary = {
-            "scale": "quick" if self.quick else "full",
+            "scale": scale,
             "seconds": round(time.perf_counter() - started, 1),
             **provenance(),
             "claims": as_records(findings),
@@ -62,5 +68,5 @@ class Reproduce:
 
         console = console_for(self.json)
         console.print(findings_table(findings))
-        console.print(f"report: {report_path}   figures: {out / 'figures'}   data: {out / 'data'}")
+        console.print(f"report: {report_path}   figures: {pictures}   data: {out / 'data'}")
         return exit_status(findings)

@@ -46,7 +46,7 @@ class ClipStudy:
     """How pairs of prompts are trained; each protocol is a training of its own."""
     theta_step: float = 0.02
     """Step of the grid of θ, the weight of the LOCAL prompt, at which post-hoc mixtures are tested."""
-    trained_theta: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 1.0)
+    trained_theta: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.6, 1.0)
     """θ at which the joint and detached protocols train a pair each."""
     rounds: int = 150
     """T, federated rounds."""

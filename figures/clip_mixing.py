@@ -13,7 +13,7 @@ def draw(data: xr.Dataset) -> Figure:
     Args:
         data: from `companion.run_study`, with the posthoc protocol among those run.
     """
-    figure, (left, right) = panels(2, TEXT_WIDTH, 2.7)
+    figure, (left, right) = panels(2, TEXT_WIDTH, 2.9)
     overall = data.overall_accuracy.sel(holding="test").isel(step=-1)
     styles = {"posthoc": (GLOBAL, "post-hoc"), "joint": (LOCAL, "joint"), "detached": (MIXTURE, "detached")}
     for index, protocol in enumerate(str(name) for name in data.protocol.values):
@@ -44,13 +44,11 @@ def draw(data: xr.Dataset) -> Figure:
             marker=marker,
             elinewidth=0.8,
             ls="-" if choice == "predicted" else DASHES[1],
-            label=label,
         )
     left.set(xlabel="θ  (0: global prompt only, 1: local prompt only)", ylabel="test accuracy")
     right.set(xlabel="federated rounds", ylabel="θ", ylim=(-0.03, 1.03))
     right.set_xscale("log")
-    left.legend(loc="best")
-    right.legend(loc="best")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     name = "SYNTHETIC bank" if data.attrs["synthetic"] else str(data.attrs["bank"])
     rounds = int(data["round"][-1])
     letter((left, right), [f"{name}, after {rounds} rounds", "post-hoc θ over training"])

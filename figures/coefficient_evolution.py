@@ -1,6 +1,7 @@
 """How both prompts learn signal and memorise noise over training, with the closed form (T9) on top."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ _QUANTITIES = {
     "gamma_own": "own group's signal  γ",
     "phi_norm": "memorised noise  ‖φ‖",
 }
+_CLOSED_FORM: dict[str, Any] = {"color": "black", "lw": 0.9, "ls": (0, (3, 3))}
 
 
 def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
@@ -27,18 +29,14 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
         for prompt, colour in (("global", GLOBAL), ("local", LOCAL)):
             seeds = data[name].sel(prompt=prompt).mean("client")
             axis.fill_between(data.step, seeds.min("seed"), seeds.max("seed"), color=colour, alpha=0.25, lw=0)
-            axis.plot(data.step, seeds.mean("seed"), color=colour, label=f"{prompt} prompt")
             axis.plot(
-                data.step,
-                data[f"{name}_predicted"].sel(prompt=prompt),
-                color="white" if prompt == "global" else "black",
-                lw=1.0,
-                ls=(0, (2.5, 2.5)),
+                data.step, seeds.mean("seed"), color=colour, lw=2.6, alpha=0.6, label=f"{prompt} prompt"
             )
+            axis.plot(data.step, data[f"{name}_predicted"].sel(prompt=prompt), **_CLOSED_FORM)
         axis.set_xscale("log")
         axis.set_ylim(bottom=0)
         axis.set_xlabel("gradient steps  $t$")
-    axes[0].plot([], [], color="black", lw=1.0, ls=(0, (2.5, 2.5)), label="closed form")
+    axes[0].plot([], [], label="closed form", **_CLOSED_FORM)
     axes[0].legend(loc="upper left")
     letter(axes, list(_QUANTITIES.values()))
     return figure

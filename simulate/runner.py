@@ -120,7 +120,8 @@ def streams(seed: Key[Array, ""], replicates: Int[Array, " seeds"]) -> tuple[Wor
     return jax.vmap(replicate)(replicates)
 
 
-@functools.partial(jax.jit, static_argnames="program")
+# Drawing runs once: at full optimisation it takes three times as long to compile, and is no faster.
+@functools.partial(jax.jit, static_argnames="program", compiler_options={"xla_backend_optimization_level": 1})
 def draw(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
     return jax.vmap(lambda keys: draw_world(program, parameters, keys))(keys)
