@@ -41,13 +41,18 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
     for seed in range(experiment.replicates):
         key = fold_purpose(replicate_key(experiment.seed, seed), "test")
         with jax.enable_x64(experiment.precision == "float64"):
-            theta = jnp.asarray(experiment.theta, portfolio.feature_global.dtype)[:, None, None]
-            mixture = mix(theta, portfolio.feature_global[seed][:, None, :], portfolio.feature_local[seed])
+            dtype = portfolio.feature_global.dtype
+            # One training stands for every θ under the posthoc protocol.
+            features = (
+                jnp.broadcast_to(trained[seed], (len(experiment.theta), *trained.shape[2:]))
+                for trained in (portfolio.feature_global, portfolio.feature_local)
+            )
+            mixture = jax.vmap(_mixtures)(jnp.asarray(experiment.theta, dtype), *features)
             counts = _count(
                 key,
                 jnp.moveaxis(mixture, 1, 0),
                 jnp.asarray(experiment.groups),
-                jnp.asarray(experiment.noise_std, theta.dtype),
+                jnp.asarray(experiment.noise_std, dtype),
                 experiment.group_count,
                 batch,
                 batches,
@@ -55,6 +60,14 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
         shares[seed] = np.asarray(counts).T / (batch * batches)
     coords = {"theta": list(experiment.theta), "seed": range(shape[0]), "client": range(shape[2])}
     return xr.DataArray(shares, coords, ("seed", "theta", "client"), attrs={"fresh_samples": batch * batches})
+
+
+def _mixtures(
+    theta: Float[Array, ""],
+    feature_global: Float[Array, " rows"],
+    feature_local: Float[Array, "clients rows"],
+) -> Float[Array, "clients rows"]:
+    return jax.vmap(mix, (None, None, 0))(theta, feature_global, feature_local)
 
 
 @functools.partial(jax.jit, static_argnames=("group_count", "batch", "batches"))

@@ -1,8 +1,10 @@
 """Shared test set-up: strict array semantics, and run-time shape checks on the modules that hold arrays."""
 
 import pathlib
+from collections.abc import Iterator
 
 import jax
+import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
@@ -27,3 +29,11 @@ install_import_hook(
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Compile at full optimisation, for the few tests whose running time exceeds their compilation."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
