@@ -1,5 +1,7 @@
 """(T7): test accuracy is exactly Φ of the ratio, for every prompt, θ, time and activation."""
 
+import itertools
+
 import numpy as np
 import xarray as xr
 from scipy.stats import norm
@@ -44,15 +46,17 @@ def collect(scale: Scale) -> xr.Dataset:
         noise_offset=0.4,
         activation_parameter=1.0,
     )
+    cases = itertools.product(_ACTIVATIONS[:1] if scale == "quick" else _ACTIVATIONS, (3, 25, 120))
     runs = [
         base.replace(
             activation=activation,
             activation_parameter=2.0 if activation == "relu_power" else 0.3,
             rounds=rounds,
             record=(rounds,),
+            # Fresh samples come from the seed: without one of its own, runs would share their luck.
+            seed=seed,
         )
-        for activation in (_ACTIVATIONS[:1] if scale == "quick" else _ACTIVATIONS)
-        for rounds in (3, 25, 120)
+        for seed, (activation, rounds) in enumerate(cases)
     ]
     parts = []
     for experiment in runs:
