@@ -4,16 +4,16 @@ It imports nothing heavy, so a command line can build and reject studies at once
 """
 
 import dataclasses
-import json
 import math
-from typing import Any, Self, get_args
+from typing import get_args
 
+from simulate.configuration import FederatedConfiguration
 from simulate.experiment import Protocol
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 
 @dataclasses.dataclass(frozen=True)
-class ClipStudy:
+class ClipStudy(FederatedConfiguration):
     """Prompts on a feature bank: who holds which images, training, mixing, recording.
 
     Construction validates every field and resolves shorthand, so a `ClipStudy` that exists is complete and
@@ -88,13 +88,12 @@ class ClipStudy:
         if self.train_split == self.heldout_split:
             raise ConfigurationError("train_split", self.train_split, "another split than heldout_split")
         self._check_protocols()
-        self._check_training()
+        self._check_federation()
+        require_number("logit_scale", self.logit_scale, above=0)
+        require_number("prior_samples", self.prior_samples, above=0)
         if not self.record:
             self._resolve("record", _one_two_five(self.rounds))
         self._check_record()
-
-    def _resolve(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
 
     def _check_protocols(self) -> None:
         if not self.protocols or len(set(self.protocols)) != len(self.protocols):
@@ -111,35 +110,6 @@ class ClipStudy:
                 "trained_theta", self.trained_theta, "strictly increasing numbers in [0, 1]"
             )
 
-    def _check_training(self) -> None:
-        require_integer("rounds", self.rounds, 1)
-        require_integer("local_steps", self.local_steps, 1)
-        require_number("participation", self.participation, above=0, at_most=1)
-        for option in self.optimizer_options:
-            if not isinstance(option, tuple) or len(option) != 2:
-                raise ConfigurationError("optimizer_options", option, "pairs of a name and a number")
-        for name, value in self.optimizer_options:
-            require_number(f"optimizer_options[{name}]", value)
-        if self.optimizer != "sgd" or self.optimizer_options:
-            # Imported only here: plain SGD, the common case, must not pay for loading JAX.
-            from simulate.optimizer import check_optimizer
-
-            check_optimizer(self.optimizer, self.optimizer_options)
-        require_number("learning_rate", self.learning_rate, above=0)
-        require_number("logit_scale", self.logit_scale, above=0)
-        require_number("init_std", self.init_std, at_least=0)
-        require_number("prior_samples", self.prior_samples, above=0)
-        require_integer("seed", self.seed, 0)
-        require_integer("replicates", self.replicates, 1)
-
-    def _check_record(self) -> None:
-        for step in self.record:
-            require_integer("record", step, 0)
-        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.rounds:
-            raise ConfigurationError(
-                "record", self.record, f"strictly increasing rounds, none above rounds = {self.rounds}"
-            )
-
     @property
     def theta(self) -> tuple[float, ...]:
         """All θ of a result: the grid of post-hoc mixing and the trained ones, in order."""
@@ -149,43 +119,9 @@ class ClipStudy:
         extra = {theta for theta in self.trained_theta if round(theta, 12) not in grid}
         return tuple(sorted(grid | extra))
 
-    @property
-    def participants(self) -> int:
-        """Number of clients taking part in a round: the rounded fraction, but never none."""
-        return max(1, math.floor(self.participation * self.clients + 0.5))
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated anew; give ``record=()`` when changing the rounds."""
-        return dataclasses.replace(self, **changes)
-
-    def to_json(self) -> str:
-        """The resolved study as one line of JSON; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Rebuild a study from `to_json`.
-
-        Raises:
-            ConfigurationError: when the text is not such an object, or a field is unknown or not allowed.
-        """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigurationError("study", text, f"JSON ({error})") from None
-        known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or not known.issuperset(fields):
-            raise ConfigurationError("study", text, "a JSON object with fields " + ", ".join(sorted(known)))
-        return cls(**{name: _frozen(value) for name, value in fields.items()})
-
 
 def _one_two_five(rounds: int) -> tuple[int, ...]:
     powers = range(len(str(rounds)))
     return tuple(
         sorted({step for p in powers for step in (10**p, 2 * 10**p, 5 * 10**p) if step < rounds} | {rounds})
     )
-
-
-def _frozen(value: Any) -> Any:
-    """JSON knows lists only; fields are tuples."""
-    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

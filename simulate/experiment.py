@@ -4,10 +4,9 @@ It imports nothing heavy, so a command line can build and reject experiments at 
 """
 
 import dataclasses
-import json
-import math
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from simulate.configuration import FederatedConfiguration
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 Protocol = Literal["joint", "posthoc", "detached"]
@@ -17,7 +16,7 @@ Precision = Literal["float32", "float64"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
+class Experiment(FederatedConfiguration):
     """A federated prompt portfolio on synthetic features: model, data, training, recording.
 
     Construction resolves shorthand (one sample count for all clients, no groups) and validates every
@@ -94,7 +93,6 @@ class Experiment:
         self._check_clients()
         self._check_model()
         self._check_training()
-        self._check_optimizer()
         if self.prompt_dim == 0:
             self._resolve("prompt_dim", self.rows)
         require_integer("prompt_dim", self.prompt_dim, self.rows)
@@ -102,9 +100,6 @@ class Experiment:
         self._check_record()
         if self.engine == "auto":
             self._resolve("engine", "coefficient" if self.optimizer == "sgd" else "prompt")
-
-    def _resolve(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
 
     def _check_clients(self) -> None:
         for field in ("samples", "groups"):
@@ -131,7 +126,6 @@ class Experiment:
             require_number("activation_parameter", self.activation_parameter, at_least=0, at_most=1)
         if self.activation == "relu_power":
             require_number("activation_parameter", self.activation_parameter, at_least=1)
-        require_number("init_std", self.init_std, at_least=0)
 
     def _check_training(self) -> None:
         require_choice("protocol", self.protocol, get_args(Protocol))
@@ -141,37 +135,15 @@ class Experiment:
             require_number("theta", theta, at_least=0, at_most=1)
         if len(set(self.theta)) != len(self.theta):
             raise ConfigurationError("theta", self.theta, "a list without repeats")
-        require_integer("rounds", self.rounds, 1)
-        require_integer("local_steps", self.local_steps, 1)
-        require_number("participation", self.participation, above=0, at_most=1)
-        require_number("learning_rate", self.learning_rate, above=0)
-        require_choice("engine", self.engine, get_args(Engine))
+        self._check_federation()
         require_choice("precision", self.precision, get_args(Precision))
-        require_integer("seed", self.seed, 0)
-        require_integer("replicates", self.replicates, 1)
-
-    def _check_optimizer(self) -> None:
-        for name, value in self.optimizer_options:
-            require_number(f"optimizer_options[{name}]", value)
-        if self.optimizer != "sgd" or self.optimizer_options:
-            # Imported only here: plain SGD, the common case, must not pay for loading JAX.
-            from simulate.optimizer import check_optimizer
-
-            check_optimizer(self.optimizer, self.optimizer_options)
+        require_choice("engine", self.engine, get_args(Engine))
         if self.engine == "coefficient" and self.optimizer != "sgd":
             raise ConfigurationError(
                 "engine",
                 self.engine,
                 f"prompt or auto when optimizer = {self.optimizer!r}: coefficients follow only optimizers"
                 " that are linear in the gradient (sgd, with or without momentum)",
-            )
-
-    def _check_record(self) -> None:
-        for step in self.record:
-            require_integer("record", step, 0)
-        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.rounds:
-            raise ConfigurationError(
-                "record", self.record, f"strictly increasing rounds, none above rounds = {self.rounds}"
             )
 
     @property
@@ -183,43 +155,3 @@ class Experiment:
     def rows(self) -> int:
         """m = 1 + S + L, rows of the text encoder."""
         return 1 + self.group_count + self.noise_dim
-
-    @property
-    def participants(self) -> int:
-        """Number of clients taking part in a round: the rounded fraction, but never none."""
-        return max(1, math.floor(self.participation * self.clients + 0.5))
-
-    def replace(self, **changes: Any) -> "Experiment":
-        """A copy with some fields changed, resolved and validated anew.
-
-        Fields that were derived from others (records, prompt dimension, groups) stay as they were
-        resolved unless they are given; give ``groups=()`` when changing the number of clients.
-        """
-        return dataclasses.replace(self, **changes)
-
-    def to_json(self) -> str:
-        """The resolved experiment as one line of JSON; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Experiment":
-        """Rebuild an experiment from `to_json`.
-
-        Raises:
-            ConfigurationError: when the text is not such an object, or a field is unknown or not allowed.
-        """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigurationError("experiment", text, f"JSON ({error})") from None
-        known = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(fields, dict) or not known.issuperset(fields):
-            raise ConfigurationError(
-                "experiment", text, "a JSON object with fields " + ", ".join(sorted(known))
-            )
-        return cls(**{name: _frozen(value) for name, value in fields.items()})
-
-
-def _frozen(value: Any) -> Any:
-    """JSON knows lists only; fields are tuples."""
-    return tuple(_frozen(entry) for entry in value) if isinstance(value, list) else value

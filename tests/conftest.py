@@ -11,7 +11,12 @@ from jaxtyping import install_import_hook
 ROOT = pathlib.Path(__file__).parent.parent
 
 # Configurations are left out: they report bad types themselves, as errors a user can read.
-_UNCHECKED = {"simulate.experiment", "simulate.validation", "companion.study_config"}
+_UNCHECKED = {
+    "simulate.configuration",
+    "simulate.experiment",
+    "simulate.validation",
+    "companion.study_config",
+}
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as for static checkers
 
