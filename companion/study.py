@@ -65,7 +65,7 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
         >>> study = ClipStudy(clients=2, rounds=2, replicates=1, protocols=("posthoc",), theta_step=0.5)
         >>> result = run_study(study, bank)
         >>> dict(result.accuracy.sizes), result.attrs["synthetic"]
-        ({'protocol': 1, 'holding': 2, 'seed': 1, 'step': 2, 'theta': 7, 'client': 2}, 1)
+        ({'protocol': 1, 'holding': 2, 'seed': 1, 'step': 2, 'theta': 8, 'client': 2}, 1)
     """
     keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
     holdings = gather(bank, [partition_bank(study, bank, key) for key in keys])
