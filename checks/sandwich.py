@@ -25,28 +25,25 @@ def collect(scale: Scale) -> xr.Dataset:
     """One client with one sample, whose margin obeys the recursion exactly, at steps up to the largest allowed."""
     rounds = 300 if scale == "quick" else 5000
     scaled_steps = (0.05, 0.5, 2.0, 3.99)
+    base = Experiment(
+        clients=1,
+        samples=(1,),
+        noise_dim=50,
+        theta=(1.0,),
+        rounds=rounds,
+        record=tuple(np.unique([0, *np.geomspace(1, rounds, 150).astype(int)]).tolist()),
+        init_std=0.02,
+        replicates=3,
+        signal_offset=1e6,
+        noise_offset=1e6,
+    )
+    noise = train_portfolio(base.replace(rounds=1, record=(1,))).data.features[:, 0, 0, 2:]
+    squares = np.sum(noise**2, axis=1)
+    rate = 4 * (base.global_signal + base.local_signal + base.noise_feature * squares)
     parts = []
     for scaled_step in scaled_steps:
-        experiment = Experiment(
-            clients=1,
-            samples=(1,),
-            noise_dim=50,
-            theta=(1.0,),
-            rounds=rounds,
-            record=tuple(np.unique([0, *np.geomspace(1, rounds, 150).astype(int)]).tolist()),
-            init_std=0.02,
-            replicates=3,
-            signal_offset=1e6,
-            noise_offset=1e6,
-        )
-        noise = train_portfolio(experiment.replace(rounds=1, record=(1,))).data.features[:, 0, 0, 2:]
-        rate = 4 * (
-            experiment.global_signal
-            + experiment.local_signal
-            + experiment.noise_feature * np.sum(noise**2, axis=1)
-        )
         # Each replicate has its own κ; the step is set by the largest, so that every c is allowed.
-        experiment = experiment.replace(learning_rate=float(scaled_step / rate.max()))
+        experiment = base.replace(learning_rate=float(scaled_step / rate.max()))
         result = run(experiment).isel(theta=0, client=0).sel(predictor="local")
         c = experiment.learning_rate * rate[:, None]
         start = result.margin_mean.isel(step=0).values[:, None]

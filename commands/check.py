@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from commands.console import console_for, table, tracking
-from commands.output import emit_json, require_writable, write_dataset
+from commands.output import emit_json, require_json_target, write_dataset
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,8 +30,7 @@ class Check:
         from checks.registry import CLAIMS, load_claim
         from checks.report import as_records
 
-        if self.json is not None:
-            require_writable("json", self.json)
+        require_json_target(self.json)
         names = self.claims or CLAIMS
         for name in names:
             load_claim(name)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from commands.console import console_for, table, tracking
-from commands.output import emit_json, require_writable, write_dataset, write_figure
+from commands.output import (
+    emit_json,
+    require_json_target,
+    require_writable_folder,
+    write_dataset,
+    write_figure,
+)
 from companion.study_config import ClipStudy
 
 if TYPE_CHECKING:
@@ -34,10 +40,8 @@ class Clip:
         from figures.clip_mixing import draw
         from figures.style import in_style
 
-        if self.out is not None:
-            require_writable("out", self.out)
-        if self.json is not None:
-            require_writable("json", self.json)
+        require_writable_folder("out", self.out)
+        require_json_target(self.json)
         bank = self._load()
         with tracking("rounds") as tracker:
             result = run_study(self.study, bank, tracker)

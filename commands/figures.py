@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from commands.console import console_for
-from commands.output import require_writable, write_figure
+from commands.output import require_writable_folder, write_figure
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Figures:
         """Run the command and return its exit status."""
         from figures.registry import FIGURES, load_figure
 
-        require_writable("out", self.out)
+        require_writable_folder("out", self.out)
         needed = sorted({name for figure in FIGURES for name in load_figure(figure).NEEDS})
         datasets = {name: _read(pathlib.Path(self.data) / f"{name}.nc") for name in needed}
         draw_all(datasets, pathlib.Path(self.out))

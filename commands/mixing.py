@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from checks.setting import SymmetricSetting
 from commands.console import console_for, table, tracking
-from commands.output import emit_json, require_writable, write_dataset
+from commands.output import emit_json, require_json_target, require_writable_folder, write_dataset
 from simulate.experiment import Precision, Protocol
 from simulate.validation import ConfigurationError, require_integer
 
@@ -63,9 +63,9 @@ class Mixing:
         """Run the command and return its exit status."""
         from checks.mixing import compare_mixing, theta_grid
 
+        self._check()
         cells = [(setting, protocol) for setting in self._settings() for protocol in self.protocols]
         grid = theta_grid(self.theta_step)
-        self._check()
         rows: list[dict[str, Any]] = []
         with tracking("mixing") as tracker:
             for number, (setting, protocol) in enumerate(cells):
@@ -111,16 +111,15 @@ class Mixing:
         return settings
 
     def _check(self) -> None:
-        if not self._settings() or not self.protocols:
-            raise ConfigurationError("grid", "an empty list", "at least one value in every list")
+        for field in ("clients", "alignment", "local_share", "noise_dim", "protocols"):
+            if not getattr(self, field):
+                raise ConfigurationError(field, (), "a list of at least one value")
         if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
         require_integer("seed", self.seed, 0)
-        if self.out is not None:
-            require_writable("out", self.out)
-        if self.json is not None:
-            require_writable("json", self.json)
+        require_writable_folder("out", self.out)
+        require_json_target(self.json)
 
 
 def _rows(setting: SymmetricSetting, protocol: Protocol, data: "xr.Dataset") -> list[dict[str, Any]]:

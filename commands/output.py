@@ -19,24 +19,38 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
-def require_writable(field: str, path: str) -> None:
-    """Refuse a file or folder that cannot be created, before any work is done; nothing is created yet.
+def require_writable_folder(field: str, path: str | None) -> None:
+    """Refuse a folder that cannot be written or created, before any work is done; nothing is created yet.
+
+    Args:
+        field: name of the option, for the message.
+        path: the folder; None asks for no output and is fine.
 
     Raises:
-        ConfigurationError: when the nearest existing parent is no folder or not writable, or a file is meant
-            where a folder stands.
+        ConfigurationError: when the nearest existing parent is no folder, or not writable.
     """
-    target = pathlib.Path(path)
-    if field == "json":
-        if path == STANDARD_OUTPUT:
-            return
-        if target.is_dir():
-            raise ConfigurationError(field, path, "a file's path, or - for standard output")
-        target = target.parent
-    while not target.exists() and target != target.parent:
-        target = target.parent
-    if not target.is_dir() or not os.access(target, os.W_OK):
-        raise ConfigurationError(field, path, f"in a folder that can be written ({target} cannot)")
+    if path is None:
+        return
+    nearest = pathlib.Path(path)
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ConfigurationError(field, path, f"in a folder that can be written ({nearest} cannot)")
+
+
+def require_writable_file(field: str, path: str | None) -> None:
+    """Refuse a file that cannot be written, as `require_writable_folder` does; a folder is no file."""
+    if path is None:
+        return
+    if pathlib.Path(path).is_dir():
+        raise ConfigurationError(field, path, "a file's path, and this is a folder")
+    require_writable_folder(field, str(pathlib.Path(path).parent))
+
+
+def require_json_target(path: str | None) -> None:
+    """Refuse a ``--json`` that is neither a writable file nor ``-`` for standard output."""
+    if path != STANDARD_OUTPUT:
+        require_writable_file("json", path)
 
 
 def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from commands.check import exit_status, findings_table, run_checks
 from commands.console import console_for
 from commands.figures import draw_all
-from commands.output import emit_json, require_writable, write_text
+from commands.output import (
+    emit_json,
+    require_json_target,
+    require_writable_file,
+    require_writable_folder,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from checks.claim import Scale
@@ -40,11 +46,10 @@ class Reproduce:
         out = pathlib.Path(self.out)
         report_path = pathlib.Path(self.report or out / "paper_checks.md")
         pictures = pathlib.Path(self.pictures or out / "figures")
-        require_writable("out", self.out)
-        require_writable("report", str(report_path.parent))
-        require_writable("pictures", str(pictures))
-        if self.json is not None:
-            require_writable("json", self.json)
+        require_writable_folder("out", self.out)
+        require_writable_folder("pictures", self.pictures)
+        require_writable_file("report", self.report)
+        require_json_target(self.json)
 
         started = time.perf_counter()
         scale: Scale = "quick" if self.quick else "full"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from commands.console import console_for, table, tracking
-from commands.output import emit_json, require_writable, write_dataset
+from commands.output import emit_json, require_json_target, require_writable_file, write_dataset
 from simulate.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ class Simulate:
         """Run the command and return its exit status."""
         from simulate.runner import run
 
-        if self.out is not None:
-            require_writable("out", str(pathlib.Path(self.out).parent))
-        if self.json is not None:
-            require_writable("json", self.json)
+        require_writable_file("out", self.out)
+        require_json_target(self.json)
         with tracking("rounds") as tracker:
             result = run(self.experiment, tracker)
         if self.out is not None:

@@ -1,7 +1,7 @@
 """Run a study: prompts on CLIP features, trained under each protocol, mixed, and tested at the recorded
 rounds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -28,9 +28,8 @@ from companion.training import (
 )
 from simulate.experiment import Protocol
 from simulate.keys import replicate_key
+from simulate.runner import Progress
 
-Progress = Callable[[int, int], None]
-"""Called with (rounds done, rounds in all)."""
 Measured = HeldOutLogits | HeldOutMargins
 
 # Training holds about this many arrays of the local prompts' size at once (both prompts, gradients,

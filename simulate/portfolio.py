@@ -11,7 +11,6 @@ from simulate.data import ClientData
 from simulate.encoder import Encoder
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
-from simulate.program import split
 from simulate.runner import advance, engine_of, prepare
 from simulate.world import World
 
@@ -55,7 +54,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         run = prepare(experiment)
         gaps = jnp.asarray([experiment.rounds])
         states, _ = advance(*run.constants, run.states, gaps)
-        program, parameters = split(experiment)
+        program, parameters = run.program, run.parameters
         encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
         def features(world: World, state: TrainState) -> tuple[Float[Array, " rows"], Float[Array, "_ rows"]]:

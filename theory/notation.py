@@ -16,9 +16,9 @@ NOTATION: tuple[Entry, ...] = (
     # section 1: data, encoder, federation
     Entry("K", "clients", "()", "number of clients"),
     Entry("n_k", "samples, sample_counts", "(clients,)", "training samples of client k"),
-    Entry("N", "total_samples", "()", "all training samples, Σ n_k"),
+    Entry("N", "sample_counts.sum()", "()", "all training samples, Σ n_k"),
     Entry("p_k", "client_weights", "(clients,)", "weight of client k in the average, n_k/N"),
-    Entry("S", "num_groups", "()", "number of feature groups"),
+    Entry("S", "group_count", "()", "number of feature groups"),
     Entry("s(k)", "groups", "(clients,)", "feature group of client k"),
     Entry("y", "labels", "(samples,)", "labels, ±1"),
     Entry(
@@ -36,7 +36,7 @@ NOTATION: tuple[Entry, ...] = (
     Entry("c_r", "offset", "(rows,)", "offset of the class name; the linear band is |z_r| < c_r"),
     Entry("σ", "activation", "function", "activation of the text encoder"),
     Entry("p", "prompt", "(dim,)", "a prompt; p_G the global one, p_L,k the local one of client k"),
-    Entry("z_r", "preactivation", "(rows,)", "⟨w_r, p⟩"),
+    Entry("z_r", "pre_activations", "(rows,)", "⟨w_r, p⟩"),
     Entry("h_r", "encode", "(rows,)", "encoder output σ(z_r + c_r) − σ(−z_r + c_r)"),
     Entry("h'_r", "slope", "(rows,)", "derivative of h_r; 2 in the linear band"),
     Entry("θ", "theta, mixing", "()", "weight of the local prompt in the mixture, from 0 to 1"),

@@ -73,7 +73,9 @@ def test_bad_input_is_one_line(
     "arguments",
     [
         ("simulate", *SMALL, "--out", "file/run.nc"),
+        ("simulate", *SMALL, "--out", "folder"),
         ("simulate", *SMALL, "--json", "folder"),
+        ("reproduce", "--quick", "--report", "folder"),
         ("reproduce", "--quick", "--out", "file/deeper"),
         ("mixing", "--noise-dim", "30", "--json", "file/x.json"),
         ("clip", "--out", "file"),
