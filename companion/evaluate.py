@@ -13,7 +13,9 @@ from jaxtyping import Bool, Float
 from companion.holdings import Holdings
 from companion.study_config import ClipStudy
 from companion.training import HeldOutLogits, HeldOutMargins
-from theory.margin_mixing import accuracy_steps, cell_errors, margin_moments, optimal_mixing
+from theory.accuracy_curve import accuracy_steps
+from theory.margin_mixing import cell_errors, optimal_mixing
+from theory.margin_moments import margin_moments
 
 HOLDINGS = ("validation", "test")
 CHOICES = ("predicted", "exact", "validation", "best")

@@ -46,18 +46,31 @@ def _signal_factor() -> Formula:
 
 
 @cache
-def _noise_energy() -> tuple[Formula, Formula, Formula]:
-    """Variance of Σ_k p_k φ_k when client k's φ_k has variance v/n_k: the sum, its symbols, and the closed
-    form."""
+def _noise_energy() -> tuple[Formula, tuple[Formula, ...], Formula]:
+    """Variance of Σ_k p_k φ_k when client k's φ_k has variance 1/n_k: the sum, what is given, and its value."""
     import sympy
 
     k = sympy.Symbol("k", integer=True, positive=True)
-    clients = letters().K
-    counts = sympy.Function("n", positive=True)(k)
+    weight, counts = (sympy.Function(name, positive=True)(k) for name in ("p", "n"))
     total = sympy.Symbol("N", positive=True)
-    share = counts / total
-    summand = sympy.simplify(share**2 / counts)
-    return sympy.Sum(summand, (k, 1, clients)), sympy.Sum(counts, (k, 1, clients)), total
+    in_clients = (k, 1, letters().K)
+    given = (
+        relation("=", weight, counts / total),
+        relation("=", sympy.Sum(counts, in_clients), total),
+    )
+    return sympy.Sum(weight**2 / counts, in_clients), given, 1 / total
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
+    """Return the symbols (χ, K, N), the factor of the client's signal and that of the noise energy.
+
+    >>> formula()[1:]
+    (chi/K, 1/N)
+    """
+    at = letters()
+    _, weights, noise_factor = _noise_energy()
+    return (at.chi, at.K, weights[1].rhs), _signal_factor(), noise_factor
 
 
 @cache
@@ -70,15 +83,19 @@ def derivation() -> Derivation:
     import sympy
 
     at = letters()
-    energy, all_samples, total = _noise_energy()
+    energy, weights, _ = _noise_energy()
+    _, signal_factor_of, noise_factor = formula()
+    all_samples, total = weights[1].lhs, weights[1].rhs
     j = sympy.Symbol("j", integer=True, positive=True)
     inner = sympy.Function("G")(j)
     delta, noise_row = sympy.symbols("delta f", positive=True)
     x = sympy.Symbol("x", real=True)
     density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
     alignment = relation("=", sympy.Sum(inner, (j, 1, at.K)), at.chi * at.b)
-    signal = relation("=", sympy.Sum(delta * inner / at.b, (j, 1, at.K)) / at.K, at.chi / at.K * delta)
-    noise = relation("=", energy, 1 / total)
+    moved = sympy.Symbol(r"\bar{\gamma}", positive=True)
+    signal = relation("=", moved, signal_factor_of * delta)
+    moved_of = relation("=", moved, sympy.Sum(delta * inner / at.b, (j, 1, at.K)) / at.K)
+    noise = relation("=", energy, noise_factor)
     # with p_j = n_j/N the linear term of the average is Σ p_j β = β Σ n_j/N
     beta = sympy.Symbol("beta", positive=True)
     steps = (
@@ -97,7 +114,7 @@ def derivation() -> Derivation:
             "Client j moves along its own ν by δ; the average's coefficient along ν_{s(k)} is χ/K of that.",
             signal,
             "identity",
-            (alignment,),
+            (moved_of, alignment),
         ),
         Step(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",
@@ -117,11 +134,7 @@ def derivation() -> Derivation:
             "Independent variances add with squared weights: Σ p_k²/n_k = Σ n_k/N² = 1/N.",
             noise,
             "identity",
-            (
-                relation(
-                    "=", sympy.Sum(all_samples.function / total**2, *all_samples.limits), total / total**2
-                ),
-            ),
+            weights,
         ),
     )
     return Derivation(
@@ -143,9 +156,9 @@ def derivation() -> Derivation:
 
 
 @cache
-def _numeric() -> Any:
-    at = letters()
-    return as_function((at.chi, at.K), _signal_factor())
+def _numeric() -> tuple[Any, Any]:
+    (chi, clients, total), signal, noise = formula()
+    return as_function((chi, clients), signal), as_function([total], noise)
 
 
 def signal_factor(*, alignment: ArrayLike, clients: ArrayLike) -> Values:
@@ -160,7 +173,7 @@ def signal_factor(*, alignment: ArrayLike, clients: ArrayLike) -> Values:
     0.25
     """
     count = between("clients", clients, 1)
-    return result(_numeric()(alignment_of(alignment, count, symmetric=False), count))
+    return result(_numeric()[0](alignment_of(alignment, count, symmetric=False), count))
 
 
 def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
@@ -177,7 +190,8 @@ def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
     0.025
     """
     counts = np.atleast_1d(between("sample_counts", sample_counts, 1))
-    return NoiseEnergyFactors(result(1 / counts.sum(axis=-1)), result(1 / counts))
+    energy = _numeric()[1]
+    return NoiseEnergyFactors(result(energy(counts.sum(axis=-1))), result(energy(counts)))
 
 
 def client_alignment(groups: ArrayLike, gram: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -9,11 +9,12 @@ for orthogonal rows a_r = ⟨w_r, p^(t) − p^(0)⟩.
 Assumptions: linearly independent rows; a displacement in their span (gradient training never leaves it).
 Provenance: derived. Bound: exact. Reference: linear algebra; `DERIVED_HERE` in `theory.derivation`.
 
-The derivation treats two and three rows with general symbolic Gram matrices. The numeric function solves the
+The derivation treats three rows with a general symbolic Gram matrix. The numeric function solves the
 same linear system with a QR factorisation of Wᵀ, which does not square the condition number as W Wᵀ does.
 """
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import scipy.linalg
@@ -22,90 +23,116 @@ from numpy.typing import NDArray
 from theory.arguments import ArrayLike, finite
 from theory.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
 
+ROWS = 3
+"""Rows in the derivation: the fewest for which a row has more than one neighbour."""
 
-@cache
-def _solved(rows: int) -> tuple[Formula, Formula, Formula]:
-    """Gram matrix, inner products ⟨w_r, p − p0⟩ and the solution of the linear
-    system."""
+
+def _symmetric(letter: str, diagonal_positive: bool) -> Formula:
     import sympy
 
-    gram = sympy.Matrix(
-        rows,
-        rows,
-        lambda i, j: (
-            sympy.Symbol(f"g_{i + 1}{i + 1}", positive=True)
-            if i == j
-            else sympy.Symbol(f"g_{min(i, j) + 1}{max(i, j) + 1}", real=True)
-        ),
+    def entry(r: int, s: int) -> Formula:
+        name = f"{letter}_{min(r, s) + 1}{max(r, s) + 1}"
+        return (
+            sympy.Symbol(name, positive=True)
+            if diagonal_positive and r == s
+            else sympy.Symbol(name, real=True)
+        )
+
+    return sympy.Matrix(ROWS, ROWS, entry)
+
+
+@cache
+def _cramer() -> SimpleNamespace:
+    """Cramer's rule for three rows: the letters, the coefficients in cofactors, and the cofactors."""
+    import sympy
+
+    gram, cofactors = _symmetric("g", diagonal_positive=True), _symmetric("C", diagonal_positive=False)
+    inner, unknown = (sympy.symbols(f"{letter}_1:{ROWS + 1}", real=True) for letter in "da")
+    determinant = sympy.Symbol("D", positive=True)
+    rows = range(ROWS)
+    solved = tuple(
+        relation("=", unknown[r], gram[r, r] / determinant * sum(cofactors[r, s] * inner[s] for s in rows))
+        for r in rows
     )
-    inner = sympy.Matrix(sympy.symbols(f"d_1:{rows + 1}", real=True))
-    unknown = sympy.Matrix(sympy.symbols(f"a_1:{rows + 1}", real=True))
-    norms = sympy.diag(*gram.diagonal())
-    # ⟨w_r, p − p0⟩ = Σ_s a_s ⟨w_r, w_s⟩/‖w_s‖²
-    (solution,) = sympy.linsolve((gram * norms.inv(), inner), *unknown)
-    return gram, inner, sympy.Matrix(solution)
+    minors = tuple(relation("=", cofactors[r, s], gram.cofactor(r, s)) for r in rows for s in range(r, ROWS))
+    expanded = relation("=", determinant, sum(gram[0, s] * cofactors[0, s] for s in rows))
+    return SimpleNamespace(
+        gram=gram, inner=inner, unknown=unknown, solved=solved, minors=minors, expanded=expanded
+    )
+
+
+@cache
+def formula() -> tuple[Formula, Formula, Formula]:
+    """Return the Gram matrix, the inner products d_r = ⟨w_r, p − p0⟩ and the coefficients, for three rows.
+
+    >>> gram, inner, coefficients = formula()
+    >>> orthogonal = {gram[0, 1]: 0, gram[0, 2]: 0, gram[1, 2]: 0}
+    >>> coefficients[0].subs(orthogonal)
+    d_1
+    """
+    import sympy
+
+    parts = _cramer()
+    in_letters = [(fact.lhs, fact.rhs) for fact in (parts.expanded, *parts.minors)]
+    entries = [sympy.cancel(claim.rhs.subs(in_letters)) for claim in parts.solved]
+    return parts.gram, sympy.Matrix(parts.inner), sympy.Matrix(entries)
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T4 for two and three rows: existence, uniqueness, and the orthogonal special case.
+    """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case.
 
     >>> derivation().bound
     'exact'
     """
-    import sympy
-
-    steps: list[Step] = []
-    statement: list[Formula] = []
-    for rows in (2, 3):
-        gram, inner, solution = _solved(rows)
-        norms = sympy.diag(*gram.diagonal())
-        residual = gram * norms.inv() * solution - inner
-        closed = norms * gram.inv() * inner
-        for r in range(rows):
-            claim = relation("=", solution[r], closed[r])
-            statement.append(claim)
-            steps += [
-                Step(
-                    f"Existence ({rows} rows): the solved coefficients reproduce ⟨w_{r + 1}, p − p0⟩.",
-                    relation("=", residual[r], 0),
-                    "identity",
-                ),
-                Step(
-                    f"They are entry {r + 1} of diag(‖w_r‖²) (W Wᵀ)^(-1) W (p − p0) ({rows} rows).",
-                    claim,
-                    "identity",
-                ),
-            ]
-        steps.append(
+    parts = _cramer()
+    gram, inner, unknown, solved = parts.gram, parts.inner, parts.unknown, parts.solved
+    rows = range(ROWS)
+    inverse = (parts.expanded, *parts.minors)
+    orthogonal = tuple(relation("=", gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
+    system = [relation("=", inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
+    steps = [
+        *(Step("A cofactor of the Gram matrix G = W Wᵀ.", minor, "assumed") for minor in parts.minors),
+        Step(
+            "Its determinant, positive because the rows are linearly independent; C/D is the inverse.",
+            parts.expanded,
+            "assumed",
+        ),
+        *(
             Step(
-                f"Uniqueness ({rows} rows): the determinant of the system is that of the Gram matrix, "
-                f"which is "
-                "positive for independent rows, over positive norms.",
-                relation("=", (gram * norms.inv()).det(), gram.det() / norms.det()),
+                f"Existence: with these coefficients Σ_s a_s w_s/‖w_s‖² has the right product with w_{r + 1}.",
+                system[r],
                 "identity",
+                (*solved, *inverse),
             )
-        )
-        orthogonal = tuple(
-            sympy.Eq(gram[i, j], 0, evaluate=False) for i in range(rows) for j in range(i + 1, rows)
-        )
-        for r in range(rows):
-            claim = relation("=", solution[r], inner[r])
-            steps.append(
-                Step(
-                    f"Orthogonal rows ({rows} rows): a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
-                    claim,
-                    "identity",
-                    orthogonal,
-                )
+            for r in rows
+        ),
+        *(
+            Step(
+                f"Uniqueness: any coefficients that have the right products give back a_{r + 1} by the formula.",
+                solved[r],
+                "identity",
+                (*system, *inverse),
             )
+            for r in rows
+        ),
+        *(
+            Step(
+                f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
+                relation("=", unknown[r], inner[r]),
+                "identity",
+                (solved[r], *inverse, *orthogonal),
+            )
+            for r in rows
+        ),
+    ]
     return Derivation(
         tag="T4",
         title="Coefficients of a trained prompt",
         problem="Write the displacement of a prompt as a combination of the rows of W, each divided by "
         "its squared norm.",
         assumptions=("The rows of W are linearly independent.", "The displacement lies in their span."),
-        statement=tuple(statement),
+        statement=solved,
         bound="exact",
         provenance="derived",
         reference=DERIVED_HERE,

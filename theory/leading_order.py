@@ -1,42 +1,45 @@
-"""The optimal mixture to leading order, in three letters (T17, T18, T19).
+"""The optimal mixture to leading order, in three letters (T17).
 
 Problem: insert the signals and noise of the first steps into the tangency mixing T15.
 
-Statement: for equal sample counts A = B/K and, because the client's own data are part of the average, C =
-B/K, so
-
-- (T17) odds* = b(1 − χ/K)/((K−1)a + (χ−1)b);
-- (T18) odds_ind = (a+b)/(Ka + χb) if the two prompts had seen disjoint data (C = 0);
-- (T19) R*² = (R_G² + R_L² − 2 R_G R_L/√K)/(1 − 1/K).
-
-The odds are θ*/(1−θ*), and depend on neither n, L, σ_p nor e. They rise with b/a and fall with χ. They fall
-with K at χ = 1, and at a fixed share χ/K; at a fixed χ > 1 they can rise, because a group of fixed size
-becomes a smaller share.
+Statement (T17): for equal sample counts A = B/K and, because the client's own data are part of the average,
+C = B/K, so odds* = b(1 − χ/K)/((K−1)a + (χ−1)b) with odds* = θ*/(1−θ*). They depend on neither n, L, σ_p nor
+e. They rise with b/a and fall with χ. They fall with K at χ = 1, and at a fixed share χ/K; at a fixed χ > 1
+they can rise, because a group of fixed size becomes a smaller share.
 
 Assumptions: linear band, first order in time, near-orthogonal noise, equal sample counts, K ≥ 2.
-Provenance: derived. Bound: asymptotic. Reference: T15, T16, T6; `DERIVED_HERE` in `theory.derivation`.
+Provenance: derived. Bound: asymptotic. Reference: T15, T6; `DERIVED_HERE` in `theory.derivation`.
+
+What would happen without the shared data is T18 (`theory.independent_assets`); how much the best mixture gains
+is T19 (`theory.leading_advantage`).
 """
 
 from functools import cache
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory import advantage
 from theory.arguments import ArrayLike, Values, alignment_of, between, nonnegative, result
 from theory.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.symbols import letters
 from theory.tangency import optimum
 
 
-@cache
-def inserted() -> SimpleNamespace:
-    """Return T15's two terms (up to a common positive factor) and odds with the leading-order moments
-    inserted.
+class Terms(NamedTuple):
+    """T15's two terms up to a common positive factor; the odds are `to_local / to_global`."""
 
-    >>> inserted().independent_odds.has(inserted().K)
+    to_local: Formula
+    to_global: Formula
+
+
+@cache
+def inserted(overlap: Formula) -> Terms:
+    """Return T15's terms at the signals of the first steps, A = B/K and C = `overlap` B/K.
+
+    The prompts share the client's own data when the overlap is 1, and nothing when it is 0.
+
+    >>> inserted(1).to_global.has(letters().chi)
     True
     """
     import sympy
@@ -44,142 +47,144 @@ def inserted() -> SimpleNamespace:
     at = letters()
     best = optimum()
     s_global, s_local, _, _, _ = best.symbols
-    tau, common = at.tau, sympy.Symbol("B", positive=True)
-    signals = {s_global: (at.a + at.b * at.chi / at.K) * tau, s_local: (at.a + at.b) * tau}
-    own_data = {at.A: common / at.K, at.C: common / at.K}
-    disjoint = {at.A: common / at.K, at.C: 0}
-
-    def term(gain: Formula, noise: dict[Formula, Formula]) -> Formula:
-        return sympy.expand(sympy.expand(gain.subs(noise).subs(signals)) * at.K / (common * tau))
-
+    moments = {
+        s_global: (at.a + at.b * at.chi / at.K) * at.tau,
+        s_local: (at.a + at.b) * at.tau,
+        at.A: at.B / at.K,
+        at.C: overlap * at.B / at.K,
+    }
     gains = best.gain_at_global, best.gain_at_local
-    to_local, to_global = (term(gain, own_data) for gain in gains)
-    full = (gains[0] / gains[1]).subs(own_data).subs(signals)
-    independent = sympy.cancel(term(gains[0], disjoint) / term(gains[1], disjoint))
-    (r_global, r_local, rho), squared = advantage.formula()
-    ratio_squared = squared.subs(rho, 1 / sympy.sqrt(at.K))
-    return SimpleNamespace(
-        to_local=sympy.factor(to_local),
-        to_global=to_global,
-        odds=to_local / to_global,
-        full_odds=full,
-        common=common,
-        independent_odds=independent,
-        ratio_squared=ratio_squared,
-        R_G=r_global,
-        R_L=r_local,
-        a=at.a,
-        b=at.b,
-        K=at.K,
-        chi=at.chi,
-    )
+    return Terms(*(sympy.factor(gain.subs(moments) * at.K / (at.B * at.tau)) for gain in gains))
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (a, b, K, χ) and the optimal odds, from T15 with the leading-order moments.
+
+    >>> symbols, odds = formula()
+    >>> odds.subs(dict(zip(symbols, (3, 6, 4, 1))))
+    1/2
+    """
+    at, terms = letters(), inserted(1)
+    return (at.a, at.b, at.K, at.chi), terms.to_local / terms.to_global
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T17, T18 and T19, and the signs of the dependence on K, b/a and χ.
+    """Derive T17, and the signs of the dependence on K, b/a and χ.
 
-    >>> [str(formula.lhs)[:4] for formula in derivation().statement]
-    ['odds', 'odds', 'R**2']
+    >>> derivation().tag
+    'T17'
     """
     import sympy
 
-    at, d = letters(), inserted()
+    at, best = letters(), optimum()
+    (a, b, clients, chi), derived = formula()
+    s_global, s_local, _, _, _ = best.symbols
     j = sympy.Symbol("j", integer=True, positive=True)
     more, extra = sympy.symbols("x k", positive=True)
     share = sympy.Symbol("h", positive=True)
-    noise = at.sigma**2 * at.e**2 * at.L / at.n
-    variance = sympy.Sum(at.sigma**2, (j, 1, at.n))
-    displayed = d.b * (1 - d.chi / d.K) / ((d.K - 1) * d.a + (d.chi - 1) * d.b)
-    names = sympy.symbols("odds odds_ind R**2")
-    posthoc = relation("=", names[0], displayed)
-    independent = relation("=", names[1], (d.a + d.b) / (d.K * d.a + d.chi * d.b))
-    squared = relation(
-        "=", names[2], (d.R_G**2 + d.R_L**2 - 2 * d.R_G * d.R_L / sympy.sqrt(d.K)) / (1 - 1 / d.K)
-    )
-    derived = (
-        relation("=", names[0], d.odds),
-        relation("=", names[1], d.independent_odds),
-        relation("=", names[2], d.ratio_squared),
+    unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
+    own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
+    own_noise = relation("=", at.B, own / at.n**2)
+    displayed_term = (clients - 1) * a + (chi - 1) * b
+    displayed = b * (1 - chi / clients) / displayed_term
+    odds = sympy.Symbol("odds")
+    posthoc = relation("=", odds, displayed)
+    tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
+    moments = (
+        relation("=", s_global, (a + b * chi / clients) * at.tau),
+        relation("=", s_local, (a + b) * at.tau),
+        relation("=", at.A, at.B / clients),
+        relation("=", at.C, at.B / clients),
     )
     # 1 ≤ χ < K, written with positive symbols
-    range_of_chi = (relation("=", d.K, d.chi + extra), relation("=", d.chi, 1 + more))
-    at_share = displayed.subs(d.chi, share * d.K)
+    range_of_chi = (relation("=", clients, chi + extra), relation("=", chi, 1 + more))
+    at_share = displayed.subs(chi, share * clients)
+    unreduced = tangency.rhs.subs([(fact.lhs, fact.rhs) for fact in moments])
 
     def sign(text: str, operator: Any, expression: Formula, *given: Formula) -> Step:
         return Step(text, relation(operator, expression, 0), "sign", given)
 
     steps = (
         Step(
-            "A mean over all nK samples has 1/K of the variance of a mean over the client's n: A = B/K.",
-            relation(
-                "=",
-                sympy.Sum(at.sigma**2, (j, 1, at.n * at.K)) / (at.n * at.K) ** 2,
-                variance / at.n**2 / at.K,
-            ),
-            "identity",
+            "One training sample adds noise of squared length v to a prompt's output (all entries of the "
+            "outputs share a factor 4, which is dropped).",
+            unit,
+            "assumed",
         ),
         Step(
-            "The two means share the client's own n samples, so their covariance is B/K as well: C = B/K.",
-            relation("=", variance / (at.n * (at.n * at.K)), variance / at.n**2 / at.K),
+            "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
+            relation("=", at.A, at.B / clients),
             "identity",
+            (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
         ),
         Step(
-            "The correlation is therefore 1/√K.",
-            relation("=", d.common / d.K / sympy.sqrt(d.common * d.common / d.K), 1 / sympy.sqrt(d.K)),
+            "The two means share the client's own n samples, which give them the inner product B/K.",
+            relation("=", at.C, at.B / clients),
             "identity",
+            (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
         ),
+        Step("The best odds of two prompts (T15).", tangency, "assumed"),
         Step(
-            "Inserting these and the signals a + bχ/K and a + b into T15 gives T17.",
+            "Inserting these and the signals a + bχ/K and a + b gives T17.",
             posthoc,
             "identity",
-            derived[:1],
+            (tangency, *moments),
         ),
+        Step("The numeric function evaluates this.", relation("=", derived, displayed), "identity"),
         Step(
             "For χ = 1 this is θ* = b/(Ka + b).",
-            relation("=", (displayed / (1 + displayed)).subs(d.chi, 1), d.b / (d.K * d.a + d.b)),
+            relation("=", odds / (1 + odds), b / (clients * a + b)),
+            "identity",
+            (posthoc, relation("=", chi, 1)),
+        ),
+        Step(
+            "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
+            relation("=", sympy.Derivative(unreduced, at.B), 0),
             "identity",
         ),
-        Step("With C = 0 the same insertion gives T18.", independent, "identity", derived[1:2]),
-        Step("Inserting ρ = 1/√K into T16 gives T19.", squared, "identity", derived[2:]),
-        *(
-            Step(
-                f"The odds do not depend on {symbol}.",
-                relation("=", sympy.Derivative(d.full_odds.subs(d.common, noise), symbol), 0),
-                "identity",
-            )
-            for symbol in (at.n, at.L, at.sigma, at.e)
-        ),
-        sign("They rise with b (at fixed a: with b/a).", ">", sympy.diff(displayed, d.b), *range_of_chi),
-        sign("They fall with a.", "<", sympy.diff(displayed, d.a), *range_of_chi),
-        sign("They fall with χ.", "<", sympy.diff(displayed, d.chi), *range_of_chi),
+        sign("They rise with b (at fixed a: with b/a).", ">", sympy.Derivative(displayed, b), *range_of_chi),
+        sign("They fall with a.", "<", sympy.Derivative(displayed, a), *range_of_chi),
+        sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), *range_of_chi),
         sign(
             "They fall with K in the fully heterogeneous case χ = 1.",
             "<",
-            sympy.diff(displayed.subs(d.chi, 1), d.K),
-            relation("=", d.K, 1 + extra),
+            sympy.Derivative(displayed.subs(chi, 1), clients),
+            relation("=", clients, 1 + extra),
         ),
         sign(
             "They fall with K at a fixed share h = χ/K of like clients.",
             "<",
-            sympy.diff(at_share, d.K),
-            relation("=", share, (1 + more) / d.K),
-            relation("=", d.K, 1 + more + extra),
+            sympy.Derivative(at_share, clients),
+            relation("=", share, (1 + more) / clients),
+            relation("=", clients, 1 + more + extra),
         ),
         sign(
             "At fixed χ = 2 they rise from K = 2, where all clients are alike, to K = 3.",
             ">",
-            displayed.subs({d.chi: 2, d.K: 3}) - displayed.subs({d.chi: 2, d.K: 2}),
+            displayed.subs({chi: 2, clients: 3}) - displayed.subs({chi: 2, clients: 2}),
         ),
-        Step("θ* = 0 when all clients are alike.", relation("=", displayed.subs(d.chi, d.K), 0), "identity"),
         Step(
-            "θ* = 1 when they share nothing: the term that holds θ back vanishes for a = 0, χ = 1.",
-            relation("=", d.to_global.subs(d.chi, 1).subs(d.a, 0), 0),
+            "θ* = 0 when all clients are alike.",
+            relation("=", odds, 0),
             "identity",
+            (posthoc, relation("=", chi, clients)),
+        ),
+        Step(
+            "θ* = 1 when they share nothing: the term that holds θ back is, up to a positive factor, …",
+            relation("=", inserted(1).to_global, displayed_term),
+            "identity",
+        ),
+        Step(
+            "… and vanishes for a = 0, χ = 1.",
+            relation("=", displayed_term, 0),
+            "identity",
+            (relation("=", a, 0), relation("=", chi, 1)),
         ),
     )
     return Derivation(
-        tag="T17-T19",
+        tag="T17",
         title="Leading-order optimum",
         problem="Insert the signals and noise of the first steps into the tangency mixing.",
         assumptions=(
@@ -187,7 +192,7 @@ def derivation() -> Derivation:
             "Near-orthogonal noise, equal sample counts.",
             "K ≥ 2.",
         ),
-        statement=(posthoc, independent, squared),
+        statement=(posthoc,),
         bound="asymptotic",
         provenance="derived",
         reference=DERIVED_HERE,
@@ -196,19 +201,22 @@ def derivation() -> Derivation:
 
 
 @cache
-def _numeric() -> tuple[Any, Any, Any]:
-    d = inserted()
-    symbols = (d.a, d.b, d.K, d.chi)
-    return (
-        as_function(symbols, d.to_local),
-        as_function(symbols, d.to_global),
-        as_function(symbols, d.independent_odds),
-    )
+def _numeric() -> tuple[Any, Any]:
+    (symbols, _), terms = formula(), inserted(1)
+    return as_function(symbols, terms.to_local), as_function(symbols, terms.to_global)
 
 
-def _checked(
+def checked_letters(
     global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
 ) -> list[NDArray[np.float64]]:
+    """Return a, b, K and χ broadcast against each other, after checking their ranges (T17, T18).
+
+    Raises:
+        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+
+    >>> [float(value) for value in checked_letters(1, 2, 3, 1)]
+    [1.0, 2.0, 3.0, 1.0]
+    """
     count = between("clients", clients, 2)
     a, b, count, chi = np.broadcast_arrays(
         nonnegative("global_signal", global_signal),
@@ -238,50 +246,10 @@ def posthoc_odds(
     >>> float(posthoc_odds(global_signal=3, local_signal=6, clients=4, alignment=1))
     0.5
     """
-    values = _checked(global_signal, local_signal, clients, alignment)
-    to_local, to_global = (np.asarray(term(*values)) for term in _numeric()[:2])
+    values = checked_letters(global_signal, local_signal, clients, alignment)
+    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
     inside = to_global > 0
     return result(np.where(inside, to_local / np.where(inside, to_global, 1.0), np.inf))
-
-
-def independent_odds(
-    *, global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
-) -> Values:
-    """Return (a+b)/(Ka + χb), the optimal odds if the prompts had seen disjoint data (T18).
-
-    The arguments are those of `posthoc_odds`. The odds are infinite when Ka + χb is not positive.
-
-    Raises:
-        ValueError: as `posthoc_odds`.
-
-    >>> float(independent_odds(global_signal=3, local_signal=8, clients=4, alignment=1))
-    0.55
-    """
-    values = _checked(global_signal, local_signal, clients, alignment)
-    a, b, count, chi = values
-    inside = count * a + chi * b > 0
-    safe = np.where(inside, chi, count)  # any χ with a positive denominator; the value is replaced below
-    return result(np.where(inside, _numeric()[2](a, b, count, safe), np.inf))
-
-
-def optimal_ratio_squared_leading(
-    ratio_global: ArrayLike, ratio_local: ArrayLike, clients: ArrayLike
-) -> Values:
-    """Return R*² = (R_G² + R_L² − 2 R_G R_L/√K)/(1 − 1/K) (T19).
-
-    Let R_G be `ratio_global`, R_L `ratio_local` (both positive) and K `clients` (at least 2); arguments
-    broadcast. As in T16, the better single prompt's square is returned where its advantage is too large for
-    mixing to help.
-
-    Raises:
-        ValueError: ratios that are not positive, fewer than two clients.
-
-    >>> round(float(optimal_ratio_squared_leading(1.0, 1.0, 4)), 12)
-    1.333333333333
-    """
-    return advantage.optimal_ratio_squared(
-        ratio_global, ratio_local, 1 / np.sqrt(between("clients", clients, 2))
-    )
 
 
 def mixing_from_odds(odds: ArrayLike) -> Values:
@@ -312,7 +280,7 @@ def strict_advantage(
     >>> bool(strict_advantage(global_signal=3, local_signal=8, clients=4, alignment=4))
     False
     """
-    values = _checked(global_signal, local_signal, clients, alignment)
-    to_local, to_global = (np.asarray(term(*values)) for term in _numeric()[:2])
+    values = checked_letters(global_signal, local_signal, clients, alignment)
+    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
     answer: NDArray[np.bool_] | np.bool_ = ((to_local > 0) & (to_global > 0))[()]
     return answer

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from theory.arguments import ArrayLike, Values, alignment_of, between, nonnegative, result, unit_interval
-from theory.derivation import DERIVED_HERE, Derivation, Step, as_function, relation
+from theory.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.symbols import letters
 
 
@@ -72,6 +72,18 @@ def kernel_sums() -> SimpleNamespace:
 
 
 @cache
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula, Formula]:
+    """Return the symbols (θ, a, b, ν̄, n, K, χ) and the rates κ_L, κ_G and κ(θ).
+
+    >>> symbols, local, shared, joint = formula()
+    >>> (joint.subs(symbols[0], 1) - local).expand()
+    0
+    """
+    d = kernel_sums()
+    return (d.theta, d.a, d.b, d.nu_bar, d.n, d.K, d.chi), d.local_rate, d.global_rate, d.joint_rate
+
+
+@cache
 def derivation() -> Derivation:
     """Derive T8 from the margin kernel.
 
@@ -87,12 +99,14 @@ def derivation() -> Derivation:
     alignment = relation("=", d.over_clients, d.chi * d.b)
     nu_bar = relation("=", d.nu_bar, d.L * d.sigma**2 * d.e)
     index = d.j
-    local = relation("=", 4 * (d.a + d.b + d.nu_bar / d.n), d.local_rate)
-    shared = relation("=", 4 * (d.a + d.b * d.chi / d.K + d.nu_bar / (d.n * d.K)), d.global_rate)
-    k_global, k_local = sympy.symbols("kappa_G kappa_L", positive=True)
+    k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
+    local = relation("=", k_local, d.local_rate)
+    shared = relation("=", k_global, d.global_rate)
+    local_sum = 4 * (sympy.Sum(d.a + d.b, (index, 1, d.n)) + d.nu_bar) / d.n
+    shared_sum = 4 * (d.n * (sympy.Sum(d.a, (index, 1, d.K)) + d.over_clients) + d.nu_bar) / (d.n * d.K)
     z, band = sympy.Symbol("z", real=True), sympy.Symbol("c", positive=True)
     moved = z_weight * d.slope * gi * (eta_q * z_weight * norm * d.slope * gj)
-    joint = relation("=", (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local, d.joint_rate)
+    joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
     steps = (
         Step(
             "In the linear band both ReLUs are on, so h = (z + c) − (−z + c) has slope 2.",
@@ -120,29 +134,24 @@ def derivation() -> Derivation:
         ),
         Step(
             "Local prompt: n samples share a + b, and the sample itself adds ν̄.",
-            relation("=", 4 * (sympy.Sum(d.a + d.b, (index, 1, d.n)) + d.nu_bar) / d.n, d.local_rate),
+            local,
             "identity",
+            (relation("=", k_local, local_sum),),
         ),
-        Step("This is κ_L.", local, "identity"),
         Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", alignment, "assumed"),
         Step(
             "Global prompt: every client k' contributes a + ⟨ν_k, ν_k'⟩ with weight 1/K, the sample "
             "itself adds ν̄.",
-            relation(
-                "=",
-                4 * (d.n * (sympy.Sum(d.a, (index, 1, d.K)) + d.over_clients) + d.nu_bar) / (d.n * d.K),
-                d.global_rate,
-            ),
+            shared,
             "identity",
-            (alignment,),
+            (relation("=", k_global, shared_sum), alignment),
         ),
-        Step("This is κ_G.", shared, "identity"),
         Step(
             "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and "
             "in the output.",
             joint,
             "identity",
-            (relation("=", k_global, d.global_rate), relation("=", k_local, d.local_rate)),
+            (relation("=", k_joint, d.joint_rate), shared, local),
         ),
     )
     return Derivation(
@@ -165,11 +174,11 @@ def derivation() -> Derivation:
 
 @cache
 def _numeric() -> tuple[Any, Any, Any]:
-    d = kernel_sums()
+    symbols, local, shared, joint = formula()
     return (
-        as_function((d.a, d.b, d.nu_bar, d.n), d.local_rate),
-        as_function((d.a, d.b, d.nu_bar, d.n, d.K, d.chi), d.global_rate),
-        as_function((d.theta, d.a, d.b, d.nu_bar, d.n, d.K, d.chi), d.joint_rate),
+        as_function(symbols[1:5], local),
+        as_function(symbols[1:], shared),
+        as_function(symbols, joint),
     )
 
 

@@ -26,14 +26,18 @@ LARGEST_STEP = 4.0
 
 
 @cache
-def _increment() -> tuple[Formula, Formula, Formula]:
-    """The symbols c and M, and one step's increment c q(M) with q minus the derivative of the logistic
-    loss."""
+def formula() -> tuple[tuple[Formula, Formula], Formula]:
+    """Return the symbols (c, M) and one step's increment c q(M), q being minus the slope of the logistic loss.
+
+    >>> (c, level), increment = formula()
+    >>> increment.subs(level, 0)
+    c/2
+    """
     import sympy
 
     c, level = sympy.Symbol("c", positive=True), sympy.Symbol("M", real=True)
     residual = -sympy.diff(sympy.log(1 + sympy.exp(-level)), level)
-    return c, level, c * sympy.simplify(residual)
+    return (c, level), c * sympy.simplify(residual)
 
 
 @cache
@@ -45,7 +49,7 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    c, level, increment = _increment()
+    (c, level), increment = formula()
     t = sympy.Symbol("t", integer=True, positive=True)
     r, s, gap = sympy.symbols("r s delta", positive=True)
     factor, slack = sympy.symbols("f h", nonnegative=True)
@@ -218,7 +222,7 @@ def recursion(c: ArrayLike, initial_margin: ArrayLike, steps: int) -> NDArray[np
 
 @cache
 def _numeric() -> Callable[..., Any]:
-    return as_function(_increment()[:2], _increment()[2])
+    return as_function(*formula())
 
 
 def _advance(c: Values, level: Values) -> Values:

@@ -71,6 +71,17 @@ def optimum() -> _Optimum:
 
 
 @cache
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
+    """Return the symbols (s_G, s_L, A, B, C), and numerator and denominator of the optimal odds.
+
+    >>> formula()[1:]
+    (A*s_L - C*s_G, B*s_G - C*s_L)
+    """
+    best = optimum()
+    return best.symbols, best.gain_at_global, best.gain_at_local
+
+
+@cache
 def derivation() -> Derivation:
     """Derive T15 by maximising the ratio over θ.
 
@@ -83,14 +94,15 @@ def derivation() -> Derivation:
     best = optimum()
     s_global, s_local, _, _, _ = best.symbols
     theta = sympy.Symbol("theta", real=True)
-    odds = best.mixing / (1 - best.mixing)
     to_local, to_global = s_local * at.A - s_global * at.C, s_global * at.B - s_local * at.C
     polynomial = to_local * (1 - theta) - to_global * theta
     u1, u2, v1, v2 = sympy.symbols("u_1 u_2 v_1 v_2", real=True)
     inner = sympy.Symbol("D", positive=True)
     positive_terms = sympy.symbols("p_L p_G", positive=True)
     root = positive_terms[0] / (positive_terms[0] + positive_terms[1])
-    statement = relation("=", odds, to_local / to_global)
+    solved = relation("=", theta, best.mixing)
+    statement = relation("=", theta / (1 - theta), to_local / to_global)
+    rescaled = [(letter, inner * letter) for letter in (at.A, at.B, at.C)]
     steps = (
         Step(
             "The squared length of the mixed noise (1−θ) u_G + θ u_L has the terms A, B and C (written "
@@ -118,14 +130,16 @@ def derivation() -> Derivation:
         ),
         Step(
             "At θ = 0 it equals s_L A − s_G C: leaving the global prompt pays iff this is positive.",
-            relation("=", best.gain_at_global, to_local),
+            relation("=", polynomial, best.gain_at_global),
             "identity",
+            (relation("=", theta, 0),),
         ),
         Step(
             "At θ = 1 it equals −(s_G B − s_L C): leaving the local prompt pays iff s_G B − s_L C is "
             "positive.",
-            relation("=", -best.gain_at_local, -to_global),
+            relation("=", polynomial, -best.gain_at_local),
             "identity",
+            (relation("=", theta, 1),),
         ),
         Step(
             "Where p_L > 0 at θ = 0 and −p_G < 0 at θ = 1, the linear function changes sign once, from "
@@ -137,11 +151,8 @@ def derivation() -> Derivation:
         ),
         Step("… which lies above 0 …", relation(">", root, 0), "sign"),
         Step("… and below 1.", relation("<", root, 1), "sign"),
-        Step(
-            "Solving R' = 0 gives these odds.",
-            statement,
-            "identity",
-        ),
+        Step("Solving R' = 0 gives this θ* …", solved, "root", (relation("=", polynomial, 0),)),
+        Step("… with these odds.", statement, "identity", (solved,)),
         Step(
             "They cannot both be negative when the signals are positive: s_L (s_L A − s_G C) + s_G "
             "(s_G B − s_L C) is "
@@ -162,16 +173,9 @@ def derivation() -> Derivation:
         ),
         Step(
             "Scaling both noise vectors by the same factor leaves θ* alone: a common factor may be dropped.",
-            relation(
-                "=",
-                sympy.simplify(
-                    best.mixing.subs(
-                        {at.A: inner * at.A, at.B: inner * at.B, at.C: inner * at.C}, simultaneous=True
-                    )
-                ),
-                best.mixing,
-            ),
+            solved,
             "identity",
+            (relation("=", theta, best.mixing.subs(rescaled, simultaneous=True)),),
         ),
     )
     return Derivation(
@@ -189,8 +193,8 @@ def derivation() -> Derivation:
 
 @cache
 def _numeric() -> tuple[Any, Any]:
-    best = optimum()
-    return as_function(best.symbols, best.gain_at_global), as_function(best.symbols, best.gain_at_local)
+    symbols, to_local, to_global = formula()
+    return as_function(symbols, to_local), as_function(symbols, to_global)
 
 
 def effective_weights(theta: ArrayLike, protocol: Protocol) -> Weights:

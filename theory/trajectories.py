@@ -53,6 +53,19 @@ def _summed() -> tuple[Formula, Formula, Formula, Formula]:
 
 
 @cache
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
+    """Return the symbols (e, ω, τ, σ_p, L, n, K), the gain per squared norm, and E‖φ_G‖² (K = 1: E‖φ_L‖²).
+
+    >>> symbols, gain, energy = formula()
+    >>> gain
+    2*omega*tau
+    """
+    at = letters()
+    gain, _, _, energy = _summed()
+    return (at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K), gain, energy
+
+
+@cache
 def derivation() -> Derivation:
     """Derive the coefficients of T9 by summing T5 over steps.
 
@@ -64,17 +77,28 @@ def derivation() -> Derivation:
     at = letters()
     gain, increments, tau, energy = _summed()
     j = sympy.Symbol("j", integer=True, positive=True)
-    signal = relation("=", at.a * increments, 2 * at.a * at.omega * at.tau)
-    local = relation("=", at.b * increments, 2 * at.b * at.omega * at.tau)
     inner = sympy.Sum(sympy.Function("G")(j), (j, 1, at.K))
     alignment = relation("=", inner, at.chi * at.b)
-    shared = relation("=", gain * inner / at.K, 2 * at.b * at.omega * at.tau * at.chi / at.K)
-    noise_global = relation(
-        "=", energy, (2 * at.e * at.omega * at.tau) ** 2 * at.L * at.sigma**2 / (at.n * at.K)
+    beta_of, gamma_local_of, gamma_global_of = (
+        relation("=", sympy.Symbol(name), moved)
+        for name, moved in (
+            ("beta", at.a * increments),
+            ("gamma_L", at.b * increments),
+            ("gamma_G", gain * inner / at.K),
+        )
     )
-    noise_local = relation(
-        "=", energy.subs(at.K, 1), (2 * at.e * at.omega * at.tau) ** 2 * at.L * at.sigma**2 / at.n
-    )
+    signal = relation("=", beta_of.lhs, 2 * at.a * at.omega * at.tau)
+    local = relation("=", gamma_local_of.lhs, 2 * at.b * at.omega * at.tau)
+    shared = relation("=", gamma_global_of.lhs, 2 * at.b * at.omega * at.tau * at.chi / at.K)
+    squared = sympy.symbols(r"\mathbb{E}\|\phi_G\|^2 \mathbb{E}\|\phi_L\|^2", positive=True)
+    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
+    noise_global = relation("=", squared[0], energy)
+    noise_local = relation("=", squared[1], energy.subs(at.K, 1))
+
+    def summed_over(samples: Formula) -> Formula:
+        of_mean = sympy.Sum(at.sigma**2, (j, 1, samples)) / samples**2
+        return sympy.Sum((2 * at.e * at.omega * at.tau) ** 2 * of_mean, (l, 1, at.L))
+
     x = sympy.Symbol("x", real=True)
     density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
     steps = (
@@ -83,15 +107,17 @@ def derivation() -> Derivation:
             "A relevant coordinate times the label is 1 on every sample: T5 sums to β = 2aωτ.",
             signal,
             "identity",
-            (tau,),
+            (beta_of, tau),
         ),
-        Step("The client's own coordinate gains γ_L = 2bωτ likewise.", local, "identity", (tau,)),
+        Step(
+            "The client's own coordinate gains γ_L = 2bωτ likewise.", local, "identity", (gamma_local_of, tau)
+        ),
         Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", alignment, "assumed"),
         Step(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
             "identity",
-            (alignment,),
+            (gamma_global_of, alignment),
         ),
         Step(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
@@ -102,8 +128,14 @@ def derivation() -> Derivation:
             "Over L coordinates and the nK samples of all clients the expected energy is this.",
             noise_global,
             "identity",
+            (relation("=", squared[0], summed_over(at.n * at.K)),),
         ),
-        Step("A local prompt sees the n samples of one client (K = 1).", noise_local, "identity"),
+        Step(
+            "A local prompt sees the n samples of one client.",
+            noise_local,
+            "identity",
+            (relation("=", squared[1], summed_over(at.n)),),
+        ),
     )
     return Derivation(
         tag="T9 (coefficients)",
@@ -120,12 +152,8 @@ def derivation() -> Derivation:
 
 @cache
 def _numeric() -> tuple[Any, Any]:
-    at = letters()
-    gain, _, _, energy = _summed()
-    return (
-        as_function((at.omega, at.tau), gain),
-        as_function((at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K), energy),
-    )
+    symbols, gain, energy = formula()
+    return as_function(symbols[1:3], gain), as_function(symbols, energy)
 
 
 def beta(global_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:

@@ -9,13 +9,12 @@ the pre-activations move by z ← z + η ω (W Wᵀ) [h'(z) ∘ (1/n) Σ_i q_i y
 Assumptions: any differentiable activation σ; labels ±1. Provenance: derived. Bound: exact.
 Reference: the chain rule; `DERIVED_HERE` in `theory.derivation`.
 
-The derivation differentiates the loss of two samples through z_r = ⟨w_r, p⟩ for two rows in the plane and an
-arbitrary function σ.
+The derivation differentiates the loss of n samples through z_r = ⟨w_r, p⟩ for two rows in the plane and
+encoders with any slope h'.
 """
 
 from collections.abc import Callable
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,124 +26,126 @@ from theory.derivation import DERIVED_HERE, Derivation, Formula, Step, as_functi
 
 
 @cache
-def _differentiated() -> SimpleNamespace:
-    """Differentiate the loss of two samples with respect to a prompt with two coordinates."""
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (η, ω, ‖w_r‖², h'_r, m_r) and the change of a coefficient, m_r = mean q y g_r.
+
+    >>> symbols, increment = formula()
+    >>> increment.subs(dict(zip(symbols, (2, 1, 3, 2, 1))))
+    12
+    """
     import sympy
 
-    rows, samples = 2, 2
-    eta, omega = sympy.symbols("eta omega", positive=True)
-    prompt = sympy.Matrix(sympy.symbols("p_1:3", real=True))
-    w = sympy.Matrix(rows, 2, sympy.symbols("w_1:3_1:3", real=True))
-    z = sympy.symbols("z_1:3", real=True)
-    offset = sympy.symbols("c_1:3", positive=True)
-    other = sympy.symbols("h_1:3", real=True)  # what the other prompt contributes to H, held fixed
-    y = sympy.symbols("y_1:3", real=True)
-    g = sympy.Matrix(samples, rows, sympy.symbols("g_1:3_1:3", real=True))
-    activation = sympy.Function("sigma")
-    text = [activation(z[r] + offset[r]) - activation(-z[r] + offset[r]) for r in range(rows)]
-    mixture = [other[r] + omega * text[r] for r in range(rows)]
-    margins = [y[i] * sum(g[i, r] * mixture[r] for r in range(rows)) for i in range(samples)]
-    residuals = [1 / (1 + sympy.exp(margin)) for margin in margins]
-    loss = sum(sympy.log(1 + sympy.exp(-margin)) for margin in margins) / samples
-    at = {z[r]: (w.row(r) * prompt)[0] for r in range(rows)}
-    gradient_z = [sympy.diff(loss, z[r]) for r in range(rows)]
-    gradient_p = [sympy.diff(loss.subs(at), coordinate) for coordinate in prompt]
-    slopes = [sympy.diff(text[r], z[r]) for r in range(rows)]
-    pull = [sum(residuals[i] * y[i] * g[i, r] for i in range(samples)) / samples for r in range(rows)]
-    return SimpleNamespace(
-        eta=eta,
-        omega=omega,
-        w=w,
-        at=at,
-        gradient_z=gradient_z,
-        gradient_p=gradient_p,
-        slopes=slopes,
-        pull=pull,
-        gram=w * w.T,
-        mixture=mixture,
-    )
-
-
-@cache
-def _formula() -> tuple[tuple[Formula, ...], Formula]:
-    """The increment −η ∂ℓ/∂z_r ‖w_r‖² of an orthogonal row, as an expression in the mean pull m = mean q y
-    g_r."""
-    import sympy
-
-    parts = _differentiated()
-    pull, slope, norm = sympy.symbols("m h_prime w_squared", real=True)
-    coefficient = sympy.simplify(parts.gradient_z[0] / (parts.pull[0] * parts.slopes[0]))
-    increment = -parts.eta * norm * slope * pull * coefficient
-    return (parts.eta, parts.omega, norm, slope, pull), increment
+    eta, omega, norm = sympy.symbols(r"eta omega \\|w_{r}\\|^2", positive=True)
+    slope, pull = sympy.symbols(r"{h'_r} m_r", real=True)
+    return (eta, omega, norm, slope, pull), eta * omega * norm * slope * pull
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T5 by differentiating the loss through z_r = ⟨w_r, p⟩.
+    """Derive T5 by differentiating the loss of n samples through z_r = ⟨w_r, p⟩, for two rows in the plane.
 
     >>> len(derivation().statement)
-    2
+    4
     """
     import sympy
 
-    parts = _differentiated()
-    first, second, turn = sympy.symbols("u_1 u_2 lambda", real=True)
-    # every orthogonal pair in the plane: the second row is a multiple of the first one turned by a right
-    # angle
-    w = parts.w
-    orthogonal = (
-        relation("=", w[0, 0], first),
-        relation("=", w[0, 1], second),
-        relation("=", w[1, 0], -turn * second),
-        relation("=", w[1, 1], turn * first),
-    )
-    steps: list[Step] = []
+    (eta, omega, norm, slope_symbol, pull_symbol), increment = formula()
+    i, samples = sympy.symbols("i n", integer=True, positive=True)
+    prompt = sympy.symbols("p_1 p_2", real=True)
+    w = sympy.Matrix(2, 2, sympy.symbols("w_11 w_12 w_21 w_22", real=True))
+    gram = sympy.Matrix(2, 2, lambda r, s: sympy.Symbol(f"G_{min(r, s) + 1}{max(r, s) + 1}", real=True))
+    slopes = sympy.symbols(r"{h'_1} {h'_2}", real=True)
+    pulls, moved = sympy.symbols("m_1 m_2", real=True), sympy.symbols(r"\Delta{z}_1 \Delta{z}_2", real=True)
+    y, q, *g = sympy.symbols("y q g_1 g_2", real=True)
+    margin = sympy.Function("M", real=True)(*prompt)
+    features = [sympy.Function(f"H_{r + 1}", real=True)(*prompt) for r in range(2)]
+    slope_at, entries = [], []
+    for r in range(2):
+        at = sum(w[r, c] * prompt[c] for c in range(2))
+        slope_of, dummy = sympy.Function(rf"{{h'_{r + 1}}}", real=True), sympy.Symbol(f"u_{r + 1}", real=True)
+        integral = sympy.Integral(slope_of(dummy), (dummy, 0, at))
+        entries.append(relation("=", features[r], sympy.Symbol(f"f_{r + 1}", real=True) + omega * integral))
+        slope_at.append(relation("=", slopes[r], slope_of(at)))
+    margin_of = relation("=", margin, y * (g[0] * features[0] + g[1] * features[1]))
+    residual = relation("=", q, 1 / (1 + sympy.exp(margin)))
+
+    def of_sample(letter: Formula) -> Formula:
+        return sympy.Function(letter.name, real=True)(i)
+
+    def mean(value: Formula) -> Formula:
+        per_sample = {letter: of_sample(letter) for letter in (y, q, *g)}
+        return sympy.Sum(value.subs(per_sample), (i, 1, samples)) / samples
+
+    pull_of = tuple(relation("=", pulls[r], mean(q * y * g[r])) for r in range(2))
+    steps = [
+        Step(
+            "The margin of a sample is the label times the score of the mixture (T3).", margin_of, "assumed"
+        ),
+        *(
+            Step(
+                f"Entry {r + 1} of the mixture: f_{r + 1} comes from the other prompt, the rest from this one "
+                f"through z_{r + 1} = ⟨w_{r + 1}, p⟩ (the encoder is the integral of its slope h').",
+                entries[r],
+                "assumed",
+            )
+            for r in range(2)
+        ),
+    ]
+    gradients: list[Formula] = []
+    for c in range(2):
+        through = relation(
+            "=",
+            sympy.Derivative(sympy.log(1 + sympy.exp(-margin)), prompt[c]),
+            -q * sympy.Derivative(margin, prompt[c]),
+        )
+        pulled = [omega * y * g[r] * slopes[r] * w[r, c] for r in range(2)]
+        sample = relation("=", sympy.Derivative(margin, prompt[c]), sum(pulled))
+        average = sympy.Symbol(rf"\partial_{{{c + 1}}}\ell", real=True)
+        gradient = relation("=", average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
+        gradients.append(gradient)
+        steps += [
+            Step(
+                f"A sample's loss changes with coordinate {c + 1} of the prompt through its margin, at rate −q …",
+                through,
+                "identity",
+                (residual,),
+            ),
+            Step("… and its margin at this one.", sample, "identity", (margin_of, *entries, *slope_at)),
+            Step(
+                "The client's loss is the mean over its samples; m_r is the mean of q y g_r.",
+                gradient,
+                "identity",
+                (relation("=", average, sum(mean(-q * part) for part in pulled)), *pull_of),
+            ),
+        ]
     statement: list[Formula] = []
     for r in range(2):
-        steps.append(
+        # a step of size η moves z_r = ⟨w_r, p⟩ by −η⟨w_r, ∇ℓ⟩
+        moved_by = -eta * sum(w[r, c] * gradients[c].lhs for c in range(2))
+        products = tuple(relation("=", gram[r, s], w[r, 0] * w[s, 0] + w[r, 1] * w[s, 1]) for s in range(2))
+        general = relation(
+            "=", moved[r], eta * omega * sum(gram[r, s] * slopes[s] * pulls[s] for s in range(2))
+        )
+        single = relation(
+            "=",
+            moved[r],
+            increment.subs({norm: gram[r, r], slope_symbol: slopes[r], pull_symbol: pulls[r]}),
+        )
+        statement += [general, single]
+        steps += [
             Step(
-                f"The derivative of the loss along z_{r + 1} is minus ω times the slope times the mean "
-                f"of q y g.",
-                relation("=", parts.gradient_z[r], -parts.omega * parts.slopes[r] * parts.pull[r]),
+                f"A gradient step of size η moves z_{r + 1} by row {r + 1} of η ω G [h' ∘ m], G = W Wᵀ (any rows).",
+                general,
                 "identity",
-            )
-        )
-    for coordinate in range(2):
-        through = sum(w[r, coordinate] * parts.gradient_z[r].subs(parts.at) for r in range(2))
-        steps.append(
+                (relation("=", moved[r], moved_by), *gradients, *products),
+            ),
             Step(
-                f"The loss sees the prompt only through z, so its gradient is Σ_r w_r ∂ℓ/∂z_r "
-                f"(coordinate {coordinate + 1}).",
-                relation("=", parts.gradient_p[coordinate], through),
+                f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient (T4).",
+                single,
                 "identity",
-            )
-        )
-    for r in range(2):
-        moved = -parts.eta * sum(w[r, i] * parts.gradient_p[i] for i in range(2))
-        general = (
-            parts.eta
-            * parts.omega
-            * sum(parts.gram[r, s] * parts.slopes[s] * parts.pull[s] for s in range(2))
-        )
-        steps.append(
-            Step(
-                f"A gradient step of size η moves z_{r + 1} by row {r + 1} of η ω W Wᵀ [h' ∘ mean q y "
-                f"g] (general rows).",
-                relation("=", moved, general.subs(parts.at)),
-                "identity",
-            )
-        )
-        single = parts.eta * parts.omega * parts.gram[r, r] * parts.slopes[r] * parts.pull[r]
-        claim = relation("=", moved, single.subs(parts.at))
-        statement.append(claim)
-        steps.append(
-            Step(
-                f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient.",
-                claim,
-                "identity",
-                orthogonal,
-            )
-        )
+                (general, relation("=", gram[0, 1], 0)),
+            ),
+        ]
     return Derivation(
         tag="T5",
         title="Update rule of the coefficients",
@@ -164,7 +165,7 @@ def derivation() -> Derivation:
 
 @cache
 def _numeric() -> Callable[..., Any]:
-    return as_function(*_formula())
+    return as_function(*formula())
 
 
 def _mean_pull(features: ArrayLike, labels: ArrayLike, margins: ArrayLike, rows: int) -> NDArray[np.float64]:

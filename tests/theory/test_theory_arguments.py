@@ -13,14 +13,16 @@ from theory import (
     arguments,
     decomposition,
     detached,
+    independent_assets,
     joint_law,
+    leading_advantage,
     leading_order,
     margin_rate,
     notation,
     per_client,
-    predicted_ratio,
     sandwich,
     saturation,
+    symmetric_ratio,
     tangency,
     training_time,
     trajectories,
@@ -83,11 +85,11 @@ BAD = [
     (advantage.equality_correlation, dict(ratio_global=0, ratio_local=1), "ratio_global"),
     (leading_order.posthoc_odds, {**SHARED, "clients": 1}, "clients"),
     (leading_order.posthoc_odds, {**SHARED, "global_signal": 0, "local_signal": 0}, "global_signal"),
-    (leading_order.independent_odds, {**SHARED, "alignment": -3}, "alignment"),
+    (independent_assets.independent_odds, {**SHARED, "alignment": -3}, "alignment"),
     (leading_order.mixing_from_odds, {"odds": -1}, "odds"),
     (leading_order.strict_advantage, {**SHARED, "local_signal": -1}, "local_signal"),
     (
-        leading_order.optimal_ratio_squared_leading,
+        leading_advantage.optimal_ratio_squared_leading,
         dict(ratio_global=1, ratio_local=1, clients=1),
         "clients",
     ),
@@ -122,7 +124,7 @@ BAD = [
         "step",
     ),
     (
-        predicted_ratio.predicted_ratio,
+        symmetric_ratio.predicted_ratio,
         {**LETTERS, "protocol": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
         "tau_global",
     ),
@@ -141,7 +143,7 @@ def test_unknown_protocol():
     with pytest.raises((ValueError, TypeError), match="protocol"):
         tangency.effective_weights(0.1, "both")
     with pytest.raises((ValueError, TypeError), match="protocol"):
-        predicted_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
+        symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
 
 
 def test_message_names_the_value_and_the_range():
@@ -156,9 +158,9 @@ def test_message_names_the_value_and_the_range():
 def test_functions_broadcast_and_keep_scalars():
     theta, step = np.linspace(0, 1, 5), np.array([[0], [7]])
     for protocol in ("joint", "posthoc", "detached"):
-        tau = predicted_ratio.symmetric_tau(protocol, theta, step, 0.01, **LETTERS)
+        tau = symmetric_ratio.symmetric_tau(protocol, theta, step, 0.01, **LETTERS)
         assert tau.local_prompt.shape == (2, 5)
-        values = predicted_ratio.predicted_ratio(
+        values = symmetric_ratio.predicted_ratio(
             theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
         )
         assert values.shape == (2, 5)

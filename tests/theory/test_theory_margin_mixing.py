@@ -5,13 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.margin_mixing import (
-    accuracy_steps,
-    cell_errors,
-    margin_moments,
-    optimal_mixing,
-    predicted_error,
-)
+from theory.accuracy_curve import accuracy_steps
+from theory.margin_mixing import cell_errors, error_bounds, optimal_mixing, predicted_error
+from theory.margin_moments import margin_moments
 
 GRID = np.linspace(0, 1, 501)
 
@@ -158,3 +154,30 @@ def test_bad_theta_is_named():
         predicted_error(moments, 1.5)
     with pytest.raises(ValueError, match="grid_step"):
         optimal_mixing(moments, grid_step=0)
+
+
+def test_true_error_lies_between_the_binding_rival_and_the_sum_over_rivals():
+    # Many classes and samples, so that the moments are known and only the bounds are on trial.
+    random = np.random.default_rng(5)
+    samples, classes = 40_000, 6
+
+    def draw():
+        noise = random.standard_normal((2, samples, classes))
+        noise[1] = 0.5 * noise[0] + noise[1]
+        noise[:, :, 0] += [[1.2], [1.5]]
+        return noise
+
+    labels = np.zeros(samples, int)
+    bounds = error_bounds(margin_moments(*draw(), labels), GRID)
+    fresh = 1 - accuracy_steps(*draw(), labels).at(GRID)
+    error = 5 * np.sqrt(0.25 / samples)  # five standard errors of the fresh error rate
+    assert (bounds.lower <= fresh + error).all()
+    assert (fresh <= bounds.upper + error).all()
+    assert (fresh > bounds.lower + error).all(), "with many rivals the lower bound is far from the truth"
+
+
+def test_bounds_meet_for_two_classes():
+    random = np.random.default_rng(6)
+    logits = random.standard_normal((2, 50, 2))
+    bounds = error_bounds(margin_moments(*logits, random.integers(2, size=50)), [0.0, 0.4, 1.0])
+    np.testing.assert_allclose(bounds.lower, bounds.upper, rtol=1e-12)

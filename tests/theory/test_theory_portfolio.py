@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 
-from theory import advantage, joint_law, leading_order, margin_rate, per_client, tangency, training_time
+from theory import (
+    advantage,
+    independent_assets,
+    joint_law,
+    leading_advantage,
+    leading_order,
+    margin_rate,
+    per_client,
+    tangency,
+    training_time,
+)
 
 GRID = np.linspace(0, 1, 2001)
 moment = st.floats(0.05, 20)
@@ -128,10 +138,10 @@ def test_odds_are_the_tangency_mixing(drawn):
     theta = leading_order.mixing_from_odds(leading_order.posthoc_odds(**letters))
     signals = a + b * chi / clients, a + b
     assert_allclose(theta, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 1 / clients), atol=1e-9)
-    independent = leading_order.mixing_from_odds(leading_order.independent_odds(**letters))
+    independent = leading_order.mixing_from_odds(independent_assets.independent_odds(**letters))
     assert_allclose(independent, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 0.0), atol=1e-9)
     r_global, r_local = signals[0] * np.sqrt(clients), signals[1]
-    best = leading_order.optimal_ratio_squared_leading(r_global, r_local, clients)
+    best = leading_advantage.optimal_ratio_squared_leading(r_global, r_local, clients)
     reached = tangency.mixture_ratio(
         theta,
         signal_global=signals[0],
@@ -175,7 +185,7 @@ def test_end_points_and_strict_advantage():
     assert leading_order.posthoc_odds(**nothing_shared) == np.inf
     opposed = dict(global_signal=0.1, local_signal=8.0, clients=4, alignment=0)
     assert leading_order.posthoc_odds(**opposed) == np.inf
-    assert leading_order.independent_odds(**{**nothing_shared, "alignment": -2}) == np.inf
+    assert independent_assets.independent_odds(**{**nothing_shared, "alignment": -2}) == np.inf
     no_own_feature = dict(global_signal=3.0, local_signal=0.0, clients=4, alignment=1)
     for letters in (alike, nothing_shared, opposed, no_own_feature):
         assert not leading_order.strict_advantage(**letters)
