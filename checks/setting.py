@@ -101,7 +101,7 @@ class SymmetricSetting:
 
     @property
     def letters(self) -> dict[str, float]:
-        """Arguments of `theory.predicted_ratio.predicted_ratio`."""
+        """Arguments of `theory.symmetric_ratio.predicted_ratio`."""
         return {
             **self.signals,
             **self.federation,

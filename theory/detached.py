@@ -10,7 +10,7 @@ Assumptions: the symmetric mean field of T8; one local step per round. Provenanc
 Reference: T5, T8, T9; `DERIVED_HERE` in `theory.derivation`.
 
 There is no closed form in t, so `accumulated` iterates the discrete recursion, one scalar pair per parameter
-set.
+set. It is the fast special case of `mean_field.accumulated`, which takes unequal clients and local steps.
 """
 
 from functools import cache

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from theory import detached, joint_law, leading_order, margin_rate, training_time
 from theory.accuracy import accuracy
-from theory.predicted_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 
 
 def _letters(dim, samples=10, clients=4):

@@ -1,0 +1,502 @@
+"""T12, T13 and T14 against training with exactly orthogonal noise, closed forms, and each other."""
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.special import expit
+
+from theory import client_margins, detached, per_client, predicted_ratio, round_recursion, symmetric_ratio
+from theory.client_mixing import best_mixing
+from theory.derivation import as_function
+from theory.margin_rate import global_rate, local_rate
+from theory.mean_field import Accumulated, SampleTypes, accumulated, margins
+from theory.sample_types import population
+from theory.tangency import effective_weights
+
+PROTOCOLS = ("joint", "posthoc", "detached")
+UNEQUAL = dict(
+    global_signal=2.0, local_signal=3.0, noise_energy=60.0, sample_counts=[4, 8, 12], groups=[0, 1, 0]
+)
+EQUAL = dict(
+    global_signal=3.0, local_signal=7.0, noise_energy=400.0, sample_counts=[10] * 4, groups=[0, 0, 1, 1]
+)
+SYMMETRIC = dict(
+    global_signal=3.0,
+    local_signal=7.0,
+    noise_feature=1.0,
+    noise_std=1.0,
+    noise_dim=400,
+    clients=4,
+    samples=10,
+    alignment=2,
+)
+RATES = dict(rate_global=4 * (3 + 7 / 2 + 400 / 40), rate_local=4 * (3 + 7 + 400 / 10))
+
+
+# --- training itself, with noise vectors that are exactly orthogonal: there the mean field is exact ---
+
+
+def _train(
+    protocol, theta, rounds, eta, local_steps, model, counts_of_types, dim=60, feature=1.3, deviation=0.8
+):
+    """Full gradient training in coefficients; returns margins, ratios per type and τ per type of all clients."""
+    rng = np.random.default_rng(3)
+    shared, grouped = np.array(model["shared_signs"]), np.array(model["group_signs"])
+    labels = np.array(model["groups"])
+    clients, groups = labels.size, labels.max() + 1
+    norms = np.concatenate(
+        [
+            np.atleast_1d(model["global_signal"]),
+            np.repeat(np.atleast_1d(model["local_signal"]), groups),
+            np.full(dim, feature),
+        ]
+    )
+
+    def relevant(client, kind):
+        own = np.zeros((grouped.shape[1], groups))
+        own[:, labels[client]] = grouped[kind]
+        return np.concatenate([shared[kind], own.ravel()])
+
+    kinds = [np.repeat(np.arange(len(row)), row) for row in counts_of_types]
+    counts = np.array([len(row) for row in kinds])
+    basis = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * deviation * np.sqrt(dim)
+    data, start = [], 0
+    for client, row in enumerate(kinds):
+        noise = basis[start : start + row.size] * rng.choice([-1.0, 1.0], size=(row.size, 1))
+        data.append(np.concatenate([np.array([relevant(client, kind) for kind in row]), noise], axis=1))
+        start += row.size
+    weights = counts / counts.sum()
+    train_global, train_local = {
+        "joint": (1 - theta, theta),
+        "posthoc": (1.0, 1.0),
+        "detached": (1.0, theta),
+    }[protocol]
+    server, local = np.zeros(norms.size), np.zeros((clients, norms.size))
+    totals = np.zeros((2, clients, len(shared)))
+    for _ in range(rounds):
+        sent = []
+        for k in range(clients):
+            mine = server.copy()
+            for _ in range(local_steps):
+                alone = 2 * data[k] @ mine, 2 * data[k] @ local[k]
+                mixed = (1 - theta) * alone[0] + theta * alone[1]
+                q_global = expit(-(mixed if protocol == "joint" else alone[0]))
+                q_local = expit(-(alone[1] if protocol == "posthoc" else mixed))
+                mine = mine + eta * train_global * 2 * norms * (q_global @ data[k]) / counts[k]
+                local[k] = local[k] + eta * train_local * 2 * norms * (q_local @ data[k]) / counts[k]
+                for kind in set(kinds[k]):
+                    first = np.argmax(kinds[k] == kind)
+                    totals[0, k, kind] += eta * q_global[first]
+                    totals[1, k, kind] += eta * q_local[first]
+            sent.append(mine)
+        server = np.average(sent, axis=0, weights=weights)
+    mixture = 2 * ((1 - theta) * server + theta * local)
+    edge = norms.size - dim
+    margin = np.full((clients, len(shared)), np.nan)
+    ratio = np.empty((clients, len(shared)))
+    for k in range(clients):
+        for kind in range(len(shared)):
+            ratio[k, kind] = relevant(k, kind) @ mixture[k, :edge]
+            ratio[k, kind] /= deviation * np.linalg.norm(mixture[k, edge:])
+            if kind in kinds[k]:
+                margin[k, kind] = data[k][np.argmax(kinds[k] == kind)] @ mixture[k]
+    return margin, ratio, totals
+
+
+MODELS = {
+    "plain": (
+        dict(global_signal=2.0, local_signal=3.0, shared_signs=[[1]], group_signs=[[1]]),
+        [[4], [8], [12]],
+    ),
+    "wrong labels": (
+        dict(global_signal=2.0, local_signal=3.0, shared_signs=[[1], [-1]], group_signs=[[1], [-1]]),
+        [[3, 1], [6, 2], [10, 2]],
+    ),
+    "constant coordinate": (
+        dict(
+            global_signal=[2.0, 1.5], local_signal=3.0, shared_signs=[[1, 1], [1, -1]], group_signs=[[1], [1]]
+        ),
+        [[3, 1], [2, 6], [6, 6]],
+    ),
+    "two group features, one missing": (
+        dict(
+            global_signal=2.0, local_signal=[3.0, 1.0], shared_signs=[[1], [1]], group_signs=[[1, 0], [1, -1]]
+        ),
+        [[4, 0], [2, 6], [6, 6]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("local_steps", [1, 4])
+def test_exact_where_noise_is_orthogonal(name, protocol, local_steps):
+    model, counts_of_types = MODELS[name]
+    model = {**model, "groups": [0, 1, 0]}
+    theta, rounds, eta, dim, feature, deviation = 0.35, 6, 0.01, 60, 1.3, 0.8
+    margin, ratio, totals = _train(
+        protocol, theta, rounds, eta, local_steps, model, counts_of_types, dim, feature, deviation
+    )
+    counts = np.array(counts_of_types)
+    types = SampleTypes(
+        counts / counts.sum(axis=1, keepdims=True), model["shared_signs"], model["group_signs"]
+    )
+    federation = dict(
+        protocol=protocol,
+        global_signal=model["global_signal"],
+        local_signal=model["local_signal"],
+        sample_counts=counts.sum(axis=1),
+        groups=model["groups"],
+        types=types,
+    )
+    energy = dim * deviation**2 * feature
+    tau = accumulated([rounds], theta, eta, noise_energy=energy, local_steps=local_steps, **federation)
+    present = counts > 0
+    for part, expected in zip(tau, totals, strict=True):
+        assert_allclose(part[0, 0][present], expected[present], rtol=1e-10)
+    seen = margins(tau, theta, noise_energy=energy, **federation)
+    assert_allclose(seen.mixture[0, 0][present], margin[present], rtol=1e-10, atol=1e-12)
+    predicted = predicted_ratio.predicted_ratio(
+        theta,
+        tau_global=tau.global_prompt,
+        tau_local=tau.local_prompt,
+        noise_feature=feature,
+        noise_std=deviation,
+        noise_dim=dim,
+        **federation,
+    )
+    assert_allclose(predicted[0, 0], ratio, rtol=1e-10, atol=1e-12)
+
+
+# --- the derived expressions ---
+
+
+def test_margins_match_the_derived_statement():
+    """The displayed sum of T12, evaluated term by term, against the kernel matrices."""
+    statement = client_margins.derivation().statement[0]
+    theta, tau = 0.3, [0.2, 0.5, 0.4]
+    counts, groups = np.array(UNEQUAL["sample_counts"]), np.array(UNEQUAL["groups"])
+    weights = counts / counts.sum()
+    values = np.array(tau)[None, None, :]
+    seen = margins(Accumulated(values, values), theta, protocol="joint", **UNEQUAL)
+    names = {str(symbol): symbol for symbol in statement.free_symbols}
+    for k in range(3):
+        numbers = {
+            "theta": theta,
+            "a": UNEQUAL["global_signal"],
+            "b": UNEQUAL["local_signal"],
+            "nubar": UNEQUAL["noise_energy"],
+            "p_k": weights[k],
+            "tau_k": tau[k],
+            "n_k": counts[k],
+            "delta_k": 0,
+        }
+        expression = statement.rhs.subs(names["K"], 3).doit()
+        expression = expression.subs({names[name]: value for name, value in numbers.items()})
+        for j in range(3):
+            indexed = dict(p=weights[j], tau=tau[j], G=int(groups[j] == groups[k]))
+            expression = expression.subs(
+                {sympy.IndexedBase(name)[j + 1]: value for name, value in indexed.items()}
+            )
+        assert_allclose(seen.mixture[0, 0, k], float(expression), rtol=1e-13)
+
+
+def test_rate_of_a_round_is_the_kernel_of_equal_clients():
+    """Row sums of the kernels are κ_G and κ_L."""
+    energy = EQUAL["noise_energy"]
+    people = population(**{name: value for name, value in EQUAL.items() if name != "noise_energy"})
+    kernel = client_margins.kernel(people, energy)
+    assert_allclose(kernel.average.sum(axis=1), RATES["rate_global"], rtol=1e-14)
+    assert_allclose(kernel.own.sum(axis=1), RATES["rate_local"], rtol=1e-14)
+    shared = dict(global_signal=3.0, local_signal=7.0, noise_energy=energy, samples=10)
+    assert_allclose(global_rate(**shared, clients=4, alignment=2), RATES["rate_global"], rtol=1e-14)
+    assert_allclose(local_rate(**shared), RATES["rate_local"], rtol=1e-14)
+
+
+def test_stable_round_matches_the_derived_expression():
+    symbols, expression = round_recursion.formula()
+    derived = as_function(symbols, expression)
+    for tau in (0.0, 0.02, 0.3):
+        value = round_recursion.after_round(tau, 0.003, 20, rate_global=5.0, rate_local=40.0)
+        # c − W(e^c) cancels a few digits
+        assert_allclose(value, derived(5.0, 40.0, 0.003, 20, tau + 0j).real, rtol=1e-12)
+    # e^{κ_G τ} overflows, the increment does not
+    far = round_recursion.after_round(200.0, 0.01, 20, rate_global=5.0, rate_local=40.0)
+    assert far >= 200.0
+
+
+# --- closed forms and special cases ---
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_equal_clients_follow_the_closed_forms(protocol):
+    theta, rounds = np.array([0.0, 0.3, 0.8, 1.0]), [0, 50, 4000]
+    eta = 0.01 / RATES["rate_local"]
+    tau = accumulated(rounds, theta, eta, protocol=protocol, **EQUAL)
+    closed = symmetric_ratio.symmetric_tau(protocol, theta, np.array(rounds)[:, None], eta, **SYMMETRIC)
+    for part, expected in zip(tau, closed, strict=True):
+        assert_allclose(part.std(axis=2), 0, atol=1e-15)
+        # (T10): a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
+        assert_allclose(part[:, :, 0], np.broadcast_to(expected, part.shape[:2]), rtol=1e-12, atol=eta / 2)
+
+
+def test_general_detached_is_the_two_scalar_recursion():
+    theta, rounds, eta = np.array([0.2, 0.7]), [1, 5, 60], 0.2 / RATES["rate_local"]
+    tau = accumulated(rounds, theta, eta, protocol="detached", **EQUAL)
+    scalars = detached.accumulated(theta, np.array(rounds)[:, None], eta, **RATES)
+    for part, expected in zip(tau, scalars, strict=True):
+        assert_allclose(part[..., 0], expected, rtol=1e-12)
+        assert_allclose(part[..., 3], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_general_ratio_of_equal_clients_is_the_symmetric_one(protocol):
+    theta = np.linspace(0, 1, 5)
+    taus = dict(tau_global=0.3, tau_local=0.2)
+    expected = symmetric_ratio.predicted_ratio(theta, protocol=protocol, **taus, **SYMMETRIC)
+    equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
+    value = predicted_ratio.predicted_ratio(
+        theta,
+        protocol=protocol,
+        **{name: np.full((5, 4), tau) for name, tau in taus.items()},
+        noise_feature=1.0,
+        noise_std=1.0,
+        noise_dim=400,
+        **equal,
+    )
+    assert_allclose(value, expected[:, None].repeat(4, axis=1), rtol=1e-13)
+
+
+def test_reference_values_of_the_detached_protocol():
+    signal = 0.8 * np.sqrt(8000 / 10)
+    model = dict(
+        global_signal=0.3 * signal, local_signal=0.7 * signal, sample_counts=[10] * 4, groups=[0, 1, 2, 3]
+    )
+    eta = 0.2 / (4 * (signal + 800))
+    theta = np.array([0.2, 0.5, 0.8])
+    tau = accumulated([5, 50, 500], theta, eta, protocol="detached", noise_energy=8000.0, **model)
+    ratio = predicted_ratio.predicted_ratio(
+        theta,
+        protocol="detached",
+        tau_global=tau.global_prompt,
+        tau_local=tau.local_prompt,
+        noise_feature=1.0,
+        noise_std=1.0,
+        noise_dim=8000,
+        **model,
+    )
+    expected = [[0.797, 0.901, 0.847], [0.798, 0.899, 0.860], [0.799, 0.892, 0.877]]
+    # section 6 quotes three digits
+    assert_allclose(ratio.mean(axis=2), expected, atol=6e-4)
+
+
+@pytest.mark.parametrize("local_steps", [1, 5, 20])
+def test_round_recursion_is_the_limit_of_small_steps(local_steps):
+    """The same time per round cut into ever smaller steps: the error falls in proportion to the step."""
+    rounds, errors = [1, 3, 30], []
+    for finer in (1, 2, 4):
+        eta, steps = 0.1 / RATES["rate_local"] / finer, local_steps * finer
+        tau = accumulated(rounds, 0.0, eta, protocol="joint", local_steps=steps, **EQUAL).global_prompt
+        expected = round_recursion.accumulated(rounds, eta, steps, **RATES)
+        errors.append(np.abs(tau[:, 0, 0] / expected - 1).max())
+    assert errors[0] < 0.02
+    assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
+    assert_allclose(errors[1] / errors[2], 2, rtol=0.1)
+
+
+def test_one_step_per_round_is_nearly_the_closed_form():
+    """E = 1: the recursion over rounds against T9 at the rate κ_G, both for small steps."""
+    eta, rounds = 3e-3 / RATES["rate_local"], np.array([10, 300, 3000])
+    tau = round_recursion.accumulated(rounds, eta, 1, **RATES)
+    closed = symmetric_ratio.symmetric_tau("posthoc", 0.0, rounds, eta, **SYMMETRIC).global_prompt
+    assert_allclose(tau, closed, rtol=1e-3)
+
+
+def test_local_steps_slow_the_average_down():
+    """Same number of gradient steps: drift saturates within a round, so τ falls with E."""
+    eta = 0.3 / RATES["rate_local"]
+    tau = [
+        accumulated([40 // steps], 0.0, eta, protocol="joint", local_steps=steps, **EQUAL).global_prompt[
+            0, 0, 0
+        ]
+        for steps in (1, 5, 20)
+    ]
+    assert tau[0] > tau[1] > tau[2]
+
+
+# --- types of samples ---
+
+
+def _typed(fractions, shared, grouped, **changes):
+    return accumulated(
+        [3, 9],
+        [0.2, 0.6],
+        0.01,
+        protocol="joint",
+        local_steps=2,
+        types=SampleTypes(fractions, shared, grouped),
+        **{**UNEQUAL, **changes},
+    )
+
+
+def test_plain_types_are_the_default():
+    default = accumulated([3, 9], [0.2, 0.6], 0.01, protocol="joint", local_steps=2, **UNEQUAL)
+    plain = SampleTypes.plain(3)
+    typed = _typed(*plain)
+    for part, expected in zip(typed, default, strict=True):
+        assert part.shape == (2, 2, 3, 1)
+        assert_allclose(part[..., 0], expected, rtol=1e-15)
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+@settings(max_examples=15, deadline=None)
+def test_splitting_a_type_in_two_changes_nothing(first):
+    halves = np.stack([first, 1 - np.array(first)], axis=1)
+    whole = _typed(np.ones((3, 1)), [[1]], [[1]])
+    split = _typed(halves, [[1], [1]], [[1], [1]])
+    for part, expected in zip(split, whole, strict=True):
+        assert_allclose(part, np.broadcast_to(expected, part.shape), rtol=1e-12)
+
+
+def test_types_nobody_holds_do_not_matter():
+    fractions = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]])
+    without = _typed(fractions, [[1], [-1]], [[1], [-1]])
+    more = np.insert(fractions, 1, 0.0, axis=1)
+    padded = _typed(more, [[1], [0], [-1]], [[1], [1], [-1]])
+    for part, expected in zip(padded, without, strict=True):
+        assert_allclose(part[..., [0, 2]], expected, rtol=1e-13)
+
+
+def test_a_feature_of_no_strength_does_not_matter():
+    whole = _typed(np.ones((3, 1)), [[1]], [[1]])
+    more = _typed(np.ones((3, 1)), [[1, -1]], [[1]], global_signal=[2.0, 0.0])
+    for part, expected in zip(more, whole, strict=True):
+        assert_allclose(part, expected, rtol=1e-14)
+
+
+def test_turning_every_sign_changes_nothing_that_is_trained():
+    fractions = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0]])
+    straight = _typed(fractions, [[1], [-1]], [[1], [0]])
+    turned = _typed(fractions, [[-1], [1]], [[-1], [0]])
+    for part, expected in zip(turned, straight, strict=True):
+        assert_allclose(part, expected, rtol=1e-14)
+
+
+# --- properties ---
+
+
+@given(order=st.permutations(range(3)), protocol=st.sampled_from(PROTOCOLS), theta=st.floats(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_clients_does_not_matter(order, protocol, theta):
+    straight = accumulated([4], theta, 0.02, protocol=protocol, local_steps=2, **UNEQUAL)
+    moved = {
+        **UNEQUAL,
+        "sample_counts": np.array(UNEQUAL["sample_counts"])[list(order)],
+        "groups": np.array(UNEQUAL["groups"])[list(order)],
+    }
+    permuted = accumulated([4], theta, 0.02, protocol=protocol, local_steps=2, **moved)
+    for part, expected in zip(permuted, straight, strict=True):
+        assert_allclose(part, expected[..., list(order)], rtol=1e-12)
+
+
+@given(protocol=st.sampled_from(PROTOCOLS), theta=st.floats(0, 1), step=st.floats(1e-4, 0.05))
+@settings(max_examples=20, deadline=None)
+def test_residuals_add_up_ever_more_slowly(protocol, theta, step):
+    tau = accumulated(np.arange(12), theta, step, protocol=protocol, **UNEQUAL)
+    for part in tau:
+        gains = np.diff(part[:, 0], axis=0)
+        assert np.all(gains > 0)
+        assert_allclose(gains[0], step / 2, rtol=1e-12)  # q = 1/2 at the start
+        assert np.all(gains <= step / 2 * (1 + 1e-9))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_weights_of_the_mixture_agree_with_the_effective_ones(protocol):
+    """Margins of the mixture at equal τ, split into prompts, carry the weights of `tangency`."""
+    theta, rounds = 0.3, [7]
+    tau = accumulated(rounds, theta, 0.02, protocol=protocol, **UNEQUAL)
+    seen = margins(tau, theta, protocol=protocol, **UNEQUAL)
+    full = margins(tau, theta, protocol="posthoc", **UNEQUAL)  # prompts of full weight
+    shared, local = effective_weights(theta, protocol)
+    assert_allclose(seen.mixture, shared * full.global_prompt + local * full.local_prompt, rtol=1e-13)
+
+
+# --- the best mixing of each client ---
+
+REFERENCE = dict(
+    global_signal=8.0,
+    local_signal=14.0,
+    sample_counts=[6, 10, 20, 40],
+    groups=[0, 1, 0, 2],
+)
+NOISE = dict(noise_feature=1.0, noise_std=1.0)
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
+def test_best_mixing_starts_at_the_closed_form(protocol):
+    closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[protocol]
+    found = best_mixing(protocol, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
+    assert_allclose(found, closed(**REFERENCE), atol=2e-6)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_best_mixing_of_equal_clients(protocol):
+    eta = 0.001 / RATES["rate_local"]
+    equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
+    found = best_mixing(protocol, 300, eta, noise_dim=400, **NOISE, **equal)
+    # the symmetric one takes time to be continuous in the joint and the post-hoc protocol
+    assert_allclose(found, symmetric_ratio.best_mixing(protocol, 300, eta, **SYMMETRIC), atol=2e-4)
+
+
+# --- arguments ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        (dict(rounds=[3, 2]), "rounds"),
+        (dict(rounds=[0.5]), "rounds"),
+        (dict(rounds=[]), "rounds"),
+        (dict(theta=1.5), "theta"),
+        (dict(theta=[[0.5]]), "theta"),
+        (dict(learning_rate=0.0), "learning_rate"),
+        (dict(local_steps=0), "local_steps"),
+        (dict(local_steps=1.5), "local_steps"),
+        (dict(noise_energy=-1.0), "noise_energy"),
+        (dict(groups=[0, 1]), "sample_counts"),
+        (dict(groups=[0, 1, -1]), "groups"),
+        (dict(global_signal=[1.0, 2.0]), "global_signal"),
+        (dict(types=SampleTypes(np.full((3, 2), 0.4), [[1], [1]], [[1], [1]])), "fractions"),
+        (dict(types=SampleTypes(np.ones((2, 1)), [[1]], [[1]])), "fractions"),
+        (dict(types=SampleTypes(np.ones((3, 1)), [[0.5]], [[1]])), "shared_signs"),
+        (dict(types=SampleTypes(np.ones((3, 1)), [[1]], [[1], [1]])), "group_signs"),
+        (dict(protocol="both"), "protocol"),
+    ],
+)
+def test_bad_input_names_the_field(changes, field):
+    arguments = dict(rounds=[1], theta=0.5, learning_rate=0.1, protocol="joint", **UNEQUAL)
+    with pytest.raises((ValueError, TypeError), match=field) as error:
+        accumulated(**{**arguments, **changes})
+    assert "allowed:" in str(error.value)
+
+
+def test_shapes_of_tau_are_checked():
+    tau = accumulated([1], 0.5, 0.1, protocol="joint", **UNEQUAL)
+    with pytest.raises(ValueError, match="`tau`"):
+        margins(tau, [0.5, 0.6], protocol="joint", **UNEQUAL)
+    federation = {name: value for name, value in UNEQUAL.items() if name != "noise_energy"}
+    with pytest.raises(ValueError, match="`tau_local`"):
+        predicted_ratio.predicted_ratio(
+            0.5,
+            protocol="joint",
+            tau_global=[1.0, 1.0, 1.0],
+            tau_local=[1.0, 1.0],
+            noise_dim=60,
+            **NOISE,
+            **federation,
+        )
+    with pytest.raises(ValueError, match="`rounds`"):
+        round_recursion.accumulated([2, 1], 0.1, 1, **RATES)
