@@ -1,13 +1,17 @@
-"""(T16): the best mixture beats both prompts, and by how much."""
+"""(T16): the best mixture beats both prompts, and by how much: searched for, and proved."""
 
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from checks import assumptions, certified
 from checks.assets import asset_arguments, maximise_ratio, varied_portfolios
 from checks.claim import Claim, Finding, Scale, compare
 from theory.advantage import equality_correlation, optimal_ratio_squared
+from theory.certificate import Certificate, certify_advantage
 from theory.tangency import mixture_ratio
 
 CLAIM = Claim(
@@ -51,7 +55,7 @@ def collect(scale: Scale) -> xr.Dataset:
         "ratio_best": best_ratios(arguments),
         "ratio_formula": np.sqrt(optimal_ratio_squared(ratio_global, ratio_local, correlation)),
     }
-    data = xr.Dataset({name: ("point", values) for name, values in columns.items()}, attrs=pairs.attrs)
+    data = pairs.assign({name: ("point", values) for name, values in columns.items()})
     data["equality_best"] = ("equality", best_ratios(lowered))
     data["equality_single"] = ("equality", mixture_ratio(0.0, **lowered) / noise_std)
     data["equality_predicted"] = (
@@ -59,11 +63,23 @@ def collect(scale: Scale) -> xr.Dataset:
         equality_correlation(ratio_global[equal_case], (correlation * ratio_global)[equal_case]),
     )
     data["equality_correlation"] = ("equality", correlation[equal_case])
-    return data
+    return certified.record(data, lambda: _certificates(arguments))
+
+
+def _certificates(arguments: dict[str, Any]) -> Iterator[Certificate]:
+    """T16 for every pair, and where ρ > 0 once more with the local signal at ρ R_G exactly: s_G C/A as a
+    fraction."""
+    names = ("signal_global", "signal_local", "noise_global", "noise_local", "noise_cross")
+    for moments in zip(*(arguments[name].tolist() for name in names), strict=True):
+        yield certify_advantage(*moments)
+        s_global, _, a, b, c = map(Fraction, moments)
+        if c > 0:
+            yield certify_advantage(s_global, s_global * c / a, a, b, c)
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """Best ratio against formula and against both prompts; the equality case against the single prompt."""
+    """Best ratio against formula and against both prompts; the equality case against the single prompt; and all
+    of it proved for the same moments, in rational arithmetic."""
     better = np.maximum(data.ratio_global, data.ratio_local)
     return Finding(
         CLAIM,
@@ -99,5 +115,7 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-10,
             ),
+            certified.comparison(data),
         ),
+        assumptions.measured(data),
     )

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import minimize_scalar
 
+from checks import assumptions
 from simulate.experiment import Experiment
 from simulate.runner import run
 from theory.tangency import mixture_ratio
@@ -18,7 +19,8 @@ def varied_portfolios(replicates: int) -> xr.Dataset:
     section 5 hold for any pair with its own moments.
 
     Returns:
-        signal, noise_norm_sq (point, prompt), noise_inner (point), of pairs with two positive signals.
+        signal, noise_norm_sq (point, prompt), noise_inner (point), of pairs with two positive signals, and the
+        conditions measured in the runs.
     """
     base = Experiment(
         clients=4,
@@ -40,15 +42,21 @@ def varied_portfolios(replicates: int) -> xr.Dataset:
         base.replace(signal_offset=0.6, noise_offset=0.3),
         base.replace(activation="tanh", signal_offset=0.5, noise_offset=0.5),
     ]
+    results = [run(experiment) for experiment in runs]
     parts = [
-        run(experiment)[["signal", "noise_norm_sq", "noise_inner"]]
+        result[["signal", "noise_norm_sq", "noise_inner"]]
         .drop_vars(["group", "samples", "round"])
         .stack(point=("seed", "step", "client"))
         .reset_index("point")
-        for experiment in runs
+        for result in results
     ]
     pairs = xr.concat(parts, "point").assign_attrs(experiment=base.to_json(), noise_std=base.noise_std)
-    return pairs.isel(point=np.flatnonzero((pairs.signal > 0).all("prompt")))
+    pairs = pairs.isel(point=np.flatnonzero((pairs.signal > 0).all("prompt")))
+    worst = {
+        name: max(float(result[name].max()) for result in results)
+        for name in ("band_occupancy", "noise_overlap")
+    }
+    return assumptions.record(pairs.assign(worst), *runs)
 
 
 def asset_arguments(pairs: xr.Dataset) -> dict[str, Any]:

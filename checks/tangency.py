@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from checks import assumptions
 from checks.assets import asset_arguments, maximise_ratio, varied_portfolios
 from checks.claim import Claim, Finding, Scale, compare
 from theory.tangency import optimal_mixing
@@ -48,4 +49,5 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare("share of pairs with θ* in the interior", data.interior, 0.3, bound="lower", tolerance=0),
         ),
+        assumptions.measured(data),
     )
