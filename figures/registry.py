@@ -15,6 +15,7 @@ FIGURES = (
     "mixing_curves",
     "theta_predicted_empirical",
     "theta_over_time",
+    "late_time",
 )
 
 
