@@ -90,5 +90,7 @@ def _table(summary: dict[str, Any]) -> "Table":
 
     kind = "SYNTHETIC bank" if summary["synthetic"] else f"{summary['bank']}, {summary['backbone']}"
     title = f"{kind}: test accuracy, mean of {summary['seeds']} seeds; zero-shot {summary['zero_shot']['mean']:.3f}"
+    if reused := summary["reused"]["mean"]:
+        title += f"; POOLED: {reused:.0%} of the test images were trained on"
     rows = [[cell(record, key, how) for _, key, how in shown] for record in summary["rounds"]]
     return table(title, [title for title, _, _ in shown], rows)

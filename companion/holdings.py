@@ -21,6 +21,8 @@ class Holdings(NamedTuple):
         labels: classes of the held-out images; shape (seeds, clients, samples).
         validation, test: masks of the two parts; neither holds for padding; shape (seeds, clients, samples).
         train_rows: n_k; shape (seeds, clients).
+        reused_rows: test images that some client also trained on, none in a disjoint split; shape (seeds,
+            clients).
     """
 
     replicates: Replicate
@@ -28,6 +30,7 @@ class Holdings(NamedTuple):
     validation: Bool[np.ndarray, "seeds clients samples"]
     test: Bool[np.ndarray, "seeds clients samples"]
     train_rows: Int[np.ndarray, "seeds clients"]
+    reused_rows: Int[np.ndarray, "seeds clients"]
 
 
 def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0) -> Holdings:
@@ -40,12 +43,16 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
     """
     train = _padded([list(partition.train) for partition in partitions], padding)
     held = [
-        [np.concatenate(pair) for pair in zip(partition.validation, partition.test, strict=True)]
+        [
+            np.concatenate([validation, np.setdiff1d(test, validation)])
+            for validation, test in zip(partition.validation, partition.test, strict=True)
+        ]
         for partition in partitions
     ]
     held_out = _padded(held, padding)
-    validation_rows = np.array([[rows.size for rows in partition.validation] for partition in partitions])
-    validation = np.arange(held_out.shape[2]) < validation_rows[:, :, None]
+    validation = _belonging(held_out, [partition.validation for partition in partitions])
+    test = _belonging(held_out, [partition.test for partition in partitions])
+    trained = np.stack([np.isin(rows, train[seed]) for seed, rows in enumerate(held_out)])
 
     present = train >= 0
     counts = present.sum(axis=2)
@@ -61,7 +68,19 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
         held_out_labels=jnp.asarray(labels),
         client_weights=jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32),
     )
-    return Holdings(replicates, labels, validation, (held_out >= 0) & ~validation, counts)
+    return Holdings(replicates, labels, validation, test, counts, (trained & test).sum(axis=2))
+
+
+def _belonging(
+    held_out: np.ndarray, rows: list[tuple[np.ndarray, ...]]
+) -> Bool[np.ndarray, "seeds clients samples"]:
+    """Which of the held-out rows are among the given ones of the same client; padding is among none."""
+    return np.stack(
+        [
+            np.stack([np.isin(held, own) for held, own in zip(clients, owns, strict=True)])
+            for clients, owns in zip(held_out, rows, strict=True)
+        ]
+    )
 
 
 def _padded(rows: list[list[np.ndarray]], padding: int) -> np.ndarray:

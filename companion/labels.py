@@ -56,7 +56,8 @@ def label_study(
     Returns:
         Dimensions protocol, holding (validation, test), seed, step, theta, client, prompt (global, local),
         choice. A joint or detached pair exists at its trained θ alone; other θ hold NaN, as does whatever
-        a protocol does not define.
+        a protocol does not define. Of a pooled split, "test" is each client's whole pool and "validation" the
+        part of it that it did not train on.
     """
     theta = np.asarray(study.theta)
     trained = np.abs(theta[:, None] - np.asarray(study.trained_theta)).argmin(axis=0)
@@ -109,6 +110,11 @@ def label_study(
                 {"long_name": "held-out images"},
             ),
             "train_samples": (("seed", "client"), holdings.train_rows, {"long_name": "n_k, training images"}),
+            "reused_samples": (
+                ("seed", "client"),
+                holdings.reused_rows,
+                {"long_name": "test images that some client also trained on"},
+            ),
         },
         attrs={"study": study.to_json(), **bank.describe(), **provenance()},
     )

@@ -1,9 +1,13 @@
-"""Split a feature bank over clients by Dirichlet label skew, into disjoint training, validation and test
-rows.
+"""Split a feature bank over clients by Dirichlet label skew, into training, validation and test rows: disjoint
+ones, unless the study asks for the pooled split of the authors' released code.
 
 After Hsu, Qi and Brown, 2019 (arXiv:1909.06335): each class is shared out in proportions drawn from
 Dirichlet(β, …, β); small β gives every client its own few classes. Training and held-out rows of a class
 follow the SAME proportions, so that a client is tested on the classes it trains on.
+
+In the pooled split a client gets one pool of rows from both splits together. It trains on a part of the pool, as
+large a share as the training split has of all rows; its test rows are the WHOLE pool, training rows included, and
+its validation rows the rest of the pool, which it did not train on.
 """
 
 import dataclasses
@@ -19,13 +23,18 @@ from simulate.validation import ConfigurationError
 
 _TRIES = 50
 
+Parts = tuple[np.ndarray, ...]
+"""Row indices of each client."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Partition:
-    """Which rows of a bank belong to which client and purpose; no row has two.
+    """Which rows of a bank belong to which client and purpose. No row has two clients or, in a disjoint
+    split, two purposes.
 
     Attributes:
-        train, validation, test: row indices of each client, one array per client.
+        train, validation, test: row indices of each client, one array per client. In a pooled split ``test`` is
+            ``train`` and ``validation`` together.
         anchors: rows whose images stand in for class texts, shape (classes, anchor_images); no column when
             the bank has texts. They belong to no client.
         proportions: share of each class given to each client; shape (classes, clients).
@@ -41,11 +50,11 @@ class Partition:
 def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> Partition:
     """Draw the anchors and the partition of one replicate.
 
-    Images that occur twice, bit for bit, are used once, so that no test image is also a training image.
-    Proportions are redrawn until every client has `min_rows` rows in each of its three parts.
+    Images that occur twice, bit for bit, are used once, so that in a disjoint split no test image is also a
+    training image. Proportions are redrawn until every client has `min_rows` rows in each of its three parts.
 
     Args:
-        study: clients, beta, validation_fraction, min_rows, anchor_images and the names of the splits.
+        study: clients, beta, split, validation_fraction, min_rows, anchor_images and the names of the splits.
         bank: the features.
         key: the replicate's key; streams "anchors" and "partition" are folded from it.
 
@@ -62,11 +71,12 @@ def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> 
         proportions = random.dirichlet(np.full(study.clients, study.beta), bank.classes)
         if not np.isfinite(proportions).all():  # all gammas of a tiny β can underflow together
             continue
-        train = _share_out(bank.labels, pool, proportions, random)
-        held = _share_out(bank.labels, held_out, proportions, random)
-        validation, test = zip(
-            *(_divide(bank.labels, rows, study.validation_fraction, random) for rows in held), strict=True
-        )
+        if study.split == "pooled":
+            train, validation, test = _pooled_parts(bank.labels, pool, held_out, proportions, random)
+        else:
+            train = _share_out(bank.labels, pool, proportions, random)
+            held = _share_out(bank.labels, held_out, proportions, random)
+            validation, test = _divide_each(bank.labels, held, study.validation_fraction, random)
         if min(rows.size for part in (train, validation, test) for rows in part) >= study.min_rows:
             return Partition(train, validation, test, anchors, proportions)
     raise ConfigurationError(
@@ -139,7 +149,7 @@ def _draw_anchors(
 
 def _share_out(
     labels: np.ndarray, pool: np.ndarray, proportions: np.ndarray, random: np.random.Generator
-) -> tuple[np.ndarray, ...]:
+) -> Parts:
     """Rows of each client: every class's rows, shuffled and cut at the rounded cumulative proportions."""
     classes, clients = proportions.shape
     shares: list[list[np.ndarray]] = [[] for _ in range(clients)]
@@ -152,18 +162,39 @@ def _share_out(
     return tuple(np.sort(np.concatenate(share)) for share in shares)
 
 
+def _pooled_parts(
+    labels: np.ndarray,
+    pool: np.ndarray,
+    held_out: np.ndarray,
+    proportions: np.ndarray,
+    random: np.random.Generator,
+) -> tuple[Parts, Parts, Parts]:
+    """Train, validation and test rows when both splits are pooled: the last are all of a client's rows."""
+    own = _share_out(labels, np.concatenate([pool, held_out]), proportions, random)
+    train_share = pool.size / (pool.size + held_out.size)
+    train, rest = _divide_each(labels, own, train_share, random)
+    return train, rest, own
+
+
+def _divide_each(
+    labels: np.ndarray, clients: Parts, fraction: float, random: np.random.Generator
+) -> tuple[Parts, Parts]:
+    chosen, rest = zip(*(_divide(labels, rows, fraction, random) for rows in clients), strict=True)
+    return chosen, rest
+
+
 def _divide(
     labels: np.ndarray, rows: np.ndarray, fraction: float, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A client's held-out rows as (validation, test), each class divided by the fraction, rounded at random.
+    """A client's rows in two parts, each class divided by the fraction, rounded at random.
 
-    Plain rounding would give classes with one or two rows to the test part alone.
+    Plain rounding would give classes with one or two rows to one part alone.
     """
-    validation = []
+    parts = []
     for label in np.unique(labels[rows]):
         own = random.permutation(rows[labels[rows] == label])
-        validation.append(own[: int(own.size * fraction + random.random())])
-    chosen = np.sort(np.concatenate([*validation, np.empty(0, int)]))
+        parts.append(own[: int(own.size * fraction + random.random())])
+    chosen = np.sort(np.concatenate([*parts, np.empty(0, int)]))
     return chosen, np.setdiff1d(rows, chosen)
 
 

@@ -13,7 +13,7 @@ from companion.bank import FeatureBank
 from companion.evaluate import Record, accuracy_of, evaluate
 from companion.holdings import Holdings, gather
 from companion.labels import label_study
-from companion.partition import partition_bank
+from companion.partition import Partition, partition_bank
 from companion.prompts import class_logits
 from companion.study_config import ClipStudy
 from companion.training import (
@@ -42,8 +42,9 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
     """Run a prompt portfolio on the features of a bank, in float32.
 
     Under the posthoc protocol one training serves every θ, and θ* is predicted from validation margins
-    (T24); the others train a pair for each of `study.trained_theta`. Everything is measured on images that
-    no client trained on, and no θ but the yardstick "best" is chosen on test images.
+    (T24); the others train a pair for each of `study.trained_theta`. No θ but the yardstick "best" is chosen
+    on test images. No client trained on any image that is measured here, unless the study asks for the
+    pooled split, whose test images include the training images.
 
     Args:
         study: what to run.
@@ -67,7 +68,7 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
         ({'protocol': 1, 'holding': 2, 'seed': 1, 'step': 2, 'theta': 8, 'client': 2}, 1)
     """
     keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
-    holdings = gather(bank, [partition_bank(study, bank, key) for key in keys])
+    holdings = gather(bank, draw_partitions(study, bank, keys))
 
     blocks = {protocol: _theta_blocks(study, bank, protocol) for protocol in study.protocols}
     total = sum(map(len, blocks.values())) * study.record[-1]
@@ -86,6 +87,17 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
             finished += study.record[-1]
         records[protocol] = [evaluate(study, holdings, _join(pieces)) for pieces in zip(*parts, strict=True)]
     return label_study(study, bank, holdings, records, _zero_shot(study, holdings))
+
+
+def draw_partitions(study: ClipStudy, bank: FeatureBank, keys: Key[Array, " seeds"]) -> list[Partition]:
+    """The partition of every replicate: one each, or the same for all where the study fixes its seed.
+
+    Raises:
+        ConfigurationError: when the bank cannot be divided as the study asks.
+    """
+    if study.partition_seed is None:
+        return [partition_bank(study, bank, key) for key in keys]
+    return [partition_bank(study, bank, replicate_key(study.partition_seed, 0))] * len(keys)
 
 
 def _train(

@@ -5,11 +5,13 @@ It imports nothing heavy, so a command line can build and reject studies at once
 
 import dataclasses
 import math
-from typing import get_args
+from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
 from simulate.experiment import Protocol
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+
+Split = Literal["disjoint", "pooled"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,8 @@ class ClipStudy(FederatedConfiguration):
     beta: float = 0.3
     """β of the Dirichlet label skew: small is heterogeneous."""
     validation_fraction: float = 1 / 3
-    """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing."""
+    """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing. A pooled
+    split has no use for it."""
     min_rows: int = 5
     """Fewest training, validation and test images that each client must have."""
     anchor_images: int = 1
@@ -42,6 +45,12 @@ class ClipStudy(FederatedConfiguration):
     """Split of the bank to train on; empty takes "val", "train" or the first other one."""
     heldout_split: str = "test"
     """Split of the bank divided into validation and test images."""
+    split: Split = "disjoint"
+    """disjoint: no image has two purposes. pooled: as in the authors' released code, for `promptfolio audit`: both
+    splits are pooled, each client trains on a part of its pool and is tested on ALL of it."""
+    partition_seed: int | None = None
+    """Seed of ONE partition, and its anchors, for all replicates; None draws them anew for each, as error bars
+    over replicates need."""
     protocols: tuple[Protocol, ...] = ("posthoc", "joint", "detached")
     """How pairs of prompts are trained; each protocol is a training of its own."""
     theta_step: float = 0.02
@@ -71,7 +80,7 @@ class ClipStudy(FederatedConfiguration):
     seed: int = 0
     """Base of all random keys."""
     replicates: int = 5
-    """Number of independent repetitions, each with its own partition, anchors and initial prompts."""
+    """Number of independent repetitions, each with its own initial prompts, partition and anchors."""
 
     def __post_init__(self) -> None:
         require_integer("clients", self.clients, 2)
@@ -87,6 +96,9 @@ class ClipStudy(FederatedConfiguration):
                 raise ConfigurationError(field, getattr(self, field), "a tuple")
         if self.train_split == self.heldout_split:
             raise ConfigurationError("train_split", self.train_split, "another split than heldout_split")
+        require_choice("split", self.split, get_args(Split))
+        if self.partition_seed is not None:
+            require_integer("partition_seed", self.partition_seed, 0)
         self._check_protocols()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)

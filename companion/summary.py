@@ -16,7 +16,8 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
         dataset: from `companion.study.run_study`.
 
     Returns:
-        bank, backbone, synthetic (1 or 0), seeds, zero_shot, and `rounds`: for every recorded round a
+        bank, backbone, synthetic (1 or 0), seeds, zero_shot, reused (share of the test images that some client
+        also trained on: 0 unless the study pooled the splits), and `rounds`: for every recorded round a
         dictionary with `round` and, each as {"mean", "std"} and only where the study ran what it needs:
 
         - global, local: the separately trained prompts alone;
@@ -38,6 +39,7 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
     weights = dataset.samples.sel(holding="test")
     zero_shot = dataset.zero_shot_accuracy.sel(holding="test").weighted(weights).mean("client")
     summary["zero_shot"] = _spread(zero_shot.values)
+    summary["reused"] = _spread((dataset.reused_samples.sum("client") / weights.sum("client")).values)
     summary["rounds"] = [
         {"round": int(dataset["round"][index])}
         | {name: _spread(values) for name, values in _numbers(dataset.isel(step=index)).items()}

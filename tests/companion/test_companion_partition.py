@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from companion.holdings import gather
 from companion.partition import class_anchors, partition_bank, training_split
+from companion.study import draw_partitions
 from companion.study_config import ClipStudy
 from companion.synthetic_bank import draw_synthetic_bank
 from simulate.keys import replicate_key
@@ -48,6 +49,59 @@ def test_every_row_has_one_purpose_and_one_client(seed, clients, beta, fraction,
     assert partition.anchors.size == (0 if texts else bank.classes * anchors)
     assert min(part.size for part in (*partition.train, *partition.validation, *partition.test)) >= 1
     np.testing.assert_allclose(partition.proportions.sum(axis=1), 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    clients=st.integers(2, 6),
+    beta=st.floats(0.2, 100),
+    anchors=st.integers(1, 3),
+    texts=st.booleans(),
+)
+def test_pooled_clients_are_tested_on_all_they_hold(seed, clients, beta, anchors, texts):
+    bank = BANK if texts else BARE
+    study = ClipStudy(clients=clients, beta=beta, split="pooled", anchor_images=anchors, min_rows=1)
+    partition = partition_bank(study, bank, replicate_key(seed, 0))
+    for train, validation, test in zip(partition.train, partition.validation, partition.test, strict=True):
+        assert np.isin(train, test).all()
+        assert not np.isin(train, validation).any()
+        np.testing.assert_array_equal(np.union1d(train, validation), test)
+    # Every row but the anchors is in one pool.
+    rows = np.concatenate([*partition.test, partition.anchors.ravel()])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(bank.labels.size))
+    assert min(part.size for part in (*partition.train, *partition.validation)) >= 1
+    # A client trains on as large a share of each class as the training split has, rounded up or down.
+    pool = 24 * 6 - partition.anchors.size
+    share = pool / (pool + 36 * 6)
+    for train, test in zip(partition.train, partition.test, strict=True):
+        assert np.abs(counts(bank, train) - share * counts(bank, test)).max() < 1
+
+
+def test_pools_hold_rows_of_both_splits():
+    partition = partition_bank(ClipStudy(clients=2, split="pooled"), BANK, replicate_key(0, 0))
+    for train in partition.train:
+        assert np.isin(train, BANK.rows("val")).any()
+        assert np.isin(train, BANK.rows("test")).any()
+
+
+def test_kinds_of_split_share_their_proportions():
+    first, second = (
+        partition_bank(ClipStudy(clients=3, split=split), BANK, replicate_key(0, 0)).proportions
+        for split in ("disjoint", "pooled")
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_partition_seed_fixes_the_partition_of_every_replicate():
+    keys = jax.numpy.stack([replicate_key(seed, 0) for seed in (0, 1, 2)])
+    drawn = draw_partitions(ClipStudy(clients=3), BARE, keys)
+    fixed = draw_partitions(ClipStudy(clients=3, partition_seed=7), BARE, keys)
+    other = draw_partitions(ClipStudy(clients=3, partition_seed=8), BARE, keys)
+    rows = [all_rows(partition) for partition in (*drawn, fixed[0], other[0])]
+    assert len({tuple(each) for each in rows}) == 5
+    for partition in fixed:
+        np.testing.assert_array_equal(all_rows(partition), all_rows(fixed[0]))
 
 
 def counts(bank, rows):
@@ -172,3 +226,21 @@ def test_holdings_are_the_partitions_rows():
                 )
     assert not (holdings.validation & holdings.test).any()
     np.testing.assert_allclose(replicates.client_weights.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("split", ["disjoint", "pooled"])
+def test_holdings_count_the_test_images_that_were_trained_on(split):
+    study = ClipStudy(clients=3, split=split)
+    partitions = [partition_bank(study, BANK, replicate_key(0, r)) for r in range(2)]
+    holdings = gather(BANK, partitions, padding=2)
+    train = np.array([[rows.size for rows in partition.train] for partition in partitions])
+    test = np.array([[rows.size for rows in partition.test] for partition in partitions])
+    np.testing.assert_array_equal(holdings.test.sum(axis=2), test)
+    np.testing.assert_array_equal(holdings.reused_rows, train if split == "pooled" else 0 * train)
+    # The training part of a pool is what is tested without being held out for validation.
+    both = (holdings.validation & holdings.test).sum(axis=2)
+    np.testing.assert_array_equal(both, test - train if split == "pooled" else 0 * test)
+    for seed, partition in enumerate(partitions):
+        for client, rows in enumerate(partition.test):
+            own = np.asarray(holdings.replicates.held_out)[seed, client][holdings.test[seed, client]]
+            assert {tuple(image) for image in own} == {tuple(image) for image in BANK.image_features[rows]}

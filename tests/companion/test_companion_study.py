@@ -111,6 +111,34 @@ def test_same_seed_same_numbers_and_other_seed_others(result):
     assert not np.array_equal(other.samples, result.samples)
 
 
+def test_pooled_study_is_tested_on_its_training_images_too():
+    study = STUDY.replace(split="pooled", protocols=("posthoc",))
+    pooled = run_study(study, BANK)
+    tested, untouched = (pooled.samples.sel(holding=name) for name in ("test", "validation"))
+    np.testing.assert_array_equal(tested, untouched + pooled.train_samples)
+    np.testing.assert_array_equal(pooled.reused_samples, pooled.train_samples)
+    share = summarise(pooled)["reused"]["mean"]
+    assert share == pytest.approx(float((pooled.train_samples.sum("client") / tested.sum("client")).mean()))
+    # Images that were trained on make up the difference between the two accuracies.
+    right = pooled.accuracy.sel(protocol="posthoc") * pooled.samples
+    trained = right.sel(holding="test") - right.sel(holding="validation")
+    np.testing.assert_allclose(trained, trained.round(), atol=1e-6)
+    assert trained.min() >= 0
+
+
+def test_disjoint_study_reuses_nothing(result):
+    assert (result.reused_samples == 0).all()
+    assert summarise(result)["reused"]["mean"] == 0
+
+
+def test_a_fixed_partition_leaves_only_the_prompts_random():
+    study = STUDY.replace(protocols=("posthoc",), partition_seed=1, rounds=3, record=(3,))
+    alike = run_study(study, BANK).accuracy
+    np.testing.assert_array_equal(alike.isel(seed=0), alike.isel(seed=1))
+    other = run_study(study.replace(init_std=0.05), BANK).accuracy
+    assert not np.array_equal(other.isel(seed=0), other.isel(seed=1))
+
+
 def test_progress_reaches_its_total():
     told = []
     run_study(STUDY, BANK, lambda done, total: told.append((done, total)))

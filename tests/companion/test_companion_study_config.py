@@ -17,6 +17,9 @@ BAD = [
     ("min_rows", 0),
     ("anchor_images", 0),
     ("train_split", "test"),
+    ("split", "mixed"),
+    ("partition_seed", -1),
+    ("partition_seed", 0.5),
     ("protocols", ()),
     ("protocols", ("joint", "joint")),
     ("protocols", ("apart",)),
@@ -63,6 +66,8 @@ def test_bad_field_is_named(field, value):
 def test_json_round_trip():
     study = ClipStudy(optimizer="adam", optimizer_options=(("b1", 0.8),), record=(0, 3), train_split="val")
     assert ClipStudy.from_json(study.to_json()) == study
+    pooled = ClipStudy(split="pooled", partition_seed=3)
+    assert ClipStudy.from_json(pooled.to_json()) == pooled
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"lr": 1}', "3"])

@@ -1,0 +1,79 @@
+"""`promptfolio audit` as its user meets it."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+import xarray as xr
+
+import promptfolio
+from audit import registry
+from audit.finding import Table
+from checks.claim import Claim, Finding, compare
+
+
+@dataclasses.dataclass
+class Stub:
+    """A finding that takes no time, and whose effect is as large as asked."""
+
+    size: float
+    FINDING: Claim = Claim("stub", "code", "code", "A stub", "The released code has a stub.", "lower")  # noqa: RUF009
+    CHANGES: str = "nothing"
+
+    def demonstrate(self, setting: object) -> xr.Dataset:
+        return xr.Dataset({"size": self.size})
+
+    def judge(self, data: xr.Dataset) -> Finding:
+        return Finding(self.FINDING, (compare("size", data["size"], 0.5, bound="lower", tolerance=0.0),))
+
+    def effect(self, data: xr.Dataset) -> str:
+        return f"effect {float(data['size'])}"
+
+    def tables(self, data: xr.Dataset) -> tuple[Table, ...]:
+        return (Table("numbers", ("name", ">size"), (("stub", str(float(data["size"]))),)),)
+
+
+@pytest.mark.parametrize(("size", "status"), [(1.0, 0), (0.0, 1)])
+def test_exit_status_and_outputs(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    size: float,
+    status: int,
+) -> None:
+    monkeypatch.setattr(registry, "FINDINGS", ("stub",))
+    for module in ("audit.registry.load_finding", "audit.report.load_finding"):
+        monkeypatch.setattr(module, lambda name: Stub(size))
+    out = tmp_path / "deep" / "audit.md"
+    assert promptfolio.main(["audit", "--quick", "--out", str(out), "--json", "-"]) == status
+    captured = capsys.readouterr()
+    (record,) = json.loads(captured.out)
+    assert record["verdict"] == ("holds" if status == 0 else "fails")
+    assert "SYNTHETIC" in captured.err
+    assert f"effect {size}" in captured.err
+    assert "## Audit of the released code" in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--bank", "nowhere.npz"), "nowhere.npz"),
+        (("--out", "folder"), "folder"),
+        (("--json", "folder"), "folder"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+    arguments: tuple[str, ...],
+    named: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert promptfolio.main(["audit", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert named in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
