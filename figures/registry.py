@@ -16,6 +16,7 @@ FIGURES = (
     "theta_predicted_empirical",
     "theta_over_time",
     "late_time",
+    "many_assets",
 )
 
 

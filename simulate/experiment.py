@@ -47,6 +47,13 @@ class Experiment(FederatedConfiguration):
     """σ_p, standard deviation of the task-irrelevant coordinates of an image feature."""
     noise_dim: int = 2000
     """L, number of task-irrelevant coordinates."""
+    label_noise: float = 0.0
+    """ε, chance that a TRAINING label is flipped (T26). Features keep the true class, test labels are clean."""
+    class_prior: tuple[float, ...] = (0.5,)
+    """π_k, chance that a sample of the client has y = +1 (T27): one number for all clients, or one each."""
+    prior_feature: float = 0.0
+    """‖w_0‖², strength of a coordinate that is 1 in every image, by which a prompt can learn its data's class
+    prior (T27); 0 leaves it out, as (T1) does."""
     activation: Activation = "relu"
     """σ of the text encoder (T2)."""
     activation_parameter: float = 0.1
@@ -90,6 +97,9 @@ class Experiment(FederatedConfiguration):
         require_integer("clients", self.clients, 1)
         self._resolve("samples", tuple(self.samples) * (self.clients if len(self.samples) == 1 else 1))
         self._resolve("groups", tuple(self.groups) or tuple(range(self.clients)))
+        self._resolve(
+            "class_prior", tuple(self.class_prior) * (self.clients if len(self.class_prior) == 1 else 1)
+        )
         self._check_clients()
         self._check_model()
         self._check_training()
@@ -102,7 +112,7 @@ class Experiment(FederatedConfiguration):
             self._resolve("engine", "coefficient" if self.optimizer == "sgd" else "prompt")
 
     def _check_clients(self) -> None:
-        for field in ("samples", "groups"):
+        for field in ("samples", "groups", "class_prior"):
             value = getattr(self, field)
             if len(value) != self.clients:
                 raise ConfigurationError(
@@ -110,14 +120,17 @@ class Experiment(FederatedConfiguration):
                 )
         for count in self.samples:
             require_integer("samples", count, 1)
+        for prior in self.class_prior:
+            require_number("class_prior", prior, at_least=0, at_most=1)
         for group in self.groups:
             require_integer("groups", group, 0)
         if set(self.groups) != set(range(max(self.groups) + 1)):
             raise ConfigurationError("groups", self.groups, "group numbers 0, 1, 2 … without a gap")
 
     def _check_model(self) -> None:
-        for field in ("global_signal", "local_signal"):
+        for field in ("global_signal", "local_signal", "prior_feature"):
             require_number(field, getattr(self, field), at_least=0)
+        require_number("label_noise", self.label_noise, at_least=0, at_most=1)
         for field in ("noise_feature", "noise_std", "signal_offset", "noise_offset"):
             require_number(field, getattr(self, field), above=0)
         require_integer("noise_dim", self.noise_dim, 1)
@@ -152,6 +165,11 @@ class Experiment(FederatedConfiguration):
         return max(self.groups) + 1
 
     @property
+    def constant_rows(self) -> int:
+        """Rows of the text encoder that read the constant coordinate: one, or none when it is left out."""
+        return int(self.prior_feature > 0)
+
+    @property
     def rows(self) -> int:
-        """m = 1 + S + L, rows of the text encoder."""
-        return 1 + self.group_count + self.noise_dim
+        """m = 1 + S + L rows of the text encoder, and one more with a constant coordinate."""
+        return 1 + self.group_count + self.constant_rows + self.noise_dim

@@ -3,7 +3,8 @@
 The algorithm of section 1 of the model: in a round every participating client starts from the server's global
 prompt and its own local one, takes E gradient steps on both, and keeps the local one; the server averages
 the global ones with weights p_k = n_k/N (over the participants). After McMahan et al., 2017
-(arXiv:1602.05629), with the two-prompt portfolio of Pan, Huang and Shi, 2024 (arXiv:2409.19610).
+(arXiv:1602.05629), with the two-prompt portfolio of Pan, Huang and Shi, 2024 (arXiv:2409.19610). What a client
+keeps may be several prompts, some of them averaged with neighbours after every round (`Federation.share_home`).
 
 Generic over what a prompt is, what the data are and how a client computes its gradient; vectorised over
 clients.
@@ -17,10 +18,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from simulate.protocols import Batch, Objective, Prompt, Scalar
+from simulate.protocols import Batch, Objective, Prompt
 
-Gradient = Callable[[Prompt, Prompt, Scalar, Batch], tuple[Prompt, Prompt]]
+Mixing = Float[Array, "..."]
+"""θ, the weight of the local prompt: a scalar; with several local prompts, the weights of all prompts."""
+Gradient = Callable[[Prompt, Prompt, Mixing, Batch], tuple[Prompt, Prompt]]
 """(global prompt, local prompt, θ, batch) of one client -> gradients of its objective in both prompts."""
+ShareHome = Callable[[Prompt, Float[Array, " clients"]], Prompt]
+"""(local prompts after a round, the round's weights of the clients) -> the local prompts to go on with.
+
+Prompts have a leading axis of clients; an absent client's has not moved, and its weight is zero.
+"""
 
 
 class TrainState(NamedTuple):
@@ -48,12 +56,14 @@ class Federation(NamedTuple):
         client_weights: p_k, summing to 1; shape (clients,).
         local_steps: E, static.
         participants: clients drawn per round, static.
+        share_home: averages parts of what stays home among some of the clients; None leaves it all at home.
     """
 
     optimizer: optax.GradientTransformation
     client_weights: Float[Array, " clients"]
     local_steps: int
     participants: int
+    share_home: ShareHome | None = None
 
 
 def autodiff(objective: Objective) -> Gradient:
@@ -73,7 +83,7 @@ def federated_round(
     federation: Federation,
     gradient: Gradient,
     batches: Batch,
-    theta: Scalar,
+    theta: Mixing,
     participation_key: Key[Array, ""],
     state: TrainState,
 ) -> TrainState:
@@ -83,7 +93,7 @@ def federated_round(
         federation: the algorithm's settings.
         gradient: one client's gradient in both prompts.
         batches: every client's data, leading axis of clients.
-        theta: θ, the weight of the local prompt; scalar.
+        theta: θ, the weight of the local prompt, or the weights of all prompts.
         participation_key: the run's key; this round's is folded from it.
         state: state at the start of the round.
     """
@@ -110,6 +120,8 @@ def federated_round(
         # An absent client's work is discarded: its local prompt and optimizer stay as they were.
         local_prompts = _where(participating, local_prompts, state.local_prompts)
         optimizer_states = _where(participating, optimizer_states, state.optimizer_states)
+    if federation.share_home is not None:
+        local_prompts = federation.share_home(local_prompts, federation_weights)
     global_prompt = jax.tree.map(lambda leaf: jnp.tensordot(federation_weights, leaf, axes=1), global_prompts)
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
@@ -142,7 +154,7 @@ def train(
     gradient: Gradient,
     measure: Callable[[TrainState], Any],
     batches: Batch,
-    theta: Scalar,
+    theta: Mixing,
     participation_key: Key[Array, ""],
     state: TrainState,
     gaps: Array,

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
-from simulate.data import label_and_noise
+from simulate.data import image_features, label_and_noise
 from simulate.experiment import Experiment
 from simulate.keys import derived_key, fold_purpose, replicate_key
 from simulate.portfolio import train_portfolio
+from simulate.program import label_thresholds
 from simulate.protocols import mix
 
 # Fresh samples drawn at once: what a few megabytes of noise hold.
@@ -23,7 +24,7 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
     """Train an experiment, then count correctly classified fresh samples of every client.
 
     Samples are drawn literally as (T1) says, labels included, from a stream of their own; they are shared
-    by all θ of a client.
+    by all θ of a client. Labels have the client's class prior and are clean.
 
     Args:
         experiment: what to train.
@@ -53,7 +54,9 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
                 jnp.moveaxis(mixture, 1, 0),
                 jnp.asarray(experiment.groups),
                 jnp.asarray(experiment.noise_std, dtype),
+                jnp.asarray(label_thresholds(experiment.class_prior), dtype),
                 experiment.group_count,
+                experiment.noise_dim,
                 batch,
                 batches,
             )
@@ -70,27 +73,31 @@ def _mixtures(
     return jax.vmap(mix, (None, None, 0))(theta, feature_global, feature_local)
 
 
-@functools.partial(jax.jit, static_argnames=("group_count", "batch", "batches"))
+@functools.partial(jax.jit, static_argnames=("group_count", "noise_dim", "batch", "batches"))
 def _count(
     key: Key[Array, ""],
     mixtures: Float[Array, "clients thetas rows"],
     groups: Int[Array, " clients"],
     noise_std: Float[Array, ""],
+    label_threshold: Float[Array, " clients"],
     group_count: int,
+    noise_dim: int,
     batch: int,
     batches: int,
 ) -> Int[Array, "clients thetas"]:
-    def count(client: Array, mixture: Array, group: Array) -> Array:
+    constant_rows = mixtures.shape[2] - 1 - group_count - noise_dim
+
+    def count(client: Array, mixture: Array, group: Array, threshold: Array) -> Array:
+        own = (jnp.arange(group_count) == group).astype(mixture.dtype)
+
         def one_batch(index: int | Array, correct: Array) -> Array:
-            shape = (batch, mixture.shape[1] - group_count)
-            normals = jax.random.normal(derived_key(key, client, index), shape, jnp.float32)
-            label, noise = label_and_noise(normals.astype(mixture.dtype), noise_std)
-            own = (jnp.arange(group_count) == group).astype(mixture.dtype)
-            features = jnp.concatenate([label[:, None], label[:, None] * own[None, :], noise], axis=1)
+            normals = jax.random.normal(derived_key(key, client, index), (batch, 1 + noise_dim), jnp.float32)
+            label, noise = label_and_noise(normals.astype(mixture.dtype), noise_std, threshold)
+            features = image_features(label, noise, own[None, :], constant_rows)
             return correct + jnp.sum(label[:, None] * (features @ mixture.T) > 0, axis=0, dtype=jnp.int32)
 
         return jax.lax.fori_loop(0, batches, one_batch, jnp.zeros(mixture.shape[0], jnp.int32))
 
     # One client after the other: their batches together would only cost memory.
     clients = jnp.arange(mixtures.shape[0])
-    return jax.lax.map(lambda arguments: count(*arguments), (clients, mixtures, groups))
+    return jax.lax.map(lambda arguments: count(*arguments), (clients, mixtures, groups, label_threshold))

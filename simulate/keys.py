@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-Purpose = Literal["data", "initialisation", "participation", "partition", "anchors", "bank", "test"]
+Purpose = Literal[
+    "data", "initialisation", "participation", "partition", "anchors", "bank", "test", "label_noise"
+]
 # Numbers are part of the stream's identity: append, never renumber.
 _STREAMS: dict[Purpose, int] = {
     "data": 0,
@@ -20,6 +22,7 @@ _STREAMS: dict[Purpose, int] = {
     "anchors": 4,
     "bank": 5,
     "test": 6,
+    "label_noise": 7,
 }
 
 

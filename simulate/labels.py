@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from simulate.data import LabelShares
 from simulate.experiment import Experiment
 from simulate.measure import Measurement
 from simulate.provenance import provenance
@@ -19,26 +20,30 @@ _PROMPT_VARIABLES = {
     "phi_norm": "‖φ‖, norm of the noise coefficients (T4)",
     "phi_max": "max |φ_l|, largest noise coefficient (T4)",
     "signal": "s = H_μ + H_ν of the prompt alone (T7)",
+    "bias": "B = H_0, output of the prompt alone on the constant coordinate (T27); 0 where there is none",
     "noise_norm_sq": "‖H_ξ‖² of the prompt alone (T7)",
     "band_occupancy": "max |z_r|/c_r; below 1 the whole encoder is in ReLU's linear band (T2)",
 }
 _PREDICTOR_VARIABLES = {
     "ratio": "R = s/(σ_p ‖H_ξ‖), ratio of learned signal to memorised noise (T7)",
-    "accuracy": "Φ(R), exact accuracy on fresh samples of the client (T7)",
+    "accuracy": "exact accuracy on fresh samples of the client: Φ(R) (T7), with a bias (T27)",
     "training_loss": "mean logistic loss on the client's own samples (T3)",
-    "margin_mean": "mean training margin y f(g)",
+    "margin_mean": "mean training margin y f(g), with the labels that the loss is told",
     "margin_spread": "largest minus smallest training margin",
 }
 _UNITS = {"training_loss": "nat"}
 
 
-def label(experiment: Experiment, measurement: Measurement, noise_overlap: np.ndarray) -> xr.Dataset:
+def label(
+    experiment: Experiment, measurement: Measurement, noise_overlap: np.ndarray, label_shares: LabelShares
+) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
 
     What belongs to a prompt has dimensions (seed, theta, step, client, prompt), what belongs to a predictor
     (seed, theta, step, client, predictor); the global prompt's values are repeated for every client. The
     posthoc protocol trains once for all θ: there, prompts' variables lack `theta`, and only the mixture
-    varies along it. Coordinate `step` counts gradient steps, `round` federated rounds.
+    varies along it. The shares of labels that the training data realised have dimensions (seed, client).
+    Coordinate `step` counts gradient steps, `round` federated rounds.
     """
     posthoc = experiment.protocol == "posthoc"
     prompt_dims = (
@@ -71,6 +76,16 @@ def label(experiment: Experiment, measurement: Measurement, noise_overlap: np.nd
         ("seed",),
         noise_overlap,
         _attributes("noise_overlap", "max |⟨x_i, x_j⟩| / ‖x_i‖² over training samples i ≠ j of all clients"),
+    )
+    variables["flipped_share"] = (
+        ("seed", "client"),
+        label_shares.flipped,
+        _attributes("flipped_share", "share of the client's training labels that are flipped (T26)"),
+    )
+    variables["positive_share"] = (
+        ("seed", "client"),
+        label_shares.positive,
+        _attributes("positive_share", "share of the client's training samples with true class +1 (T27)"),
     )
     rounds = np.asarray(experiment.record)
     return xr.Dataset(

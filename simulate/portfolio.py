@@ -11,7 +11,7 @@ from simulate.data import ClientData
 from simulate.encoder import Encoder
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
-from simulate.runner import advance, engine_of, prepare
+from simulate.runner import advance, engine_of, overlaps, prepare
 from simulate.world import World
 
 
@@ -30,6 +30,8 @@ class Portfolio(NamedTuple):
         local_prompts: (seeds, thetas, clients, dim).
         feature_global: text features H of the global prompt, (seeds, thetas, rows).
         feature_local: text features H of the local prompts, (seeds, thetas, clients, rows).
+        band_occupancy: max |z_r|/c_r over all trained prompts of a replicate, (seeds,).
+        noise_overlap: max |⟨x_i, x_j⟩|/‖x_i‖² over a replicate's training samples i ≠ j, (seeds,).
     """
 
     data: ClientData
@@ -40,6 +42,8 @@ class Portfolio(NamedTuple):
     local_prompts: np.ndarray
     feature_global: np.ndarray
     feature_local: np.ndarray
+    band_occupancy: np.ndarray
+    noise_overlap: np.ndarray
 
 
 def train_portfolio(experiment: Experiment) -> Portfolio:
@@ -57,15 +61,21 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         program, parameters = run.program, run.parameters
         encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
-        def features(world: World, state: TrainState) -> tuple[Float[Array, " rows"], Float[Array, "_ rows"]]:
+        def features(
+            world: World, state: TrainState
+        ) -> tuple[Float[Array, " rows"], Float[Array, "_ rows"], Float[Array, ""]]:
             read = engine_of(program, parameters, world).pre_activations
+            z_global, z_local = read(state.global_prompt), jax.vmap(read)(state.local_prompts)
+            largest = jnp.maximum(jnp.abs(z_global), jnp.max(jnp.abs(z_local), axis=0))
             return (
-                encoder(read(state.global_prompt)),
-                jax.vmap(lambda prompt: encoder(read(prompt)))(state.local_prompts),
+                encoder(z_global),
+                jax.vmap(encoder.__call__)(z_local),
+                jnp.max(largest / parameters.offset),
             )
 
         over_thetas = jax.vmap(features, (None, 0))
-        feature_global, feature_local = jax.jit(jax.vmap(over_thetas))(run.worlds, states)
+        feature_global, feature_local, occupancy = jax.jit(jax.vmap(over_thetas))(run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
-        portfolio: Portfolio = jax.device_get(Portfolio(*run.worlds, *trained))  # type: ignore[arg-type]
+        conditions = (jnp.max(occupancy, axis=1), overlaps(run.worlds.data, experiment.noise_dim))
+        portfolio: Portfolio = jax.device_get(Portfolio(*run.worlds, *trained, *conditions))  # type: ignore[arg-type]
         return portfolio

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jaxtyping import Array, Float
 
 from simulate.experiment import Activation, Engine, Experiment, Precision, Protocol
@@ -20,7 +21,9 @@ class Program:
     clients: int
     max_samples: int
     group_count: int
+    constant_rows: int
     noise_dim: int
+    noisy_labels: bool
     prompt_dim: int
     activation: Activation
     protocol: Protocol
@@ -33,8 +36,8 @@ class Program:
 
     @property
     def rows(self) -> int:
-        """m = 1 + S + L."""
-        return 1 + self.group_count + self.noise_dim
+        """m = 1 + S + L, and one more with a constant coordinate."""
+        return 1 + self.group_count + self.constant_rows + self.noise_dim
 
     @property
     def drawing(self) -> "Program":
@@ -49,15 +52,24 @@ class Program:
             optimizer_options=(),
         )
 
+    @property
+    def training(self) -> "Program":
+        """The program without what training ignores once the world is drawn."""
+        return dataclasses.replace(self, noisy_labels=False)
+
 
 class Parameters(NamedTuple):
     """Traced part of an experiment.
 
     Attributes:
-        squared_norms: ‖w_r‖² = (a, b × groups, e × L); shape (rows,).
+        squared_norms: ‖w_r‖² = (a, b × groups, ‖w_0‖² if there is a constant coordinate, e × L); shape
+            (rows,).
         offset: c_r; shape (rows,).
         activation_parameter: slope or power of σ; scalar.
         noise_std: σ_p; scalar.
+        label_noise: ε; scalar.
+        class_prior: π_k = P(y = +1); shape (clients,).
+        label_threshold: a standard normal lies below it with chance 1 − π_k; shape (clients,).
         init_std: standard deviation of initial prompt entries; scalar.
         learning_rate: η; scalar.
         sample_counts: n_k; shape (clients,).
@@ -68,6 +80,9 @@ class Parameters(NamedTuple):
     offset: Float[Array, " rows"]
     activation_parameter: Float[Array, ""]
     noise_std: Float[Array, ""]
+    label_noise: Float[Array, ""]
+    class_prior: Float[Array, " clients"]
+    label_threshold: Float[Array, " clients"]
     init_std: Float[Array, ""]
     learning_rate: Float[Array, ""]
     sample_counts: Float[Array, " clients"]
@@ -79,13 +94,27 @@ class Parameters(NamedTuple):
         return self.sample_counts / self.sample_counts.sum()
 
 
+def label_thresholds(class_prior: tuple[float, ...]) -> np.ndarray:
+    """The quantile of a standard normal below which a sample's label is −1, for every client's P(y = +1).
+
+    Rounded to float32, in which labels are drawn, so that both precisions see the same labels.
+
+    Example:
+        >>> label_thresholds((0.5, 1.0)).tolist()
+        [0.0, -inf]
+    """
+    return scipy.special.ndtri(1 - np.asarray(class_prior)).astype(np.float32)
+
+
 def split(experiment: Experiment) -> tuple[Program, Parameters]:
     """The static and the traced part of an experiment, the latter in the experiment's precision."""
     program = Program(
         clients=experiment.clients,
         max_samples=max(experiment.samples),
         group_count=experiment.group_count,
+        constant_rows=experiment.constant_rows,
         noise_dim=experiment.noise_dim,
+        noisy_labels=experiment.label_noise > 0,
         prompt_dim=experiment.prompt_dim,
         activation=experiment.activation,
         protocol=experiment.protocol,
@@ -96,9 +125,14 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         engine=experiment.engine,
         precision=experiment.precision,
     )
-    blocks = (1, experiment.group_count, experiment.noise_dim)
-    norms = (experiment.global_signal, experiment.local_signal, experiment.noise_feature)
-    offsets = (experiment.signal_offset, experiment.signal_offset, experiment.noise_offset)
+    blocks = (1, experiment.group_count, experiment.constant_rows, experiment.noise_dim)
+    norms = (
+        experiment.global_signal,
+        experiment.local_signal,
+        experiment.prior_feature,
+        experiment.noise_feature,
+    )
+    offsets = (*(experiment.signal_offset,) * 3, experiment.noise_offset)
 
     def array(value: object) -> Array:
         return jnp.asarray(value, jnp.dtype(experiment.precision))
@@ -108,6 +142,9 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         offset=array(np.repeat(offsets, blocks)),
         activation_parameter=array(experiment.activation_parameter),
         noise_std=array(experiment.noise_std),
+        label_noise=array(experiment.label_noise),
+        class_prior=array(experiment.class_prior),
+        label_threshold=array(label_thresholds(experiment.class_prior)),
         init_std=array(experiment.init_std),
         learning_rate=array(experiment.learning_rate),
         sample_counts=array(experiment.samples),

@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.coefficient_engine import coefficient_engine
-from simulate.data import ClientData, noise_overlap
+from simulate.data import ClientData, LabelShares, label_shares, noise_overlap
 from simulate.engine import SyntheticEngine
 from simulate.experiment import Experiment
 from simulate.federated import Federation, TrainState, initial_state, train
@@ -59,7 +59,8 @@ def run(experiment: Experiment, progress: Progress | None = None) -> xr.Dataset:
             if progress is not None:
                 progress(int(states.round.ravel()[0]), experiment.record[-1])
         overlap = np.asarray(overlaps(prepared.worlds.data, experiment.noise_dim))
-        return label(experiment, _concatenate(chunks, len(experiment.record)), overlap)
+        shares = jax.tree.map(np.asarray, shares_of_labels(prepared.worlds.data))
+        return label(experiment, _concatenate(chunks, len(experiment.record)), overlap, shares)
 
 
 class Prepared(NamedTuple):
@@ -95,6 +96,7 @@ def prepare(experiment: Experiment) -> Prepared:
         jax.random.key(experiment.seed), jnp.arange(experiment.replicates)
     )
     worlds = draw(program.drawing, parameters, world_keys)
+    program = program.training
     theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
     posthoc = experiment.protocol == "posthoc"
     trained, measured = (theta[:1], theta[None, :]) if posthoc else (theta, theta[:, None])
@@ -109,12 +111,20 @@ def overlaps(data: ClientData, noise_dim: int) -> Float[Array, " seeds"]:
 
 
 @jax.jit
+def shares_of_labels(data: ClientData) -> LabelShares:
+    """`label_shares` of every replicate, shape (seeds, clients)."""
+    return jax.vmap(label_shares)(data)
+
+
+@jax.jit
 def streams(seed: Key[Array, ""], replicates: Int[Array, " seeds"]) -> tuple[WorldKeys, Key[Array, " seeds"]]:
     """Every replicate's streams for its world and for participation, shape (seeds,)."""
 
     def replicate(number: Array) -> tuple[WorldKeys, Key[Array, ""]]:
         key = jax.random.fold_in(seed, number)
-        world = WorldKeys(fold_purpose(key, "data"), fold_purpose(key, "initialisation"))
+        world = WorldKeys(
+            fold_purpose(key, "data"), fold_purpose(key, "initialisation"), fold_purpose(key, "label_noise")
+        )
         return world, fold_purpose(key, "participation")
 
     return jax.vmap(replicate)(replicates)

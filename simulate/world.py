@@ -20,8 +20,8 @@ class World(NamedTuple):
 
     Attributes:
         data: training samples of all clients.
-        weights: W, with orthogonal rows μ_G, ν_1…ν_S, ξ_1…ξ_L, shape (rows, dim); None for the coefficient
-            engine, which needs only the rows' norms.
+        weights: W, with orthogonal rows μ_G, ν_1…ν_S, (w_0,) ξ_1…ξ_L, shape (rows, dim), w_0 reading the
+            constant coordinate; None for the coefficient engine, which needs only the rows' norms.
         initial_global: the global prompt before training: p ∈ R^d, or its z for the coefficient engine.
         initial_local: the same of the local prompts, leading axis of clients.
     """
@@ -33,14 +33,15 @@ class World(NamedTuple):
 
 
 class WorldKeys(NamedTuple):
-    """Keys of a replicate's two streams that its world is drawn from."""
+    """Keys of a replicate's streams that its world is drawn from."""
 
     data: Key[Array, "*seeds"]
     initialisation: Key[Array, "*seeds"]
+    label_noise: Key[Array, "*seeds"]
 
 
 def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
-    """Draw one replicate; data and initialisation come from separate streams.
+    """Draw one replicate; data, label noise and initialisation come from separate streams.
 
     Entries of initial prompts are N(0, init_std²), which orthogonal rows turn into independent
     z_r ~ N(0, init_std² ‖w_r‖²). The encoder's directions are random, by a QR factorisation: m² d time and
@@ -52,7 +53,7 @@ def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> Wor
         key = derived_key(keys.initialisation, number, 0)
         return jax.random.normal(key, shape, jnp.float32).astype(dtype)
 
-    data = draw_client_data(program, parameters, keys.data)
+    data = draw_client_data(program, parameters, keys.data, keys.label_noise)
     in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
     norms = jnp.sqrt(parameters.squared_norms)
     if program.engine == "coefficient":

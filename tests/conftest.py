@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 _UNCHECKED = {
     "simulate.configuration",
     "simulate.experiment",
+    "simulate.hierarchy_config",
     "simulate.validation",
     "companion.study_config",
 }

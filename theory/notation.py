@@ -71,6 +71,11 @@ NOTATION: tuple[Entry, ...] = (
     Entry("ηκt", "scaled_time", "()", "time without unit"),
     Entry("M_0", "initial_margin", "()", "margin at the start"),
     Entry("c", "c", "()", "ηκ, the step of the discrete recursion of the margin"),
+    Entry("𝒦_ij", "kernel", "(samples, samples)", "growth of sample i's margin per unit of η q_j"),
+    Entry("Δ", "spread", "()", "bound on the difference of two samples' margins over a run"),
+    Entry("κ_i^±", "rates", "(samples,)", "largest and smallest rate of a sample's margin, given Δ"),
+    Entry("δ_k", "drift", "(clients,)", "residual accumulated inside a round, before averaging"),
+    Entry("π_kc", "fractions", "(clients, types)", "share of client k's samples that are of type c"),
     # section 5: the portfolio
     Entry("s_G, s_L", "signal_global, signal_local", "()", "signal of each prompt alone"),
     Entry("u_G, u_L", "noise vectors", "(noise_dim,)", "task-irrelevant output of each prompt alone"),
@@ -80,5 +85,13 @@ NOTATION: tuple[Entry, ...] = (
     Entry("w_G, w_L", "effective_weights", "()", "weights of prompts trained with full weight"),
     Entry("θ*", "optimal_mixing", "()", "mixing with the largest ratio"),
     Entry("odds", "odds", "()", "θ*/(1−θ*)"),
+    Entry("Σ", "gram", "(assets, assets)", "inner products of several prompts' noise vectors"),
+    Entry("w", "weights", "(assets,)", "weights of several prompts in the mixture, summing to 1"),
+    Entry("Q", "cluster_size", "()", "clients in a cluster"),
+    # beyond: label noise, class priors, participation
+    Entry("ε", "label_noise", "()", "chance that a training label is flipped"),
+    Entry("π_k", "class_prior", "(clients,)", "chance that a sample of client k is of class +1"),
+    Entry("B", "bias", "()", "output on the constant coordinate"),
+    Entry("r", "participation", "()", "share of the clients that take part in a round"),
 )
 """Every letter of the theory, in the order in which it appears."""

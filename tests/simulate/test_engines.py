@@ -60,6 +60,22 @@ def test_engines_agree_with_momentum_in_both_precisions() -> None:
     assert largest_difference(momentum.replace(precision="float32")) < RELATIVE["float32"]
 
 
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+def test_engines_agree_with_wrong_labels_and_unequal_priors(protocol: str) -> None:
+    experiment = SMALL.replace(
+        protocol=protocol,
+        label_noise=0.3,
+        class_prior=(0.9, 0.5, 0.2),
+        prior_feature=2.0,
+        record=(6,),
+        precision="float64",
+    )
+    result = run(experiment)
+    assert (result.flipped_share > 0).any()
+    assert (result.bias != 0).all()
+    assert largest_difference(experiment) < RELATIVE["float64"]
+
+
 @settings(max_examples=5, deadline=None)
 @given(
     samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
@@ -67,16 +83,28 @@ def test_engines_agree_with_momentum_in_both_precisions() -> None:
     theta=st.floats(0, 1),
     local_steps=st.integers(1, 3),
     local_signal=st.sampled_from([0.0, 2.0]),
+    label_noise=st.sampled_from([0.0, 0.4]),
+    prior_feature=st.sampled_from([0.0, 1.5]),
     seed=st.integers(0, 2**31 - 1),
 )
 def test_engines_agree_on_random_configurations(
-    samples: list[int], protocol: str, theta: float, local_steps: int, local_signal: float, seed: int
+    samples: list[int],
+    protocol: str,
+    theta: float,
+    local_steps: int,
+    local_signal: float,
+    label_noise: float,
+    prior_feature: float,
+    seed: int,
 ) -> None:
     experiment = Experiment(
         clients=len(samples),
         samples=tuple(samples),
         groups=tuple(k % 2 for k in range(len(samples))),
         local_signal=local_signal,
+        label_noise=label_noise,
+        class_prior=(0.8,),
+        prior_feature=prior_feature,
         noise_dim=15,
         protocol=protocol,
         theta=(theta,),

@@ -33,6 +33,13 @@ NAN, INFINITY = float("nan"), float("inf")
         ("noise_std", -1.0),
         ("noise_std", INFINITY),
         ("noise_dim", 0),
+        ("label_noise", -0.1),
+        ("label_noise", 1.1),
+        ("class_prior", ()),
+        ("class_prior", (0.5, 0.5)),
+        ("class_prior", (1.5,)),
+        ("class_prior", (NAN,)),
+        ("prior_feature", -1.0),
         ("activation", "gelu"),
         ("signal_offset", 0.0),
         ("noise_offset", INFINITY),
@@ -124,6 +131,15 @@ def test_recording_fewer_rounds_changes_nothing_recorded() -> None:
         np.testing.assert_allclose(some[name], expected[name], rtol=1e-12)
 
 
+def test_defaults_beyond_the_model_change_nothing() -> None:
+    """Label noise and priors draw from streams of their own, and a fair prior is the plain model's coin."""
+    spelt_out = TINY.replace(label_noise=0.0, class_prior=(0.5, 0.5, 0.5), prior_feature=0.0)
+    assert spelt_out == TINY
+    plain, noisy = run(TINY), run(TINY.replace(label_noise=1e-9))
+    for name in plain:
+        np.testing.assert_array_equal(noisy[name], plain[name], err_msg=name)
+
+
 def test_progress_counts_rounds_to_the_end() -> None:
     seen: list[tuple[int, int]] = []
     run(
@@ -141,6 +157,7 @@ def test_equal_shapes_compile_once() -> None:
     run(TINY)
     compiled = advance._cache_size()
     run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
+    run(TINY.replace(label_noise=0.2, class_prior=(0.3,)))
     assert advance._cache_size() == compiled
     run(TINY.replace(local_steps=7))
     assert advance._cache_size() == compiled + 1

@@ -1,0 +1,363 @@
+"""Label noise (T26), class priors (T27) and partial participation (T28), each against an independent method."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+
+from theory import (
+    class_priors,
+    label_noise,
+    noisy_clients,
+    participation,
+    participation_prediction,
+    prior_prediction,
+    symmetric_ratio,
+)
+from theory.leading_order import mixing_from_odds, posthoc_odds
+from theory.margin_rate import joint_rate
+from theory.mean_field import SampleTypes, accumulated
+from theory.per_client import posthoc_mixing
+from theory.training_time import limiting_odds, posthoc_odds_at
+
+LETTERS = {
+    "global_signal": 3.0,
+    "local_signal": 7.0,
+    "noise_feature": 1.0,
+    "noise_std": 1.0,
+    "noise_dim": 400,
+}
+UNEQUAL = {**LETTERS, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
+EQUAL = {**LETTERS, "sample_counts": (10,) * 4, "groups": (0, 1, 2, 3)}
+SYMMETRIC = {**LETTERS, "clients": 4, "samples": 10, "alignment": 1}
+ENERGIES = {"global_signal": 3.0, "local_signal": 7.0, "noise_energy": 400.0, "samples": 10}
+FEDERATION = {"clients": 4, "alignment": 1}
+
+
+# --- label noise (T26) ---
+
+
+def ratio_by_samples(rounds, theta, eta, flips, joint):
+    """Ratio of one client's mixture on clean data: T5 on explicit orthogonal noise vectors, equal clients."""
+    clients, samples = flips.shape
+    a, b, energy = LETTERS["global_signal"], LETTERS["local_signal"], LETTERS["noise_dim"]
+    sign = np.where(flips, -1.0, 1.0)  # wrong label times true class
+    beta_g, beta_l = 0.0, np.zeros(clients)
+    gamma_g, gamma_l = np.zeros(clients), np.zeros(clients)
+    phi_g, phi_l = np.zeros((clients, samples)), np.zeros((clients, samples))  # along each sample's own noise
+    out = (1 - theta, theta)
+    train = out if joint else (1.0, 1.0)
+    for _ in range(rounds):
+        alone = (
+            2 * (sign * (beta_g + gamma_g)[:, None] + phi_g),
+            2 * (sign * (beta_l + gamma_l)[:, None] + phi_l),
+        )
+        mixed = out[0] * alone[0] + out[1] * alone[1]
+        q_g, q_l = (1 / (1 + np.exp(mixed if joint else one)) for one in alone)
+        pull_g, pull_l = (sign * q_g).mean(axis=1), (sign * q_l).mean(axis=1)
+        beta_g, beta_l = (
+            beta_g + 2 * eta * train[0] * a * pull_g.mean(),
+            beta_l + 2 * eta * train[1] * a * pull_l,
+        )
+        gamma_g = gamma_g + 2 * eta * train[0] * b * pull_g / clients
+        gamma_l = gamma_l + 2 * eta * train[1] * b * pull_l
+        phi_g = phi_g + 2 * eta * train[0] * energy * q_g / (clients * samples)
+        phi_l = phi_l + 2 * eta * train[1] * energy * q_l / samples
+    signal = 2 * (out[0] * (beta_g + gamma_g) + out[1] * (beta_l + gamma_l))
+    own = 2 * (out[0] * phi_g + out[1] * phi_l)
+    others = (2 * out[0] * phi_g) ** 2
+    # φ is in units of noise vectors of squared length L: the norm of their sum in orthogonal directions
+    square = (own**2).sum(axis=1) + others.sum() - others.sum(axis=1)
+    return signal / np.sqrt(square / energy)
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
+def test_ratios_with_wrong_labels_follow_every_sample(protocol):
+    flips = np.zeros((4, 10), bool)
+    for client, wrong in enumerate((0, 1, 2, 4)):
+        flips[client, :wrong] = True
+    for theta in (0.3, 0.8):
+        expected = ratio_by_samples(40, theta, 2e-3, flips, protocol == "joint")
+        found = noisy_clients.predicted_ratios(
+            [40], theta, 2e-3, label_noise=flips.mean(axis=1), protocol=protocol, **EQUAL
+        )
+        np.testing.assert_allclose(found[0, 0], expected, rtol=1e-10)
+
+
+def test_leading_order_is_a_factor():
+    theta = np.linspace(0, 1, 5)
+    clean, noisy = (
+        noisy_clients.predicted_ratios([1], theta, 1e-7, label_noise=[rate] * 3, protocol="joint", **UNEQUAL)
+        for rate in (0.0, 0.2)
+    )
+    np.testing.assert_allclose(noisy, 0.6 * clean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("theta", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.45])
+def test_factor_falls_within_its_bounds_along_training(theta, rate):
+    rounds = [1, 3, 10, 100, 3000]
+    clean, noisy = (
+        noisy_clients.predicted_ratios(
+            rounds, theta, 5e-3, label_noise=[level] * 4, protocol="joint", **EQUAL
+        )
+        for level in (0.0, rate)
+    )
+    factor = (noisy / clean)[:, 0, 0]
+    bounds = label_noise.factor_bounds(rate, theta, **ENERGIES, **FEDERATION)
+    assert (np.diff(factor) < 0).all()
+    assert (factor <= bounds.upper + 1e-12).all()
+    assert (factor > bounds.lower).all()
+
+
+def test_factor_approaches_its_lower_bound():
+    signal_rate, noise_rate = joint_rate(1.0, **ENERGIES | {"noise_energy": 0}, **FEDERATION), 160.0
+    tau = accumulated(
+        [30000],
+        1.0,
+        0.02,
+        protocol="posthoc",
+        global_signal=3.0,
+        local_signal=7.0,
+        noise_energy=400.0,
+        sample_counts=[10],
+        groups=[0],
+        types=noisy_clients.sample_types([0.2]),
+    )
+    clean, flipped = tau.local_prompt[0, 0, 0]
+    limit = float(label_noise.largest_disparity(0.2, signal_rate, noise_rate))
+    assert 0.9 * (limit - 1) < flipped / clean - 1 < limit - 1
+    bounds = label_noise.factor_bounds(0.2, 1.0, **ENERGIES, **FEDERATION)
+    assert float(label_noise.ratio_factor(0.2, limit)) == pytest.approx(float(bounds.lower))
+    assert float(bounds.upper) == pytest.approx(0.6)
+
+
+def test_noisier_clients_lean_global():
+    model = {"global_signal": 3.0, "local_signal": 7.0, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
+    even = noisy_clients.leading_mixing([0.2] * 3, **model)
+    np.testing.assert_allclose(even, posthoc_mixing(**model), rtol=1e-12)
+    noisier = noisy_clients.leading_mixing([0.2, 0.3, 0.2], **model)
+    assert noisier[1] < even[1]
+    assert noisier[0] > even[0]
+    np.testing.assert_allclose(
+        noisy_clients.best_mixing("posthoc", 1, 1e-7, label_noise=[0.2, 0.3, 0.2], **UNEQUAL),
+        noisier,
+        atol=2e-6,
+    )
+
+
+def test_no_wrong_labels_is_one_type():
+    clean = noisy_clients.predicted_ratios(
+        [5], 0.4, 1e-2, label_noise=[0.0] * 3, protocol="detached", **UNEQUAL
+    )
+    shared = {name: UNEQUAL[name] for name in ("global_signal", "local_signal", "sample_counts", "groups")}
+    tau = accumulated(
+        [5], 0.4, 1e-2, protocol="detached", noise_energy=400.0, types=SampleTypes.plain(3), **shared
+    )
+    assert tau.local_prompt.shape == (1, 1, 3, 1)
+    from theory.predicted_ratio import predicted_ratio
+
+    plain = predicted_ratio(
+        [0.4],
+        protocol="detached",
+        tau_global=tau.global_prompt[0, ..., 0],
+        tau_local=tau.local_prompt[0, ..., 0],
+        **UNEQUAL,
+    )
+    np.testing.assert_allclose(clean[0], plain, rtol=1e-12)
+
+
+# --- class priors (T27) ---
+
+
+@pytest.mark.parametrize(
+    ("ratio", "bias", "prior"), [(0.8, 0.3, 0.9), (1.5, -0.7, 0.6), (0.1, 2.0, 0.2), (3, 0, 1)]
+)
+def test_accuracy_with_a_bias_counts_both_classes(ratio, bias, prior):
+    random = np.random.default_rng(7)
+    label = np.where(random.random(400_000) < prior, 1, -1)
+    output = label * ratio + bias + random.standard_normal(label.size)
+    expected = float(class_priors.accuracy_with_bias(ratio, bias, prior))
+    assert (
+        abs((label * output > 0).mean() - expected)
+        < 5 * np.sqrt(expected * (1 - expected) / label.size) + 1e-12
+    )
+    parts = class_priors.formula()
+    derived = parts.accuracy.subs(dict(zip(parts.symbols, (ratio, bias, prior), strict=True)))
+    assert float(derived.evalf()) == pytest.approx(expected)
+    step = 1e-5
+    slope = np.diff(class_priors.accuracy_with_bias(ratio, [bias - step, bias + step], prior))[0] / (2 * step)
+    assert float(class_priors.bias_gain(ratio, bias, prior)) == pytest.approx(slope, rel=1e-6, abs=1e-12)
+
+
+def test_first_bias_earns_the_priors_bonus():
+    assert float(class_priors.bias_gain(0.7, 0.0, 0.8)) == pytest.approx(0.6 * norm.pdf(0.7))
+
+
+@pytest.mark.parametrize(("ratio", "prior"), [(0.5, 0.9), (1.3, 0.6), (2.0, 0.2)])
+def test_best_bias_maximises_the_accuracy(ratio, prior):
+    found = minimize_scalar(
+        lambda bias: -float(class_priors.accuracy_with_bias(ratio, bias, prior)),
+        bounds=(-8, 8),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    assert float(class_priors.best_bias(ratio, prior)) == pytest.approx(found.x, abs=1e-6)
+
+
+def test_without_a_constant_coordinate_priors_do_nothing():
+    theta = np.linspace(0, 1, 5)
+    kinds = [
+        prior_prediction.predict(
+            [20], theta, 1e-2, class_prior=[prior] * 3, prior_feature=0.0, protocol="joint", **UNEQUAL
+        )
+        for prior in (0.5, 0.9)
+    ]
+    np.testing.assert_allclose(kinds[1].ratio, kinds[0].ratio, rtol=1e-12)
+    np.testing.assert_allclose(kinds[1].bias, 0, atol=1e-12)
+    np.testing.assert_allclose(kinds[1].accuracy, norm.cdf(kinds[0].ratio), rtol=1e-12)
+
+
+def test_leading_bias_is_the_skew_of_the_data():
+    prior = np.array([0.9, 0.5, 0.3])
+    found = prior_prediction.predict(
+        [1], [0.0, 1.0], 1e-8, class_prior=prior, prior_feature=2.0, protocol="posthoc", **UNEQUAL
+    )
+    weights = np.array(UNEQUAL["sample_counts"]) / 60
+    share = np.array([0.5, 0.5, 0.5])
+    skew = 2 * prior - 1
+    np.testing.assert_allclose((found.bias / found.ratio)[0, 1], 2 * skew / 10, rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(
+        (found.bias / found.ratio)[0, 0], 2 * (weights @ skew) / (3 + 7 * share), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("prior", [(0.9, 0.5, 0.5, 0.5), (0.9,) * 4, (0.7, 0.9, 0.6, 0.5)])
+def test_skew_pulls_to_the_side_that_the_condition_says(prior):
+    """To leading order, for clients with π > 1/2 and biases below the best one."""
+    settings = {**EQUAL, "noise_dim": 4000}
+    best = prior_prediction.best_mixing("posthoc", 1, 1e-8, class_prior=prior, prior_feature=1.0, **settings)
+    unbiased = float(mixing_from_odds(posthoc_odds(global_signal=3.0, local_signal=7.0, **FEDERATION)))
+    model = {name: settings[name] for name in ("global_signal", "local_signal", "sample_counts", "groups")}
+    pull = np.asarray(class_priors.leans_local(prior, **model))
+    skewed = np.asarray(prior) > 0.5
+    np.testing.assert_array_equal(np.sign(best - unbiased)[skewed], np.sign(pull)[skewed])
+
+
+# --- partial participation (T28) ---
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+def test_everybody_taking_part_is_the_symmetric_case(protocol):
+    theta, step = np.linspace(0, 1, 5), np.array([[1], [50]])
+    tau = symmetric_ratio.symmetric_tau(protocol, theta, step, 2e-3, **SYMMETRIC)
+    found = participation_prediction.accumulated(
+        protocol, theta, step, 2e-3, participation=1, **ENERGIES, **FEDERATION
+    )
+    for expected, value in zip(tau, found, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+@pytest.mark.parametrize("present", [1, 2, 3])
+def test_mean_field_is_the_mean_over_draws(protocol, present):
+    """Against explicit draws, client by client, of the symmetric model's margins."""
+    random = np.random.default_rng(3)
+    theta, eta, rounds, clients = 0.6, 2e-4, 3000, 4
+    r, shared, group, own = present / clients, 4 * 3.0, 4 * 7.0, 4 * 400.0 / 10
+    tau_g, tau_l = np.zeros(clients), np.zeros(clients)
+    out = (1 - theta, theta)
+    train = {"joint": out, "posthoc": (1.0, 1.0), "detached": (1.0, theta)}[protocol]
+    for _ in range(rounds):
+        through_g = train[0] * (shared * tau_g.mean() + (group + own) * tau_g / clients)
+        through_l = train[1] * (shared + group + own) * tau_l
+        mixed = out[0] * through_g + out[1] * through_l
+        seen_g = mixed if protocol == "joint" else through_g
+        seen_l = through_l if protocol == "posthoc" else mixed
+        here = np.isin(np.arange(clients), random.choice(clients, present, replace=False))
+        tau_g = tau_g + here * eta / r / (1 + np.exp(seen_g))
+        tau_l = tau_l + here * eta / (1 + np.exp(seen_l))
+    found = participation_prediction.accumulated(
+        protocol, theta, rounds, eta, participation=r, **ENERGIES, **FEDERATION
+    )
+    assert float(found.global_prompt) == pytest.approx(tau_g.mean(), rel=0.01)
+    assert float(found.local_prompt) == pytest.approx(tau_l.mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.25])
+def test_best_mixing_under_partial_participation(share):
+    odds = float(posthoc_odds(global_signal=3.0, local_signal=7.0, **FEDERATION))
+    joint = float(participation.joint_mixing(share, global_signal=3.0, local_signal=7.0, **FEDERATION))
+    for step in (1, 2000):
+        found = participation_prediction.best_mixing("joint", step, 1e-3, participation=share, **SYMMETRIC)
+        assert found == pytest.approx(joint, abs=1e-4)
+    early = participation_prediction.best_mixing("posthoc", 1, 1e-7, participation=share, **SYMMETRIC)
+    assert early / (1 - early) == pytest.approx(odds / share, rel=1e-3)
+    late = participation_prediction.accumulated(
+        "posthoc", 0.5, 1e300, 1e-3, participation=share, **ENERGIES, **FEDERATION
+    )
+    limit = float(limiting_odds(**ENERGIES, **FEDERATION))
+    assert odds * float(late.global_prompt / late.local_prompt) == pytest.approx(limit, rel=2e-2)
+
+
+def test_posthoc_odds_with_everybody_are_those_of_training_time():
+    found = participation_prediction.best_mixing("posthoc", 300, 1e-3, participation=1.0, **SYMMETRIC)
+    expected = float(mixing_from_odds(posthoc_odds_at(300, learning_rate=1e-3, **ENERGIES, **FEDERATION)))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_draws_raise_noise_energies_by_the_excess():
+    """Counts of participation over many runs of independent draws."""
+    random = np.random.default_rng(5)
+    clients, present, rounds, runs = 4, 1, 12, 20_000
+    lots = random.random((runs, rounds, clients)).argsort(axis=-1)
+    counts = (lots < present).sum(axis=1)
+    measured = (counts**2).mean() / (rounds * present / clients) ** 2
+    assert measured == pytest.approx(float(participation.energy_excess(present / clients, rounds)), rel=0.01)
+
+
+# --- arguments ---
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: label_noise.ratio_factor(0.6), "label_noise"),
+        (lambda: label_noise.ratio_factor(0.1, 0.5), "disparity"),
+        (lambda: label_noise.largest_disparity(0.1, 1, 0), "noise_rate"),
+        (lambda: noisy_clients.sample_types(0.1), "label_noise"),
+        (lambda: noisy_clients.sample_types([1.1]), "label_noise"),
+        (
+            lambda: noisy_clients.leading_mixing(
+                [0.1], global_signal=1, local_signal=1, sample_counts=[5, 5], groups=[0, 1]
+            ),
+            "label_noise",
+        ),
+        (lambda: class_priors.accuracy_with_bias(0, 0, 1.2), "class_prior"),
+        (lambda: class_priors.best_bias(0.0, 0.5), "ratio"),
+        (lambda: class_priors.best_bias(1.0, 1.0), "class_prior"),
+        (lambda: prior_prediction.sample_types(0.5), "class_prior"),
+        (
+            lambda: class_priors.leans_local(
+                [0.5, 0.5], global_signal=1, local_signal=1, sample_counts=[5], groups=[0, 1]
+            ),
+            "class_prior",
+        ),
+        (lambda: participation.energy_excess(0.0, 5), "participation"),
+        (
+            lambda: participation_prediction.accumulated(
+                "both", 0.5, 1, 0.1, participation=0.5, **ENERGIES, **FEDERATION
+            ),
+            "protocol",
+        ),
+        (
+            lambda: participation_prediction.accumulated(
+                "detached", 0.5, 1.5, 0.1, participation=0.5, **ENERGIES, **FEDERATION
+            ),
+            "step",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(call, name):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        call()
