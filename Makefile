@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: reproduce test quick record bench clean
+.PHONY: reproduce test quick mutants fresh record bench clean
 
 # The main job: all checks, all figures and the report, into out/.
 reproduce: $(STAMP)
@@ -14,15 +14,26 @@ reproduce: $(STAMP)
 quick: $(STAMP)
 	$(BIN)/promptfolio reproduce --quick --out out/quick
 
+# Plant faults in the code one at a time: every one must make a claim fail.
+mutants: $(STAMP)
+	$(BIN)/promptfolio check --mutants
+
+# The main job again: claims, verdicts and derivations must be those of the committed documents.
+fresh: $(STAMP)
+	$(BIN)/promptfolio derive --check
+	$(BIN)/promptfolio reproduce --out out --against paper_checks.md
+
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
 
-# Regenerate what the repository shows of itself: paper_checks.md and its figures.
+# Regenerate what the repository shows of itself: derivations, paper_checks.md and its figures.
+# BANKS='--bank FILE …' adds real feature banks to the audit.
 record: $(STAMP)
-	$(BIN)/promptfolio reproduce --out out --report paper_checks.md --pictures docs/figures
+	$(BIN)/promptfolio derive
+	$(BIN)/promptfolio reproduce --out out --report paper_checks.md --pictures docs/figures $(BANKS)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/simulator.py

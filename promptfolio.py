@@ -8,8 +8,10 @@ from typing import Annotated
 
 import tyro
 
+from commands.audit import Audit
 from commands.check import Check
 from commands.clip import Clip
+from commands.derive import Derive
 from commands.figures import Figures
 from commands.mixing import Mixing
 from commands.reproduce import Reproduce
@@ -21,8 +23,10 @@ Command = (
     | Annotated[Simulate, tyro.conf.subcommand("simulate")]
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Mixing, tyro.conf.subcommand("mixing")]
+    | Annotated[Derive, tyro.conf.subcommand("derive")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Clip, tyro.conf.subcommand("clip")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
 )
 
 _BAD_INPUT = 2
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line after the program's name; None takes the process's own.
 
     Returns:
-        The exit status: 0, 1 when a claim fails, 2 for bad input, 130 when interrupted.
+        The exit status: 0, 1 when a claim or a derivation fails, 2 for bad input, 130 when interrupted.
     """
     try:
         return _parse(arguments).execute()
@@ -46,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(arguments: Sequence[str] | None) -> Reproduce | Simulate | Check | Mixing | Figures | Clip:
+def _parse(
+    arguments: Sequence[str] | None,
+) -> Reproduce | Simulate | Check | Mixing | Derive | Figures | Clip | Audit:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

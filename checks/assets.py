@@ -52,11 +52,7 @@ def varied_portfolios(replicates: int) -> xr.Dataset:
     ]
     pairs = xr.concat(parts, "point").assign_attrs(experiment=base.to_json(), noise_std=base.noise_std)
     pairs = pairs.isel(point=np.flatnonzero((pairs.signal > 0).all("prompt")))
-    worst = {
-        name: max(float(result[name].max()) for result in results)
-        for name in ("band_occupancy", "noise_overlap")
-    }
-    return assumptions.record(pairs.assign(worst), *runs)
+    return assumptions.record(pairs.assign(assumptions.of_runs(*results)), *runs)
 
 
 def asset_arguments(pairs: xr.Dataset) -> dict[str, Any]:

@@ -1,26 +1,115 @@
-"""Conditions of the theory, measured in the run that a claim is checked on."""
+"""Conditions of the theory, measured in the run that a claim is checked on.
+
+`record` puts the measurements into the claim's dataset, `measured` holds them against what the claim needs.
+Every claim on simulated training reports all of them; those it does not need have no limit.
+"""
+
+import math
 
 import numpy as np
 import xarray as xr
 
 from checks.claim import Assumption
+from simulate.experiment import Experiment
+from simulate.portfolio import Portfolio
+from theory.aggregation import client_alignment
+from theory.margin_rate import local_rate
 
 # Below this overlap between noise vectors the mean-field results are compared; above it they are not claimed.
 NEAR_ORTHOGONAL = 0.1
+_CONDITIONS = (
+    "band_occupancy_worst",
+    "noise_overlap_worst",
+    "sample_load",
+    "scaled_step",
+    "alignment_spread",
+)
 
 
-def linear_band(data: xr.Dataset) -> Assumption:
-    """All pre-activations stay below their class offset, so that h(z) = 2z exactly."""
-    return Assumption("linear band, max |z|/c", float(np.max(data.band_occupancy)), 1.0)
+def record(data: xr.Dataset, *experiments: Experiment) -> xr.Dataset:
+    """Put the conditions of the runs behind a dataset into it, each at the worst of the runs.
+
+    Args:
+        data: holds band_occupancy and noise_overlap, of any shape, as runs and portfolios report them.
+        experiments: the runs.
+
+    Returns:
+        The dataset with scalars band_occupancy_worst (max |z|/c), noise_overlap_worst
+        (max |⟨x_i,x_j⟩|/‖x_i‖²), sample_load (N/L), scaled_step (ηκ of the fastest client, T8) and the
+        heterogeneity: alignment_least and alignment_most (χ_k over clients of all runs, T6), alignment_spread
+        (largest over smallest χ_k within a run).
+
+    Raises:
+        FloatingPointError: a condition is not a number, because a run diverged.
+    """
+    alignments = [client_alignment(experiment.groups) for experiment in experiments]
+    conditions = {
+        **{f"{name}_worst": value for name, value in of_runs(data).items()},
+        "sample_load": max(sum(experiment.samples) / experiment.noise_dim for experiment in experiments),
+        "scaled_step": max(_scaled_step(experiment) for experiment in experiments),
+        "alignment_least": min(float(alignment.min()) for alignment in alignments),
+        "alignment_most": max(float(alignment.max()) for alignment in alignments),
+        "alignment_spread": max(float(alignment.max() / alignment.min()) for alignment in alignments),
+    }
+    return data.assign(conditions)
 
 
-def near_orthogonal_noise(data: xr.Dataset) -> Assumption:
-    """Training samples' noise vectors are nearly orthogonal, as they are when N ≪ L."""
-    return Assumption(
-        "noise overlap, max |⟨x_i,x_j⟩|/‖x_i‖²", float(np.max(data.noise_overlap)), NEAR_ORTHOGONAL
+def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
+    """The two conditions that `record` looks for, at the worst of some runs or trained portfolios.
+
+    Raises:
+        FloatingPointError: one is not a number, because a run diverged.
+    """
+    conditions = {}
+    for name in ("band_occupancy", "noise_overlap"):
+        # NumPy's maximum of values that include NaN is NaN; xarray's and Python's would pass over it.
+        conditions[name] = float(np.max([np.max(np.asarray(getattr(run, name))) for run in runs]))
+        if not math.isfinite(conditions[name]):
+            raise FloatingPointError(f"{name} = {conditions[name]}: a run diverged; allowed: finite numbers")
+    return conditions
+
+
+def _scaled_step(experiment: Experiment) -> float:
+    rates = local_rate(
+        # The constant coordinate adds to a margin as the shared feature does, where all labels agree (T27).
+        global_signal=experiment.global_signal + experiment.prior_feature,
+        local_signal=experiment.local_signal,
+        noise_energy=experiment.noise_dim * experiment.noise_std**2 * experiment.noise_feature,
+        samples=experiment.samples,
     )
+    return experiment.learning_rate * float(np.max(rates))
 
 
-def small_step(scaled_step: float, limit: float) -> Assumption:
-    """The step size in units of the rate, ηκ, is small enough for what is claimed."""
-    return Assumption("step size ηκ", scaled_step, limit)
+def measured(
+    data: xr.Dataset,
+    *,
+    linear_band: bool = False,
+    near_orthogonal: float = math.inf,
+    load: float = math.inf,
+    step: float = math.inf,
+    equal_alignment: bool = False,
+) -> tuple[Assumption, ...]:
+    """Hold the conditions that `record` put into a dataset against what a claim needs.
+
+    Args:
+        data: with what `record` added.
+        linear_band: whether all pre-activations must stay below their class offset, so that h(z) = 2z exactly.
+        near_orthogonal: largest allowed overlap of two samples' noise; `NEAR_ORTHOGONAL` for the mean field.
+        load: largest allowed N/L.
+        step: largest allowed ηκ.
+        equal_alignment: whether all clients must have the same χ.
+    """
+    # A dataset of several settings holds one value of each.
+    least, most = float(data.alignment_least.min()), float(data.alignment_most.max())
+    worst = {name: float(data[name].max()) for name in _CONDITIONS}
+    return (
+        Assumption("linear band, max |z|/c", worst["band_occupancy_worst"], 1.0 if linear_band else math.inf),
+        Assumption("noise overlap, max |⟨x_i,x_j⟩|/‖x_i‖²", worst["noise_overlap_worst"], near_orthogonal),
+        Assumption("samples per noise coordinate, N/L", worst["sample_load"], load),
+        Assumption("step size, ηκ of the fastest client", worst["scaled_step"], step),
+        Assumption(
+            f"heterogeneity, χ from {least:g} to {most:g}: largest/smallest χ within a run",
+            worst["alignment_spread"],
+            1.0 if equal_alignment else math.inf,
+        ),
+    )

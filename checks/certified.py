@@ -20,11 +20,17 @@ def record(data: xr.Dataset, certify: Callable[[], Iterable[Certificate]]) -> xr
         The dataset with, per certificate, certified_stated and certified_shown (inequalities), certified_gap
         (the smallest) and certified_bits (precision), and the scalar certified_missing: 1 when interval arithmetic
         is not installed, and nothing was proved.
+
+    Raises:
+        ValueError: there is no certificate, or one that states nothing.
     """
     try:
         certificates, missing = list(certify()), 0.0
     except MissingIntervalArithmetic:
         certificates, missing = [Certificate("not attempted", 1, 0, float("nan"), 0)], 1.0
+    if not certificates or any(certificate.stated < 1 for certificate in certificates):
+        stated = [certificate.stated for certificate in certificates]
+        raise ValueError(f"certificates state {stated} inequalities; allowed: at least one each")
     columns = {
         "certified_stated": [certificate.stated for certificate in certificates],
         "certified_shown": [certificate.shown for certificate in certificates],

@@ -5,15 +5,22 @@ only where its assumptions were found to hold in that run.
 """
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 Provenance = Literal["paper", "code", "derived"]
-Bound = Literal["exact", "upper", "lower", "asymptotic", "statistical"]
+Bound = Literal["exact", "upper", "lower", "certified", "asymptotic", "statistical"]
 Verdict = Literal["holds", "fails", "not applicable"]
 Scale = Literal["quick", "full"]
+
+FALSE_ALARM = 1e-5
+"""Chance that one statistical comparison fails although its claim is true; a few dozen stay below 1e-3."""
+DETECTION_POWER = 0.99
+"""Power at which the detectable deviation is stated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Claim:
         title: a few words.
         statement: the claim in one or two sentences.
         bound: how a measurement may relate to the prediction: exact (equal up to rounding), upper or
-            lower (an inequality), asymptotic (equal in a stated limit), statistical (equal up to sampling error).
+            lower (an inequality), certified (proved in interval arithmetic), asymptotic (equal in a stated
+            limit), statistical (equal up to sampling error).
         figure: stem of the figure that shows it, or None.
     """
 
@@ -43,11 +51,14 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Assumption:
-    """A condition of the claim, as measured in the run: it holds while ``value`` <= ``limit``."""
+    """A condition as measured in the run: it holds while ``value`` <= ``limit``.
+
+    An infinite limit says that the claim does not need the condition; it is measured for the record.
+    """
 
     name: str
     value: float
-    limit: float
+    limit: float = math.inf
 
     @property
     def holds(self) -> bool:
@@ -56,9 +67,36 @@ class Assumption:
 
     def describe(self) -> str:
         """One phrase: what was measured, against which limit, and by what factor."""
+        if math.isinf(self.limit):
+            return f"{self.name} = {self.value:.3g} (not needed)"
         factor = self.limit / self.value if self.value > 0 else np.inf
         outcome = f"holds, factor {factor:.3g}" if self.holds else f"violated by factor {1 / factor:.3g}"
         return f"{self.name} = {self.value:.3g} ≤ {self.limit:.3g} ({outcome})"
+
+
+@dataclasses.dataclass(frozen=True)
+class StatisticalTest:
+    """How sampling error was told from a difference.
+
+    Attributes:
+        name: the test.
+        sample_size: observations behind each point.
+        false_alarm: chance that the comparison fails although the claim is true, all its points together.
+        detectable: deviation that the worst point would have shown with chance `DETECTION_POWER`, in the units of
+            the comparison.
+    """
+
+    name: str
+    sample_size: int
+    false_alarm: float
+    detectable: float
+
+    def describe(self) -> str:
+        """One phrase for the report."""
+        return (
+            f"{self.name}, {self.sample_size} observations a point, false alarm {self.false_alarm:.1e} in all,"
+            f" detects a deviation of {self.detectable:.2g} with {100 * DETECTION_POWER:g} % power"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +111,7 @@ class Comparison:
         tolerance: largest |measured − predicted| allowed there; for an inequality, the rounding allowed beyond it.
         deviation: measured − predicted, taken as the bound reads it: its absolute value for a
             two-sided bound, the excess over an upper bound, the shortfall below a lower one.
+        test: the test of a comparison that sampling error enters.
     """
 
     what: str
@@ -82,6 +121,11 @@ class Comparison:
     predicted: float
     tolerance: float
     deviation: float
+    test: StatisticalTest | None = None
+
+    def __post_init__(self) -> None:
+        if self.bound == "statistical" and self.test is None:
+            raise ValueError(f"{self.what}: a statistical comparison states its test")
 
     @property
     def holds(self) -> bool:
@@ -97,7 +141,9 @@ class Comparison:
         """
         if self.bound in ("upper", "lower"):
             return float((self.tolerance - self.deviation) / _larger_side(self.measured, self.predicted))
-        return 1 - self.deviation / self.tolerance if self.tolerance > 0 else -float(self.deviation > 0)
+        if self.tolerance == 0:
+            return 0.0 if self.deviation == 0 else -1.0
+        return 1 - self.deviation / self.tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +172,13 @@ class Finding:
 
 
 def compare(
-    what: str, measured: ArrayLike, predicted: ArrayLike, *, bound: Bound, tolerance: ArrayLike
+    what: str,
+    measured: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    bound: Bound,
+    tolerance: ArrayLike,
+    test: StatisticalTest | None = None,
 ) -> Comparison:
     """Compare two arrays (broadcast together) and keep their worst point.
 
@@ -136,6 +188,7 @@ def compare(
         predicted: the theory's values.
         bound: how they should relate.
         tolerance: allowed deviation, absolute, broadcast with the values.
+        test: behind a statistical bound, or an inequality between means; `z_test` makes the former.
 
     Raises:
         ValueError: when there is nothing to compare, or a tolerance is negative.
@@ -152,11 +205,14 @@ def compare(
         raise ValueError(f"{what}: {measured.size} points, tolerances {tolerance}")
     difference = measured - predicted
     deviation = {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
-    # Ranked by the room left, in the units of `Comparison.margin`.
-    scale = _larger_side(measured, predicted) if bound in ("upper", "lower") else tolerance
+    # Points that fail come last, the others in order of the room left, in the units of `Comparison.margin`.
     with np.errstate(divide="ignore", invalid="ignore"):
-        strain = np.where(deviation == 0, 0, deviation / scale)
-    worst = int(np.argmax(np.where(np.isnan(strain), np.inf, strain)))
+        if bound in ("upper", "lower"):
+            strain = (deviation - tolerance) / _larger_side(measured, predicted)
+        else:
+            strain = np.where(deviation == 0, 0, deviation / tolerance)
+    fails = ~(deviation <= tolerance)
+    worst = int(np.lexsort((np.nan_to_num(strain, nan=-np.inf), fails))[-1])
     return Comparison(
         what,
         bound,
@@ -165,7 +221,44 @@ def compare(
         float(predicted[worst]),
         float(tolerance[worst]),
         float(deviation[worst]),
+        test,
     )
+
+
+def z_test(
+    what: str,
+    measured: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    standard_error: ArrayLike,
+    sample_size: int,
+    name: str,
+    false_alarm: float = FALSE_ALARM,
+) -> Comparison:
+    """Compare means with their expectation by a two-sided z-test at every point, corrected for their number.
+
+    Args:
+        what, measured, predicted: as in `compare`.
+        standard_error: of each measured value, broadcast with the values.
+        sample_size: observations behind each point.
+        name: what was observed and why its mean is nearly normal.
+        false_alarm: chance that a true claim fails here, all points together (Bonferroni).
+
+    Example:
+        >>> test = z_test("mean", [0.1, -0.2], 0, standard_error=0.1, sample_size=100, name="mean of 100")
+        >>> test.holds, round(test.tolerance, 3), round(test.test.detectable, 3)
+        (True, 0.466, 0.699)
+    """
+    points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
+    quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
+    error = np.asarray(standard_error, float)
+    test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
+    found = compare(
+        what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test
+    )
+    at_worst = found.tolerance / quantile
+    detectable = (quantile + float(norm.ppf(DETECTION_POWER))) * at_worst
+    return dataclasses.replace(found, test=dataclasses.replace(test, detectable=detectable))
 
 
 def _larger_side(measured: ArrayLike, predicted: ArrayLike) -> Any:

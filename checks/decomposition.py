@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from checks import assumptions
 from checks.claim import Claim, Finding, Scale, compare
 from simulate.experiment import Experiment
 from simulate.portfolio import train_portfolio
@@ -57,10 +58,11 @@ def collect(scale: Scale) -> xr.Dataset:
             rows["ambiguity"].append(np.linalg.norm(other - found) / np.linalg.norm(found))
             rows["off_span"].append(np.linalg.norm(off_span) / size)
             rows["condition"].append(condition)
-    return xr.Dataset(
-        {name: ("prompt", values) for name, values in rows.items()},
-        attrs={"experiment": experiment.to_json()},
+    columns = {name: ("prompt", values) for name, values in rows.items()}
+    data = xr.Dataset(
+        {**columns, **assumptions.of_runs(portfolio)}, attrs={"experiment": experiment.to_json()}
     )
+    return assumptions.record(data, experiment)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -82,4 +84,5 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare("condition number of the rows", data.condition, 1, bound="exact", tolerance=rounding),
         ),
+        assumptions.measured(data),
     )

@@ -2,6 +2,7 @@
 
 import xarray as xr
 
+from checks import assumptions
 from checks.claim import Claim, Comparison, Finding, Scale, compare
 from simulate.experiment import Experiment
 from simulate.runner import run
@@ -46,7 +47,8 @@ def collect(scale: Scale) -> xr.Dataset:
                 joint[name].sel(theta=xr.DataArray(theta, dims="prompt")).drop_vars("theta")
             )
         data[f"{name}_apart"] = apart[name]
-    return data
+    data["band_occupancy"], data["noise_overlap"] = joint.band_occupancy, joint.noise_overlap
+    return assumptions.record(data, base)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -71,4 +73,4 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=1e-12,
             ),
         ]
-    return Finding(CLAIM, tuple(comparisons))
+    return Finding(CLAIM, tuple(comparisons), assumptions.measured(data))

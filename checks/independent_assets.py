@@ -3,12 +3,15 @@
 import numpy as np
 import xarray as xr
 
+from checks import assumptions
 from checks.assets import maximise_ratio
 from checks.claim import Assumption, Claim, Finding, Scale, compare
 from checks.setting import SymmetricSetting
-from simulate.portfolio import train_portfolio
+from simulate.experiment import Experiment
+from simulate.portfolio import Portfolio, train_portfolio
 from theory.advantage import optimal_ratio_squared
-from theory.leading_order import independent_odds, mixing_from_odds
+from theory.independent_assets import independent_odds
+from theory.leading_order import mixing_from_odds
 
 CLAIM = Claim(
     name="independent_assets",
@@ -23,7 +26,9 @@ CLAIM = Claim(
 
 def collect(scale: Scale) -> xr.Dataset:
     """Global prompts of one replicate mixed with local prompts of the next, which saw other data."""
-    rows = []
+    rows: list[dict[str, float]] = []
+    portfolios: list[Portfolio] = []
+    experiments: list[Experiment] = []
     for clients, alignment in ((4, 1), (4, 2)) if scale == "quick" else ((4, 1), (4, 2), (8, 1), (8, 4)):
         setting = SymmetricSetting(
             clients=clients,
@@ -35,6 +40,8 @@ def collect(scale: Scale) -> xr.Dataset:
             protocol="posthoc", rounds=1, record=(1,), replicates=4, precision="float32"
         )
         portfolio = train_portfolio(experiment)
+        experiments.append(experiment)
+        portfolios.append(portfolio)
         own = 1 + np.asarray(experiment.groups)
         noise = slice(1 + experiment.group_count, None)
         for seed in range(experiment.replicates):
@@ -69,7 +76,9 @@ def collect(scale: Scale) -> xr.Dataset:
                     }
                 )
     columns = {name: ("pair", [row[name] for row in rows]) for name in rows[0]}
-    return xr.Dataset(columns, attrs={"experiment": experiment.to_json()})
+    conditions = assumptions.of_runs(*portfolios)
+    data = xr.Dataset({**columns, **conditions}, attrs={"experiment": experiment.to_json()})
+    return assumptions.record(data, *experiments)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -87,5 +96,14 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0.03,
             ),
         ),
-        (Assumption("mean correlation of the assets", float(abs(means.correlation).max()), 0.02),),
+        (
+            Assumption("mean correlation of the assets", float(abs(means.correlation).max()), 0.02),
+            *assumptions.measured(
+                data,
+                linear_band=True,
+                near_orthogonal=assumptions.NEAR_ORTHOGONAL,
+                step=0.1,
+                equal_alignment=True,
+            ),
+        ),
     )

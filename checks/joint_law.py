@@ -1,5 +1,6 @@
 """(T21): under joint training θ* = √odds/(1+√odds), at every time."""
 
+import numpy as np
 import xarray as xr
 
 from checks import assumptions
@@ -30,11 +31,12 @@ FULL_SETTINGS = (
 
 
 def collect(scale: Scale) -> xr.Dataset:
-    """Joint training over the grid of θ, in several settings and at several times."""
-    steps, noise_dim, grid = ((1, 5, 50), 4000, 0.02) if scale == "quick" else ((1, 5, 50, 300), 8000, 0.01)
-    parts = []
+    """Joint training over the grid of θ: the first setting for long, the others up to 50 rounds."""
+    noise_dim, grid = (4000, 0.02) if scale == "quick" else (8000, 0.01)
+    parts: list[xr.Dataset] = []
     for base in FULL_SETTINGS[:1] if scale == "quick" else FULL_SETTINGS:
         setting = SymmetricSetting(**{**vars(base), "noise_dim": noise_dim})
+        steps = (1, 5, 50) if parts or scale == "quick" else (1, 5, 50, 300)
         # Few clients leave few samples to average over; more seeds make up for them.
         part = compare_mixing(
             setting, "joint", steps, theta_grid(grid), replicates=max(1, 8 // setting.clients)
@@ -42,28 +44,32 @@ def collect(scale: Scale) -> xr.Dataset:
         coords = {name: getattr(setting, name) for name in ("clients", "alignment", "local_share")}
         part = part.assign(accuracy=part.accuracy.mean("seed")).drop_vars("theta_by_seed").drop_dims("seed")
         parts.append(part.assign_coords(coords))
-    return xr.concat(parts, "setting")
+    return xr.concat(parts, "setting", join="outer")
 
 
 def judge(data: xr.Dataset) -> Finding:
     """θ* within 0.02 and accuracy curves within 0.005, at every time and in every setting."""
+    data = data.stack(run=("setting", "step"))
+    data = data.isel(run=np.flatnonzero(data.theta_predicted.notnull()))  # the times each setting was run for
     return Finding(
         CLAIM,
         (
             compare(
                 "θ*",
-                data.theta_empirical.transpose("setting", "step"),
-                data.theta_predicted.transpose("setting", "step"),
+                data.theta_empirical,
+                data.theta_predicted,
                 bound="asymptotic",
                 tolerance=0.02,
             ),
             compare(
                 "accuracy at every θ",
-                data.accuracy.transpose("setting", "step", "theta"),
-                data.accuracy_predicted.transpose("setting", "step", "theta"),
+                data.accuracy.transpose("run", "theta"),
+                data.accuracy_predicted.transpose("run", "theta"),
                 bound="asymptotic",
                 tolerance=0.005,
             ),
         ),
-        (assumptions.linear_band(data), assumptions.near_orthogonal_noise(data)),
+        assumptions.measured(
+            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_alignment=True
+        ),
     )

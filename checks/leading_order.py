@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from checks import assumptions
 from checks.claim import Claim, Finding, Scale, compare
 from checks.mixing_sweep import mixing_sweep
-from theory.leading_order import optimal_ratio_squared_leading
+from theory.leading_advantage import optimal_ratio_squared_leading
 
 CLAIM = Claim(
     name="leading_order",
@@ -63,9 +63,11 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0,
             ),
         ),
-        (
-            assumptions.linear_band(data),
-            assumptions.near_orthogonal_noise(data),
-            assumptions.small_step(data.attrs["step_size"], 0.1),
+        assumptions.measured(
+            data,
+            linear_band=True,
+            near_orthogonal=assumptions.NEAR_ORTHOGONAL,
+            step=0.1,
+            equal_alignment=True,
         ),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from checks import assumptions
 from checks.setting import SymmetricSetting
 from simulate.experiment import Precision, Protocol
 from simulate.runner import Progress, run
@@ -12,7 +13,7 @@ from simulate.validation import ConfigurationError
 from theory.accuracy import accuracy
 from theory.joint_law import joint_mixing
 from theory.leading_order import mixing_from_odds
-from theory.predicted_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.training_time import posthoc_odds_at
 
 
@@ -82,7 +83,7 @@ def compare_mixing(
         accuracy (seed, step, theta), the mean over clients of the exact test accuracy; accuracy_predicted
         (step, theta) = Φ(T14); theta_predicted and theta_empirical (step), the latter maximising the mean over
         seeds; theta_by_seed (seed, step); advantage (step), accuracy at the best θ minus the better end point's;
-        and the measured assumptions band_occupancy and noise_overlap.
+        band_occupancy and noise_overlap; and the conditions of `assumptions.record`.
     """
     experiment = setting.experiment(
         protocol=protocol,
@@ -122,4 +123,5 @@ def compare_mixing(
         else (*values, {"long_name": meaning, "units": "1"})
         for name, (values, meaning) in described.items()
     }
-    return xr.Dataset(variables, attrs={**result.attrs, "protocol": protocol})
+    data = xr.Dataset(variables, attrs={**result.attrs, "protocol": protocol})
+    return assumptions.record(data, experiment)

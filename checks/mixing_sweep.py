@@ -1,6 +1,7 @@
 """One sweep over clients, alignment and local share, for every claim about what θ* depends on."""
 
 import functools
+import threading
 
 import numpy as np
 import xarray as xr
@@ -27,7 +28,9 @@ SWEEPS: dict[str, tuple[SymmetricSetting, ...]] = {
 """Settings by what varies; "irrelevant" holds what θ* must not depend on: n, σ_p, e and the signal's strength."""
 
 
-@functools.cache
+_COMPUTING = threading.Lock()
+
+
 def mixing_sweep(scale: Scale) -> xr.Dataset:
     """θ* and accuracy curves after one small post-hoc step, over all settings of `SWEEPS`.
 
@@ -35,6 +38,12 @@ def mixing_sweep(scale: Scale) -> xr.Dataset:
         what `compare_mixing` returns at its one step, with a leading dimension ``setting`` whose coordinates
         are sweep, clients, alignment, local_share and samples; and advantage_predicted.
     """
+    with _COMPUTING:  # claims on other threads wait for it instead of computing it too
+        return _swept(scale)
+
+
+@functools.cache
+def _swept(scale: Scale) -> xr.Dataset:
     noise_dim, replicates = (8000, 4) if scale == "quick" else (20000, 8)
     parts = []
     for sweep, settings in SWEEPS.items():
@@ -47,7 +56,7 @@ def mixing_sweep(scale: Scale) -> xr.Dataset:
             }
             parts.append(part.isel(step=0).assign_coords(sweep=sweep, **coords))
     data = xr.concat(parts, "setting", coords="different", compat="equals")
-    return data.assign_attrs(step_size=STEP_SIZE)
+    return data
 
 
 def along(data: xr.Dataset, sweep: str) -> xr.Dataset:

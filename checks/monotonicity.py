@@ -2,9 +2,10 @@
 
 import numpy as np
 import xarray as xr
+from scipy.stats import norm, t
 
 from checks import assumptions
-from checks.claim import Claim, Finding, Scale, compare
+from checks.claim import DETECTION_POWER, Claim, Comparison, Finding, Scale, StatisticalTest, compare
 from checks.mixing_sweep import along, mixing_sweep
 
 CLAIM = Claim(
@@ -27,24 +28,49 @@ def collect(scale: Scale) -> xr.Dataset:
     return mixing_sweep(scale)
 
 
+CHANCE = 1e-4
+"""Chance, for all changes of one sweep together, that seeds alone look like a change of the right sign."""
+
+
 def judge(data: xr.Dataset) -> Finding:
-    """Every change of θ* between neighbouring settings has the right sign, by more than two standard errors."""
-    comparisons = []
-    for sweep, sign in DIRECTIONS.items():
-        theta = along(data, sweep).theta_by_seed.transpose("setting", "seed")
-        change = sign * theta.diff("setting")
-        standard_error = np.sqrt(
-            (theta.var("seed", ddof=1) / data.sizes["seed"]).rolling(setting=2).sum()[1:]
-        )
-        comparisons.append(
-            compare(
-                f"change of θ* along {sweep}, {'down' if sign < 0 else 'up'} counted positive",
-                change.mean("seed"),
-                2 * standard_error.values,
-                bound="lower",
-                tolerance=0,
-            )
-        )
+    """Every change of θ* between neighbouring settings has the right sign, beyond what seeds explain."""
+    comparisons = tuple(_changes(data, sweep, sign) for sweep, sign in DIRECTIONS.items())
     return Finding(
-        CLAIM, tuple(comparisons), (assumptions.linear_band(data), assumptions.near_orthogonal_noise(data))
+        CLAIM,
+        comparisons,
+        assumptions.measured(
+            data,
+            linear_band=True,
+            near_orthogonal=assumptions.NEAR_ORTHOGONAL,
+            step=0.1,
+            equal_alignment=True,
+        ),
+    )
+
+
+def _changes(data: xr.Dataset, sweep: str, sign: int) -> Comparison:
+    """One-sided t-tests of neighbouring settings, with the variance over seeds pooled over the sweep."""
+    settings, seeds = along(data, sweep), data.sizes["seed"]
+    theta = settings.theta_by_seed.transpose("setting", "seed")
+    change = sign * theta.mean("seed").diff("setting").values
+    expected = sign * settings.theta_predicted.diff("setting").values
+    standard_error = float(np.sqrt(2 * theta.var("seed", ddof=1).mean() / seeds))
+    freedom = theta.sizes["setting"] * (seeds - 1)
+    # Where seeds agree exactly, a change must still exceed what the grid of θ can tell.
+    grid_step = float(data.theta.diff("theta").max())
+    needed = max(float(t.isf(CHANCE / change.size, freedom)) * standard_error, grid_step)
+    missed = norm.cdf((needed - expected) / max(standard_error, grid_step)).sum()
+    test = StatisticalTest(
+        name="one-sided t-test of the mean over replicates, pooled variance",
+        sample_size=seeds,
+        false_alarm=float(missed),
+        detectable=needed + float(norm.ppf(DETECTION_POWER)) * standard_error,
+    )
+    return compare(
+        f"change of θ* along {sweep}, {'down' if sign < 0 else 'up'} counted positive",
+        change,
+        needed,
+        bound="lower",
+        tolerance=0,
+        test=test,
     )

@@ -61,7 +61,7 @@ def collect(scale: Scale) -> xr.Dataset:
             ).drop_vars(["predictor", "step", "round"], errors="ignore")
         )
     data = xr.concat(parts, xr.DataArray(list(predictions), dims="protocol", name="protocol"))
-    return data.assign_attrs(experiment=experiment.to_json())
+    return assumptions.record(data.assign_attrs(experiment=experiment.to_json()), experiment)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -84,5 +84,5 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0,
             ),
         ),
-        (assumptions.linear_band(data), assumptions.near_orthogonal_noise(data)),
+        assumptions.measured(data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, step=0.1),
     )

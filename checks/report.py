@@ -1,11 +1,14 @@
 """`paper_checks.md` and its machine-readable twin, from findings."""
 
 import dataclasses
+import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from checks.claim import Comparison, Finding, Scale
+from checks.mutants import MUTANTS
 
 _INTRODUCTION = """\
 # Paper checks
@@ -16,20 +19,28 @@ here comes from a run, and the same command regenerates it.
 **Provenance.** *paper*: stated in the abstract of Pan, Huang and Shi, *Federated Learning from Vision-Language
 Foundation Models: Theoretical Analysis and Method* (NeurIPS 2024, arXiv:2409.19610) or about its θ figure.
 *code*: read from the authors' released code. *derived*: derived in this project from the model of section 1
-(equation tags T1 to T25), and not a quotation of the paper. Formulas are this project's also where the claim
-they make precise is the paper's.
+(equation tags T1 to T29), and not a quotation of the paper. Formulas are this project's also where the claim
+they make precise is the paper's. Their derivations are in [docs/derivations.md](docs/derivations.md).
 
-**Bound.** *exact*: equal up to rounding. *upper*, *lower*: an inequality. *asymptotic*: equal in a limit,
-within the stated tolerance at the sizes run. *statistical*: equal up to sampling error, at the stated number of
-standard errors.
+**Bound.** *exact*: equal up to rounding. *upper*, *lower*: an inequality. *certified*: inequalities proved for
+the inputs at hand in interval arithmetic, counted. *asymptotic*: equal in a limit, within the stated tolerance at
+the sizes run. *statistical*: equal up to sampling error; the test is stated, with its chance of a false alarm and
+the deviation it would have detected with 99 % power.
 
 **Margin.** How far the worst point is from failing. For equalities, the share of the tolerance that was left
 over (1: none of it was used). For inequalities, the gap between the two sides relative to the larger. Negative:
 the claim fails.
 
 **Verdict.** *holds*, *fails*, or *not applicable* when an assumption of the claim did not hold in its run,
-whatever the numbers say.
+whatever the numbers say. Conditions a claim does not need are measured all the same.
+
+**Would catch.** Faults that were planted in this code, one at a time, and made the claim fail
+(`promptfolio check --mutants` plants them all again).
 """
+
+
+_AUDIT = "## Audit of the released code"
+_AUDIT_COLUMNS = 4  # finding, what it changes, measured effect, verdict
 
 
 class Picture(NamedTuple):
@@ -39,16 +50,20 @@ class Picture(NamedTuple):
     caption: str
 
 
-def report(findings: Sequence[Finding], scale: Scale, pictures: Mapping[str, Picture]) -> str:
+def report(
+    findings: Sequence[Finding], scale: Scale, pictures: Mapping[str, Picture], audit: str = ""
+) -> str:
     """The whole report as GitHub Markdown.
 
     Args:
         findings: in the order to print.
         scale: at which the claims were checked.
         pictures: by figure name; figures missing here are left out.
+        audit: section on the released code, written already.
     """
     sections = [_INTRODUCTION, _summary(findings, scale)]
-    sections += [_section(number, finding) for number, finding in enumerate(findings, 1)]
+    sections += [section(number, finding) for number, finding in enumerate(findings, 1)]
+    sections += [audit] if audit else []
     shown = [
         f"![{name}]({picture.path})\n\n*{name}. {picture.caption}*" for name, picture in pictures.items()
     ]
@@ -71,10 +86,20 @@ def _summary(findings: Sequence[Finding], scale: Scale) -> str:
             f" | {claim.bound} | {finding.worst.margin:.3g} | {_emphasis(finding.verdict)} |"
         )
     total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    return f"## Summary\n\n{len(findings)} claims, at {scale} scale: {total}.\n\n" + "\n".join(rows) + "\n"
+    return (
+        f"## Summary\n\n{len(findings)} claims, at {scale} scale: {total}. Chance that a true statistical claim"
+        f" fails, all together: {false_alarm(findings):.1e}.\n\n" + "\n".join(rows) + "\n"
+    )
 
 
-def _section(number: int, finding: Finding) -> str:
+def false_alarm(findings: Sequence[Finding]) -> float:
+    """Chance that any statistical comparison fails although all claims are true (at most, by the union bound)."""
+    comparisons = (comparison for finding in findings for comparison in finding.comparisons)
+    return sum(comparison.test.false_alarm for comparison in comparisons if comparison.test is not None)
+
+
+def section(number: int, finding: Finding) -> str:
+    """One claim: statement, verdict, comparisons, tests, conditions and what it would catch."""
     claim = finding.claim
     lines = [
         f"## {number}. {claim.title}",
@@ -88,9 +113,16 @@ def _section(number: int, finding: Finding) -> str:
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     lines += [_row(comparison) for comparison in finding.comparisons]
+    tests = [comparison for comparison in finding.comparisons if comparison.test is not None]
+    if tests:
+        lines += ["", "Tests:", ""]
+        lines += [f"- {_escape(each.what)}: {each.test.describe()}" for each in tests if each.test]
     if finding.assumptions:
-        lines += ["", "Assumptions, as measured in this run:", ""]
+        lines += ["", "Conditions, as measured in this run:", ""]
         lines += [f"- {_escape(assumption.describe())}" for assumption in finding.assumptions]
+    caught = [mutant.fault for mutant in MUTANTS if claim.name in mutant.caught_by]
+    if caught:
+        lines += ["", "Would catch: " + "; ".join(caught) + "."]
     return "\n".join(lines) + "\n"
 
 
@@ -118,6 +150,36 @@ def _anchor(number: int, finding: Finding) -> str:
     """The anchor GitHub gives a section's heading: lower case, punctuation dropped, spaces as hyphens."""
     heading = f"{number}. {finding.claim.title}".lower()
     return "".join(letter for letter in heading if letter.isalnum() or letter in " -").replace(" ", "-")
+
+
+def first_difference(expected: str, written: str) -> str | None:
+    """Where two reports differ in more than measurements; None where they agree.
+
+    Two runs of the same code differ in digits on other machines, and in nothing else. Numbers are ignored where
+    runs write them, in tables and lists; in headings and sentences every digit counts. Figures, and tables of
+    feature banks that one of the two did not have, are not compared.
+    """
+    pairs = itertools.zip_longest(_skeleton(expected), _skeleton(written), fillvalue="(nothing)")
+    return next((f"{before!r} is now {after!r}" for before, after in pairs if before != after), None)
+
+
+def _skeleton(markdown: str) -> list[str]:
+    """The lines of a report without its measurements: claims, verdicts, conditions, what would be caught."""
+    claims, _, audit = markdown.partition(_AUDIT)
+    lines = []
+    for line in claims.splitlines():
+        if line.startswith(("|", "- ")):
+            line = re.sub(r"[-+]?\b\d[\d.]*(e[-+]?\d+)?\b|\b(inf|nan)\b", "#", line)
+        elif "Chance that a true statistical claim" in line:
+            line = line.split(". Chance")[0]
+        lines.append(line)
+    # Of the audit: what is said, and the verdicts; the measured effects depend on the feature banks at hand.
+    for line in audit.splitlines():
+        if line.startswith("#") or "provenance: code" in line:
+            lines.append(line)
+        elif len(cells := line.split(" | ")) == _AUDIT_COLUMNS:
+            lines.append(" | ".join((*cells[:2], cells[3])))
+    return lines
 
 
 def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:

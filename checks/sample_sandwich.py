@@ -75,7 +75,7 @@ def collect(scale: Scale) -> xr.Dataset:
     data = xr.concat(parts, xr.DataArray(names, dims="case", name="case"))
     data["simulated"] = (("trained", "round", "sample"), np.asarray(list(simulated.values())))
     data = data.assign_coords(step=np.arange(steps + 1), round=list(rounds), trained=list(simulated))
-    data["band_occupancy"] = assumptions.of_portfolios(*portfolios)["band_occupancy"]
+    data["band_occupancy"] = assumptions.of_runs(*portfolios)["band_occupancy"]
     data = assumptions.record(data, *experiments).assign(scaled_step=float(data.largest_step.max()))
     data = certified.record(data, lambda: [certify_samples(*inputs) for inputs in certificates])
     return data.assign_attrs(experiment=experiments[-1].to_json())

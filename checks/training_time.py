@@ -51,5 +51,7 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0,
             ),
         ),
-        (assumptions.linear_band(data), assumptions.near_orthogonal_noise(data)),
+        assumptions.measured(
+            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_alignment=True
+        ),
     )

@@ -8,7 +8,7 @@ from checks.claim import Claim, Comparison, Finding, Scale, compare
 from checks.setting import SymmetricSetting
 from simulate.runner import run
 from theory import trajectories
-from theory.predicted_ratio import symmetric_tau
+from theory.symmetric_ratio import symmetric_tau
 
 CLAIM = Claim(
     name="trajectories",
@@ -41,10 +41,11 @@ def collect(scale: Scale) -> xr.Dataset:
             replicates=5,
         )
         result = run(experiment).isel(theta=0, drop=True)
-        parts.append(xr.merge([result, _predictions(setting, result.step.values)], combine_attrs="override"))
+        part = xr.merge([result, _predictions(setting, result.step.values)], combine_attrs="override")
+        parts.append(assumptions.record(part, experiment))
     data = xr.concat(parts, xr.DataArray(list(dims), dims="noise_dim", name="noise_dim"))
     data.noise_dim.attrs = {"long_name": "L, number of noise coordinates"}
-    return data.assign_attrs(parts[-1].attrs, step_size=setting.step_size)
+    return data.assign_attrs(parts[-1].attrs)
 
 
 def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
@@ -106,13 +107,14 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0,
             ),
         ]
-    largest = data.isel(noise_dim=-1)
     return Finding(
         CLAIM,
         tuple(comparisons),
-        (
-            assumptions.linear_band(largest),
-            assumptions.near_orthogonal_noise(largest),
-            assumptions.small_step(float(data.attrs["step_size"]), 0.2),
+        assumptions.measured(
+            data.isel(noise_dim=-1),
+            linear_band=True,
+            near_orthogonal=assumptions.NEAR_ORTHOGONAL,
+            step=0.2,
+            equal_alignment=True,
         ),
     )

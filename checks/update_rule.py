@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from checks import assumptions
 from checks.claim import Claim, Finding, Scale, compare
 from simulate.experiment import Experiment, Protocol
 from simulate.portfolio import Portfolio, train_portfolio
@@ -39,17 +40,20 @@ def collect(scale: Scale) -> xr.Dataset:
         replicates=3,
     )
     measured, predicted = [], []
-    for protocol in PROTOCOLS:
-        portfolio = train_portfolio(experiment.replace(protocol=protocol))
+    portfolios = [train_portfolio(experiment.replace(protocol=protocol)) for protocol in PROTOCOLS]
+    for protocol, portfolio in zip(PROTOCOLS, portfolios, strict=True):
         for seed in range(experiment.replicates):
             measured.append(_measured_moves(portfolio, seed))
             predicted.append(_predicted_moves(experiment, protocol, portfolio, seed))
-    kinked = np.mean(np.abs(_pre_activations(portfolio, 0)[0]) > 0.5)
+    # All protocols start from the same prompts.
+    kinked = np.mean(np.abs(_pre_activations(portfolios[0], 0)[0]) > experiment.signal_offset)
     dims = ("run", "prompt", "row")
-    return xr.Dataset(
-        {"measured": (dims, np.stack(measured)), "predicted": (dims, np.stack(predicted)), "kinked": kinked},
+    moves = {"measured": (dims, np.stack(measured)), "predicted": (dims, np.stack(predicted))}
+    data = xr.Dataset(
+        {**moves, "kinked": kinked, **assumptions.of_runs(*portfolios)},
         attrs={"experiment": experiment.to_json()},
     )
+    return assumptions.record(data, experiment)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -73,6 +77,7 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0,
             ),
         ),
+        assumptions.measured(data),
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from commands.output import (
     require_writable_folder,
     write_text,
 )
+from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     from checks.claim import Scale
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Reproduce:
-    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails."""
+    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails, or differs."""
 
     quick: bool = False
     """Smaller sizes: a minute or two instead of several."""
@@ -33,13 +35,19 @@ class Reproduce:
     """Another path for paper_checks.md."""
     pictures: str | None = None
     """Another folder for the figures."""
+    bank: tuple[str, ...] = ()
+    """Feature banks (.npz) for the audit of the released code; without one, a synthetic bank."""
+    against: str | None = None
+    """A report to hold claims and verdicts against; exit status 1 if they differ (digits may)."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
+        from audit import audit_section, run_audit
         from checks.registry import CLAIMS
-        from checks.report import Picture, as_records, report
+        from checks.report import Picture, as_records, first_difference, report
+        from companion import load_bank
         from figures.registry import FIGURES, load_figure
         from simulate.provenance import provenance
 
@@ -50,6 +58,8 @@ class Reproduce:
         require_writable_folder("pictures", self.pictures)
         require_writable_file("report", self.report)
         require_json_target(self.json)
+        expected = None if self.against is None else _read(self.against)
+        banks = [load_bank(path) for path in self.bank]
 
         started = time.perf_counter()
         scale: Scale = "quick" if self.quick else "full"
@@ -61,12 +71,15 @@ class Reproduce:
             name: Picture((from_report / f"{name}.png").as_posix(), load_figure(name).CAPTION)
             for name in FIGURES
         }
-        write_text(report_path, report(findings, scale, shown))
+        audited = run_audit(scale, banks)
+        written = report(findings, scale, shown, audit_section(audited))
+        write_text(report_path, written)
         summary = {
             "scale": scale,
             "seconds": round(time.perf_counter() - started, 1),
             **provenance(),
             "claims": as_records(findings),
+            "audit": as_records([each.finding for each in audited]),
         }
         emit_json(str(out / "summary.json"), summary)
         emit_json(self.json, summary)
@@ -74,4 +87,15 @@ class Reproduce:
         console = console_for(self.json)
         console.print(findings_table(findings))
         console.print(f"report: {report_path}   figures: {pictures}   data: {out / 'data'}")
-        return exit_status(findings)
+        status = exit_status([*findings, *(each.finding for each in audited)])
+        if expected is not None and (stale := first_difference(expected, written)):
+            print(f"promptfolio: {self.against} is stale: {stale}", file=sys.stderr)
+            status = 1
+        return status
+
+
+def _read(path: str) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("against", path, f"a report that can be read ({error})") from None
