@@ -102,6 +102,7 @@ def derivation() -> Derivation:
     local_margin = (through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(n_k, 1)) * (
         tau_k + delta_k
     )
+    each = through(at.a, 1, 1, 1, 1 / n_k) + through(at.b, 1, 1, 1, 1 / n_k)
     total, group_total = over_clients(p[j] * tau[j]), over_clients(member[j] * p[j] * tau[j])
     from_all = over_clients(through(at.a, 1, 1, p[j], 1) * tau[j])
     from_group = over_clients(member[j] * through(at.b, 1, 1, p[j], 1) * tau[j])
@@ -176,10 +177,10 @@ def derivation() -> Derivation:
             (relation("=", M_global, global_margin(from_all, from_group)),),
         ),
         Step(
-            "Local prompt: only the client's own data, never averaged.",
+            "Local prompt: the client's own n_k samples alone, 1/n_k each, never averaged.",
             local_claim,
             "identity",
-            (relation("=", M_local, local_margin),),
+            (relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),),
         ),
         Step(
             "Joint training: each prompt carries its weight twice, in training and in the output.",
@@ -187,8 +188,8 @@ def derivation() -> Derivation:
             "identity",
             (
                 relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
-                relation("=", M_global, global_margin(from_all, from_group)),
-                relation("=", M_local, local_margin),
+                global_claim,
+                local_claim,
             ),
         ),
         Step("The members of a group are counted by χ.", group_size, "assumed"),
@@ -215,7 +216,7 @@ def derivation() -> Derivation:
         title="General mean field",
         problem="How do the margins of unequal clients grow, with local steps between averages?",
         assumptions=(
-            "Linear band, zero start.",
+            "Linear band, orthogonal rows, zero start, all clients in every round.",
             "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
         ),
         statement=(statement, global_claim, local_claim),

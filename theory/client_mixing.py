@@ -4,6 +4,7 @@ T20, T21 and T22 give θ* in closed form for equal clients or a small step; for 
 training, and for the detached protocol, it is found by maximising the predicted ratio, a function of one number.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from theory.sample_types import SampleTypes
 from theory.tangency import Protocol
 
 _GRID = 101
-"""First grid of `best_mixing`."""
+"""First grid of `largest_at`."""
 _REFINEMENTS = 4
 """How often its bracket shrinks, each time tenfold."""
 
@@ -38,9 +39,8 @@ def best_mixing(
 ) -> NDArray[np.float64]:
     """Return the θ in [0, 1] with the largest predicted ratio, for every client (T12, T14).
 
-    A grid over [0, 1] brackets each client's maximum, and finer grids narrow it to about 1e-6. Let the number of
-    rounds be `rounds` (at least 1), η `learning_rate` and E `local_steps`; the other arguments are those of
-    `predicted_ratio`.
+    Good to about 1e-6. Let the number of rounds be `rounds` (at least 1), η `learning_rate` and E
+    `local_steps`; the other arguments are those of `predicted_ratio`.
 
     Returns:
         Array of shape (clients,), or (clients, types) if `types` is given.
@@ -78,13 +78,28 @@ def best_mixing(
             **federation,
         )
 
+    return largest_at(values)
+
+
+def largest_at(values: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the θ in [0, 1] at which each column of `values(θ)` is largest, to about 1e-6.
+
+    `values` maps an array of shape (thetas,) to one of shape (thetas, …). A grid over [0, 1] brackets the maximum
+    of every column, and finer grids narrow it.
+
+    Returns:
+        Array of the shape (…).
+
+    >>> largest_at(lambda theta: -((theta[:, None] - np.array([0.25, 2.0])) ** 2)).round(6).tolist()
+    [0.25, 1.0]
+    """
     grid = np.linspace(0.0, 1.0, _GRID)
     coarse = values(grid)
     cells = coarse.shape[1:]
     best = grid[np.argmax(coarse, axis=0)].ravel()
     width = grid[1]
     for _ in range(_REFINEMENTS):
-        # one row of candidates for each cell; all of them are trained together
+        # one row of candidates for each cell; all of them are evaluated together
         near = np.clip(best[:, None] + width * np.linspace(-1.0, 1.0, 21), 0.0, 1.0)
         found = values(near.ravel()).reshape(*near.shape, -1)
         own = found[np.arange(best.size), :, np.arange(best.size)]

@@ -66,7 +66,7 @@ class Derivation:
     be edited without the other.
 
     Raises:
-        DerivationError: a step fails, or a statement is proved by no step.
+        DerivationError: a step fails or is given its own claim, or a statement is proved by no step.
     """
 
     tag: str
@@ -88,6 +88,8 @@ class Derivation:
             where = f"{self.tag}, step {number} ({step.text})"
             if step.how == "chain" and any(fact not in claims for fact in step.given):
                 raise DerivationError(f"{where} uses a fact that no earlier step claims")
+            if step.how != "assumed" and step.claim in step.given:
+                raise DerivationError(f"{where} is given what it claims")
             if not step.holds():
                 raise DerivationError(f"{where}: the claim {step.claim} does not hold")
             claims.append(step.claim)

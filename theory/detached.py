@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from theory.arguments import ArrayLike, Values, nonnegative, positive, result, unit_interval
+from theory.arguments import ArrayLike, Values, between, nonnegative, positive, result, unit_interval
 from theory.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.margin_rate import kernel_sums
 from theory.symbols import letters
@@ -67,8 +67,8 @@ def derivation() -> Derivation:
     coefficient = training * own * d.slope * gj * at.tau  # T5 summed over steps, for one training sample
     contribution = out * d.slope * gi * coefficient
     symbol = sympy.Symbol("M")
-    displayed = (1 - theta) * k_global * tau_global + theta**2 * k_local * tau_local
-    statement = relation("=", symbol, displayed)
+    statement = relation("=", symbol, margin_of)
+    read_global, read_local, trained_global, trained_local = sympy.symbols("o_G o_L t_G t_L", positive=True)
     t = sympy.Symbol("t", nonnegative=True)
     q = sympy.Function("q")
     accumulated_residual = at.eta * sympy.Integral(q(sympy.Symbol("u")), (sympy.Symbol("u"), 0, t))
@@ -81,11 +81,22 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "Global prompt: trained alone (ω_train = 1), read with 1−θ. Local prompt: trained and read "
-            "with θ.",
+            "So each prompt adds its weight o in the output times its weight t in training times κ τ. The global "
+            "one is trained alone and read with 1−θ, the local one trained and read with θ.",
             statement,
             "identity",
-            (relation("=", symbol, margin_of),),
+            (
+                relation(
+                    "=",
+                    symbol,
+                    read_global * trained_global * k_global * tau_global
+                    + read_local * trained_local * k_local * tau_local,
+                ),
+                relation("=", read_global, 1 - theta),
+                relation("=", trained_global, 1),
+                relation("=", read_local, theta),
+                relation("=", trained_local, theta),
+            ),
         ),
         Step(
             "The local prompt's residual is that of the mixture, so τ_L grows at the rate η/(1+e^M) = η q.",
@@ -94,12 +105,12 @@ def derivation() -> Derivation:
         ),
         Step(
             "θ = 1 is the local prompt alone …",
-            relation("=", displayed.subs(theta, 1), k_local * tau_local),
+            relation("=", margin_of.subs(theta, 1), k_local * tau_local),
             "identity",
         ),
         Step(
             "… and θ = 0 the global prompt alone.",
-            relation("=", displayed.subs(theta, 0), k_global * tau_global),
+            relation("=", margin_of.subs(theta, 0), k_global * tau_global),
             "identity",
         ),
     )
@@ -128,14 +139,17 @@ def accumulated(
     *,
     rate_global: ArrayLike,
     rate_local: ArrayLike,
+    participation: ArrayLike = 1.0,
 ) -> Accumulated:
     """Return (τ_G, τ_L) after t discrete steps of the detached protocol (T25).
 
-    Let θ be `theta`, t be `step` (whole numbers), η be `learning_rate`, κ_G be `rate_global` and κ_L be
-    `rate_local`; arguments broadcast. The cost is proportional to the largest step.
+    Let θ be `theta`, t be `step` (whole numbers), η be `learning_rate`, κ_G be `rate_global`, κ_L be
+    `rate_local` and r be `participation`, the share of the steps that a local prompt takes on average (T28: 1 if
+    all clients are in every round); arguments broadcast. The cost is proportional to the largest step.
 
     Raises:
-        ValueError: θ outside [0, 1], steps that are negative or not whole, rates that are not positive.
+        ValueError: θ outside [0, 1], steps that are negative or not whole, rates that are not positive, r
+            outside (0, 1].
 
     >>> tau = accumulated(0.5, 1, 0.1, rate_global=5.0, rate_local=20.0)
     >>> float(tau.global_prompt), float(tau.local_prompt)
@@ -144,18 +158,19 @@ def accumulated(
     t = nonnegative("step", step)
     if np.any(t != np.round(t)):
         raise ValueError(f"`step` is {t[t != np.round(t)].flat[0]}; allowed: whole numbers")
-    mixing, t, eta, k_global, k_local = np.broadcast_arrays(
+    mixing, t, eta, k_global, k_local, share = np.broadcast_arrays(
         unit_interval("theta", theta),
         t,
         positive("learning_rate", learning_rate),
         positive("rate_global", rate_global),
         positive("rate_local", rate_local),
+        between("participation", participation, 0, 1, open_low=True),
     )
     tau_global, tau_local = np.zeros(t.shape), np.zeros(t.shape)
     for now in range(int(t.max(initial=0))):
         running = np.where(now < t, eta, 0.0)
         margin = _numeric()(mixing, k_global, k_local, tau_global, tau_local)
         # both increments use the prompts of the round's start
-        tau_local = tau_local + running * expit(-margin)
+        tau_local = tau_local + share * running * expit(-margin)
         tau_global = tau_global + running * expit(-k_global * tau_global)
     return Accumulated(result(tau_global), result(tau_local))

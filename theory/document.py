@@ -106,8 +106,7 @@ def _comes_out_alike(claim: Formula) -> bool:
 def _verification(step: Step, earlier: Sequence[Formula]) -> list[str]:
     """How a step was verified; given facts that are earlier claims are named by their number."""
     numbers = sorted(earlier.index(fact) + 1 for fact in step.given if fact in earlier)
-    # a derived formula that has the claimed form already says nothing new
-    others = [fact for fact in step.given if fact not in earlier and fact != step.claim]
+    others = [fact for fact in step.given if fact not in earlier]
     without, with_facts = _VERIFIED[step.how]
     named = _steps_named(numbers)
     if others:
@@ -116,8 +115,6 @@ def _verification(step: Step, earlier: Sequence[Formula]) -> list[str]:
         return [f"*{with_facts} {named}.*"]
     if _comes_out_alike(step.claim):
         return ["*Verified: identity; both sides come out as this expression.*"]
-    if step.given:
-        return ["*Verified: identity; the derived expression comes out in this form.*"]
     return [f"*{without}*"]
 
 

@@ -100,6 +100,7 @@ def derivation() -> Derivation:
     limit_claim = relation("=", limit, (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal))
     sign_of_gap = relation("=", M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
     pushes = 2 * signal * ((1 - epsilon) * q_plus - epsilon * q_minus) + noise * (q_plus - q_minus)
+    apart = clean.rhs - flipped.rhs
     step = relation("=", following, gap + at.eta * pushes)
     speed = relation("=", at.eta, c / (noise + 2 * epsilon * signal))
     start = 2 * at.eta * signal * (1 - 2 * epsilon) * q_plus
@@ -166,10 +167,15 @@ def derivation() -> Derivation:
         Step("The margin of clean samples (T12, equal clients) …", clean, "assumed"),
         Step("… and of flipped ones.", flipped, "assumed"),
         Step(
-            "They agree at x_∞, which the numeric function solves for.",
+            "They agree at τ⁻ = x_∞ τ⁺ (here per unit of τ⁺).",
             limit_claim,
-            "identity",
-            (relation("=", limit, largest),),
+            "root",
+            (
+                relation(
+                    "=",
+                    *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs)),
+                ),
+            ),
         ),
         Step(
             "Their difference D has the sign of x_∞ − x.",
@@ -177,9 +183,21 @@ def derivation() -> Derivation:
             "identity",
             (clean, flipped, level, limit_claim),
         ),
-        Step("D starts at 0, and a step of size η with residuals q⁺ and q⁻ gives", step, "assumed"),
         Step(
-            "which is this, with c = η(κ_n + 2εκ_s).",
+            "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
+            step,
+            "identity",
+            (
+                relation(
+                    "=",
+                    following,
+                    apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus}),
+                ),
+                relation("=", gap, apart),
+            ),
+        ),
+        Step(
+            "… which is this, with c = η(κ_n + 2εκ_s).",
             relation("=", following, gap + start - c * (q_minus - q_plus)),
             "identity",
             (step, speed),

@@ -14,9 +14,10 @@ so row r of client k's mixed text feature is, up to a common factor,
 Where all rows of 𝒦 have the same sum, all α are equal and H is that of the first step: T21 does not drift.
 
 Assumptions: linear band, zero start, all clients in every round, one local step, separable training data.
-Provenance: derived, but for the convergence, which is a theorem of Soudry et al. It is slow: 1/log t. Bound:
-exact (as t → ∞). Reference: Soudry, Hoffer, Nacson, Gunasekar and Srebro (2018), The implicit bias of gradient
-descent on separable data, arXiv:1710.10345; T11; `DERIVED_HERE` in `theory.derivation`.
+Provenance: derived, but for the convergence, which is a theorem of Soudry et al. (for a small enough learning
+rate). It is slow: 1/log t. Bound: asymptotic (t → ∞). Reference: Soudry, Hoffer, Nacson, Gunasekar and Srebro
+(2018), The implicit bias of gradient descent on separable data, arXiv:1710.10345; T11; `DERIVED_HERE` in
+`theory.derivation`.
 
 `theory.late_time_flow` says where training is at a finite time, from the letters alone.
 """
@@ -228,10 +229,10 @@ def derivation() -> Derivation:
             "Linear band, zero start, orthogonal rows.",
             "All clients in every round, one local step per round.",
             "Some prompts classify all training samples.",
-            "The theorem of Soudry et al. (arXiv:1710.10345).",
+            "The theorem of Soudry et al. (arXiv:1710.10345), which asks for a small enough learning rate.",
         ),
         statement=(statement,),
-        bound="exact",
+        bound="asymptotic",
         provenance="derived",
         reference=f"{DERIVED_HERE} The convergence is Theorem 3 of arXiv:1710.10345.",
         steps=steps,

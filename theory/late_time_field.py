@@ -81,7 +81,8 @@ def derivation() -> Derivation:
     statement = relation("=", symbol, signal_of * alpha)
     g = sympy.Symbol("g", positive=True)
     cavity = relation("=", field, c * (drive - n * sigma**2 * r * field))
-    shrunk = relation("=", g, c / (1 + n * sigma**2 * c * r))
+    shrunk = relation("=", g, mode)
+    reads = relation("=", field, shrunk.rhs * drive)
     two_modes = (shared**2 + (at.K - 1) * apart**2) / at.K
     t14 = (1 - at.theta) ** 4 + 2 * (1 - at.theta) ** 2 * at.theta**2 + at.K * at.theta**4
     margin_one = relation("=", level + size * alpha, 1)
@@ -105,13 +106,8 @@ def derivation() -> Derivation:
             cavity,
             "assumed",
         ),
-        Step(
-            "Hence u = g ξ with the shrunk mode g.",
-            relation("=", field, shrunk.rhs * drive),
-            "root",
-            (cavity,),
-        ),
-        Step("The numeric function evaluates g.", shrunk, "identity", (relation("=", g, mode),)),
+        Step("Solved for u, it is ξ times a shrunk mode …", reads, "root", (cavity,)),
+        Step("… g = u/ξ.", shrunk, "identity", (relation("=", g, field / drive), reads)),
         Step(
             "ξ sums n samples of variance σ_p² α² in each client, and a margin L coordinates: its variance, "
             "mode by mode.",

@@ -190,7 +190,7 @@ def derivation() -> Derivation:
         assumptions=(
             "Linear band, first order in time.",
             "Near-orthogonal noise, equal sample counts.",
-            "K ≥ 2.",
+            "K ≥ 2; χ ≥ 1 for the signs of the derivatives.",
         ),
         statement=(posthoc,),
         bound="asymptotic",

@@ -62,7 +62,14 @@ def derivation() -> Derivation:
     through_global = 4 * (1 - theta) ** 2 * weight * gi * gj * eta * residual / total
     through_local = 4 * theta**2 * weight * gi * gj * eta * residual / count
     symbol = sympy.Symbol("K_ij")
-    statement = relation("=", symbol, 4 * inner * ((1 - theta) ** 2 / total + same * theta**2 / count))
+    statement = relation("=", symbol, kernel)
+    r = sympy.Symbol("r", integer=True, positive=True)
+    rows = sympy.Symbol("m", integer=True, positive=True)
+    of_row = {letter: sympy.Function(letter.name, real=True)(r) for letter in (weight, gi, gj)}
+
+    def over_rows(summand: Formula) -> Formula:
+        return sympy.Sum(sympy.expand(summand.subs(of_row)), (r, 1, rows))
+
     linear = relation("=", slope, sympy.Derivative((z + band) - (-z + band), z))
     steps = (
         Step(
@@ -85,14 +92,14 @@ def derivation() -> Derivation:
             (relation("=", slope, 2),),
         ),
         Step(
-            "Both together are the row's share w_r g_ir g_jr/G_ij of η q_j 𝒦_ij, and the shares sum to one.",
-            relation(
-                "=", through_global + same * through_local, weight * gi * gj / inner * eta * residual * symbol
-            ),
+            "Both together, over all m rows: G_ij sums w_r g_ir g_jr, and the factor of η q_j is the kernel.",
+            statement,
             "identity",
-            (relation("=", symbol, kernel),),
+            (
+                relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
+                relation("=", over_rows(weight * gi * gj), inner),
+            ),
         ),
-        Step("The margin kernel.", statement, "identity", (relation("=", symbol, kernel),)),
         Step(
             "Orthogonal noise gives T8: for θ = 1 a row, n times a + b and once ν̄, sums to κ_L …",
             relation(

@@ -93,7 +93,7 @@ def derivation() -> Derivation:
     import sympy
 
     d = kernel_sums()
-    eta_q, z_weight = sympy.symbols("q_eta omega", positive=True)
+    residual, z_weight = sympy.symbols("q omega", positive=True)
     norm, gi, gj = sympy.symbols("w_r g_i g_j", real=True)
     everything = (d.x, -sympy.oo, sympy.oo)
     alignment = relation("=", d.over_clients, d.chi * d.b)
@@ -105,7 +105,7 @@ def derivation() -> Derivation:
     local_sum = 4 * (sympy.Sum(d.a + d.b, (index, 1, d.n)) + d.nu_bar) / d.n
     shared_sum = 4 * (d.n * (sympy.Sum(d.a, (index, 1, d.K)) + d.over_clients) + d.nu_bar) / (d.n * d.K)
     z, band = sympy.Symbol("z", real=True), sympy.Symbol("c", positive=True)
-    moved = z_weight * d.slope * gi * (eta_q * z_weight * norm * d.slope * gj)
+    moved = z_weight * d.slope * gi * (d.eta * residual * z_weight * norm * d.slope * gj)
     joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
     steps = (
         Step(
@@ -116,7 +116,7 @@ def derivation() -> Derivation:
         Step(
             "By T5 one sample j moves the margin of sample i, through row r, by 4ω² ‖w_r‖² (y g)_i (y "
             "g)_j η q.",
-            relation("=", moved, 4 * z_weight**2 * norm * gi * gj * eta_q),
+            relation("=", moved, 4 * z_weight**2 * norm * gi * gj * d.eta * residual),
             "identity",
         ),
         Step(
@@ -161,7 +161,7 @@ def derivation() -> Derivation:
         "times residual?",
         assumptions=(
             "Linear band, zero start, one local step per round.",
-            "Equal sample counts and equal alignment.",
+            "Equal sample counts and equal alignment; rows orthogonal, but for those of the groups' features.",
             "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
         ),
         statement=(local, shared, joint),

@@ -93,5 +93,7 @@ NOTATION: tuple[Entry, ...] = (
     Entry("π_k", "class_prior", "(clients,)", "chance that a sample of client k is of class +1"),
     Entry("B", "bias", "()", "output on the constant coordinate"),
     Entry("r", "participation", "()", "share of the clients that take part in a round"),
+    Entry("λ", "noise_share", "()", "share of the margin rate that is a sample's own noise"),
+    Entry("ψ", "progress", "()", "part of its final effect that training has had, from 0 to 1"),
 )
 """Every letter of the theory, in the order in which it appears."""

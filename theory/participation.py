@@ -100,7 +100,13 @@ def derivation() -> Derivation:
     margin = (1 - theta) ** 2 * k_global * at.tau_G + theta**2 * k_local * at.tau_L
     rate = (1 - theta) ** 2 * k_global + r * theta**2 * k_local
     energy = M + sympy.exp(M) - 1
-    at_time = relation("=", sympy.Symbol("odds_t"), odds * at.tau_G / at.tau_L)
+    odds_at = sympy.Symbol("odds_t")
+    at_time = relation("=", odds_at, parts.posthoc)
+    s_global, s_local, A, B, C = sympy.symbols("s_G s_L A B C", positive=True)
+    equal = relation("=", A, (odds * (B * s_global - C * s_local) + C * s_global) / s_local)
+    grown = ((A * s_local - C * s_global) * at.tau_G**2 * at.tau_L) / (
+        (B * s_global - C * s_local) * at.tau_G * at.tau_L**2
+    )
     early = (at.eta * t / 2) / (r * at.eta * t / 2)
     share = sympy.Symbol("theta", positive=True)
     joint = relation("=", share, sympy.sqrt(odds / r) / (1 + sympy.sqrt(odds / r)))
@@ -165,10 +171,17 @@ def derivation() -> Derivation:
             "sign",
         ),
         Step(
-            "Post-hoc: signals and noise grow with each prompt's own τ (T20).",
+            "T15 at equal training, odds* = (A s_L − C s_G)/(B s_G − C s_L), solved for A …",
+            equal,
+            "root",
+            (relation("=", odds, (A * s_local - C * s_global) / (B * s_global - C * s_local)),),
+        ),
+        Step(
+            "… and post-hoc, where s and u of each prompt grow with its own τ: A with τ_G², B with τ_L², C with "
+            "τ_G τ_L.",
             at_time,
             "identity",
-            (relation("=", sympy.Symbol("odds_t"), parts.posthoc),),
+            (relation("=", odds_at, grown), equal),
         ),
         Step(
             "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",

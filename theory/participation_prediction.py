@@ -3,24 +3,16 @@
 `theory.participation` derives what they rest on: in the mean over draws a local prompt advances a share r as fast.
 """
 
-from functools import cache
-from typing import Any
-
 import numpy as np
-from scipy.special import expit
+from numpy.typing import NDArray
 
 from theory import detached, saturation, symmetric_ratio
 from theory.arguments import ArrayLike, Values, between, nonnegative, positive, result, unit_interval
-from theory.derivation import as_function
+from theory.client_mixing import largest_at
 from theory.detached import Accumulated
 from theory.margin_rate import global_rate, local_rate
 from theory.participation import joint_rate
 from theory.tangency import Protocol
-
-
-@cache
-def _detached_margin() -> Any:
-    return as_function(*detached.formula())
 
 
 def accumulated(
@@ -78,17 +70,7 @@ def accumulated(
         )
     if protocol != "detached":
         raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc', 'detached'")
-    if np.any(t != np.round(t)):
-        raise ValueError(f"`step` is {t[t != np.round(t)].flat[0]}; allowed: whole numbers")
-    tau_global, tau_local = np.zeros(t.shape), np.zeros(t.shape)
-    margin_of = _detached_margin()
-    for now in range(int(t.max(initial=0))):
-        running = np.where(now < t, eta, 0.0)
-        margin = margin_of(mixing, k_global, k_local, tau_global, tau_local)
-        # both increments use the prompts of the round's start
-        tau_local = tau_local + share * running * expit(-margin)
-        tau_global = tau_global + running * expit(-k_global * tau_global)
-    return Accumulated(result(tau_global), result(tau_local))
+    return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local, participation=share)
 
 
 def predicted_ratio(
@@ -148,11 +130,12 @@ def best_mixing(
     >>> round(best_mixing("joint", 50, 0.001, participation=0.25, **letters), 3)
     0.536
     """
-    best, width = 0.5, 0.5
-    for _ in range(4):
-        grid = np.clip(best + width * np.linspace(-1.0, 1.0, 101), 0.0, 1.0)
-        value = predicted_ratio(
-            grid, step, learning_rate, protocol=protocol, participation=participation, **letters_of
+
+    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(
+            predicted_ratio(
+                theta, step, learning_rate, protocol=protocol, participation=participation, **letters_of
+            )
         )
-        best, width = float(grid[np.argmax(value)]), width / 25
-    return best
+
+    return float(largest_at(values))

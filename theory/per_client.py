@@ -4,7 +4,8 @@ Problem: clients hold different numbers of samples and belong to groups that sha
 each one?
 
 Statement (T22): at small t, s_G = a + b Σ_{j: s(j)=s(k)} p_j, s_L = a + b, A = 1/N, B = 1/n_k and C = 1/N (a
-common factor dropped); T15 gives the post-hoc θ*_k, T21 the joint one. Data-rich clients lean local.
+common factor dropped); T15 gives the post-hoc θ*_k, T21 the joint one. A client that
+holds more of the data leans more to its local prompt, if its group's share is fixed or it is alone in its group.
 
 Assumptions: linear band, first order in time, near-orthogonal noise, orthogonal client features.
 Provenance: derived. Bound: asymptotic. Reference: T6, T15, T21; `DERIVED_HERE` in `theory.derivation`.
@@ -73,7 +74,7 @@ def derivation() -> Derivation:
     odds = (best.gain_at_global / best.gain_at_local).subs(dict(zip(best.symbols, moments, strict=True)))
     j = sympy.Symbol("j", integer=True, positive=True)
     variance, weight = sympy.Symbol("v", positive=True), sympy.Symbol("p", positive=True)
-    others, rest, group = sympy.symbols("P_other m g", positive=True)
+    others, rest, group = sympy.symbols("r m g", positive=True)
     symbol = sympy.Symbol("odds")
     displayed = b * (1 - share) * n / ((a + share * b) * total - (a + b) * n)
     statement = relation("=", symbol, displayed)
@@ -104,9 +105,8 @@ def derivation() -> Derivation:
         ),
         Step("T15 with these moments.", statement, "identity", (relation("=", symbol, odds),)),
         Step(
-            "The more of the data a client holds itself (weight p, the rest of its group P_other "
-            "fixed, a mixture "
-            "strictly better), the more it leans local while its group's share P is held fixed.",
+            "The more of the data a client holds itself (weight p), the more it leans local, where its group's "
+            "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
             relation(
                 ">",
                 sympy.diff(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
@@ -117,6 +117,12 @@ def derivation() -> Derivation:
                 relation("=", share, 1 / (1 + others)),
                 relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
             ),
+        ),
+        Step(
+            "… and also where it is alone in its group: P = p = n/N, and the odds are proportional to p.",
+            relation("=", symbol, b * share / a),
+            "identity",
+            (statement, relation("=", n, share * total)),
         ),
     )
     return Derivation(

@@ -180,16 +180,19 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "So much for ‖H_ξ‖².",
+            "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
             "identity",
-            (relation("=", H**2, noise_of(*moments)),),
+            (
+                relation("=", H**2, noise),
+                *(relation("=", of, value) for of, value in zip(noise_symbols[5:], moments, strict=True)),
+            ),
         ),
         Step(
             "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
             "identity",
-            (relation("=", R, both / (at.sigma * sympy.sqrt(noise_of(*moments)))),),
+            (relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))), signal_claim, noise_claim),
         ),
         Step(
             "Joint training, one client alone: both prompts see the same, and mixing makes no difference.",

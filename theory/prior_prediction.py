@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from theory import mean_field, predicted_ratio
 from theory.arguments import ArrayLike, unit_interval
 from theory.class_priors import accuracy_with_bias
+from theory.client_mixing import largest_at
 from theory.sample_types import SampleTypes
 from theory.tangency import Protocol
-
-_REFINEMENTS = 4
-"""How often the bracket of `best_mixing` shrinks, each time tenfold."""
 
 
 class Prediction(NamedTuple):
@@ -120,18 +118,10 @@ def best_mixing(
     >>> best_mixing("posthoc", 1, 1e-6, class_prior=[0.9, 0.5], **letters).round(3).tolist()
     [0.57, 0.56]
     """
-    clients = np.arange(np.size(class_prior))
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return predict(
             [rounds], theta, learning_rate, protocol=protocol, class_prior=class_prior, **letters_of
         ).accuracy[0]
 
-    grid = np.linspace(0.0, 1.0, 101)
-    best, width = grid[np.argmax(values(grid), axis=0)], grid[1]
-    for _ in range(_REFINEMENTS):
-        # one row of candidates for each client; all of them are trained together
-        near = np.clip(best[:, None] + width * np.linspace(-1.0, 1.0, 21), 0.0, 1.0)
-        own = values(near.ravel()).reshape(*near.shape, clients.size)[clients, :, clients]
-        best, width = near[clients, np.argmax(own, axis=1)], width / 10
-    return best
+    return largest_at(values)

@@ -66,7 +66,8 @@ def derivation() -> Derivation:
     residual = relation("=", sympy.Derivative(delta_of(u), u), eta / (1 + sympy.exp(margin_of(u))))
     equation = relation("=", sympy.Derivative(margin_of(u), u), eta * k_local / (1 + sympy.exp(margin_of(u))))
     end = solution.subs(u, steps_of)
-    statement = relation("=", tau_new, tau + (end - k_global * tau) / k_local)
+    statement = relation("=", tau_new, after)
+    drift_at_end = relation("=", drift, (M - k_global * tau) / k_local)
     steps = (
         Step(
             "Within a round the client's drift δ grows by its residual, η per unit of time u …",
@@ -101,7 +102,7 @@ def derivation() -> Derivation:
         ),
         Step(
             "At the round's end the margin M_E = κ_G τ + κ_L δ gives the drift.",
-            relation("=", drift, (M - k_global * tau) / k_local),
+            drift_at_end,
             "root",
             (relation("=", M, k_global * tau + k_local * drift),),
         ),
@@ -111,10 +112,10 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "Together: τ after a round.",
+            "Together: τ after a round, with T9 at u = E for the margin at its end.",
             statement,
             "identity",
-            (relation("=", tau_new, after),),
+            (relation("=", tau_new, tau + drift), drift_at_end, relation("=", M, end)),
         ),
         Step(
             "One client alone (κ_G = κ_L = κ, M = κτ): rounds do not matter, the energy M + e^M grows by ηκE "

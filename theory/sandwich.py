@@ -69,6 +69,7 @@ def derivation() -> Derivation:
     lower_claim = relation(">=", M + sympy.exp(M), x + sympy.exp(x))
 
     before = relation("=", smooth(t - 1), x - gap)
+    earlier = relation("=", sympy.exp(x - gap), c * (t - 1) + energy - (x - gap))
     spent = relation("=", c, gap + sympy.exp(x) - sympy.exp(x - gap))
     lag = sympy.exp(x) / (1 + sympy.exp(x)) * sympy.Integral(sympy.exp(-r), (r, 0, s), (s, 0, gap))
     concave = relation(">=", lag, 0)
@@ -119,7 +120,12 @@ def derivation() -> Derivation:
             (relation("=", M, x + sympy.log(1 + factor)),),
         ),
         Step("The curve grows by δ > 0 from t−1 to t …", before, "assumed"),
-        Step("… and its energy by c (subtract the defining equations).", spent, "assumed"),
+        Step(
+            "… and its energy by c: the difference of the defining equations at t and t−1.",
+            spent,
+            "identity",
+            (earlier, curve),
+        ),
         Step(
             "δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave, "sign"
         ),

@@ -116,9 +116,10 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "By the differential equation the residual is q = M'/(ηκ).",
-            relation("=", residual(t), 1 / (1 + sympy.exp(margin_of(t)))),
-            "assumed",
+            "By the differential equation the residual q = 1/(1+e^M) is M'/(ηκ).",
+            relation("=", residual(t), sympy.Derivative(margin_of(t), t) / (at.eta * kappa)),
+            "identity",
+            (relation("=", residual(t), 1 / (1 + sympy.exp(margin_of(t)))), equation),
         ),
         Step("So η ∫ q is the growth of the margin over κ.", accumulated_claim, "identity"),
     )

@@ -182,7 +182,10 @@ def derivation() -> Derivation:
         tag="T15",
         title="Tangency mixing",
         problem="Find the mixture of two fixed prompts with the largest signal-to-noise ratio.",
-        assumptions=("The mixed output is linear in the weights.", "Noise vectors of positive length."),
+        assumptions=(
+            "The mixed output is linear in the weights.",
+            "Noise vectors of positive length, not opposite.",
+        ),
         statement=(statement,),
         bound="exact",
         provenance="derived",

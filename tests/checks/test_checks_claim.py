@@ -1,13 +1,14 @@
 """The vocabulary of claims: what holds, what fails, and what a report says of it."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from checks.claim import Assumption, Claim, Finding, compare
+from checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
 from checks.registry import CLAIMS, load_claim
-from checks.report import Picture, as_records, report
+from checks.report import Picture, as_records, false_alarm, first_difference, report
 from figures.registry import FIGURES, load_figure
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
@@ -31,7 +32,8 @@ NAN = float("nan")
     ],
 )
 def test_comparison_reads_its_bound(bound: str, measured: float, holds: bool) -> None:
-    comparison = compare("x", [1.0, measured], 1.0, bound=bound, tolerance=0.1)
+    test = StatisticalTest("test", 10, 1e-5, 0.2) if bound == "statistical" else None
+    comparison = compare("x", [1.0, measured], 1.0, bound=bound, tolerance=0.1, test=test)
     assert comparison.holds == holds
     if not np.isnan(measured):
         assert (comparison.margin >= 0) == holds
@@ -58,6 +60,72 @@ def test_verdicts() -> None:
     for violated in (Assumption("band", 2.0, 1.0), Assumption("band", NAN, 1.0)):
         assert Finding(CLAIM, (good,), (violated,)).verdict == "not applicable"
     assert "violated by factor 2" in Assumption("band", 2.0, 1.0).describe()
+
+
+def test_a_statistical_comparison_states_its_test() -> None:
+    with pytest.raises(ValueError, match="states its test"):
+        compare("x", 1, 1, bound="statistical", tolerance=0.1)
+
+
+def test_z_test_keeps_its_promises() -> None:
+    """False alarms and power as stated, by simulation."""
+    random, tries, points, alarm = np.random.default_rng(0), 4000, 5, 0.05
+    noise = random.normal(size=(tries, points))
+    kept = [
+        z_test("x", row, 0, standard_error=1, sample_size=1, name="z", false_alarm=alarm) for row in noise
+    ]
+    alarms = sum(not each.holds for each in kept)
+    assert alarms == pytest.approx(alarm * tries, abs=5 * np.sqrt(alarm * tries))
+    shifted = noise.copy()
+    shifted[:, 0] += kept[0].test.detectable
+    found = [
+        z_test("x", row, 0, standard_error=1, sample_size=1, name="z", false_alarm=alarm) for row in shifted
+    ]
+    assert sum(not each.holds for each in found) >= 0.985 * tries
+
+
+def test_a_condition_without_limit_is_reported_and_never_violated() -> None:
+    reported = Assumption("load", 3.0)
+    assert reported.holds
+    assert "not needed" in reported.describe()
+
+
+def _finding(measured: float, what: str = "thing") -> Finding:
+    return Finding(
+        CLAIM,
+        (
+            compare(what, measured, 1, bound="exact", tolerance=0.1),
+            z_test("mean", 0.0, 0.0, standard_error=1, sample_size=9, name="mean of 9"),
+        ),
+        (Assumption("band", measured / 4, 1.0),),
+    )
+
+
+def test_false_alarms_add_up() -> None:
+    assert false_alarm([_finding(1.0), _finding(1.0)]) == pytest.approx(2 * FALSE_ALARM)
+
+
+def test_a_report_is_stale_when_words_or_verdicts_differ_and_not_for_digits() -> None:
+    written = report([_finding(1.0)], "full", {})
+    assert first_difference(written, report([_finding(1.01234e0)], "full", {})) is None
+    for other in (_finding(2.0), _finding(1.0, "other thing")):
+        assert first_difference(written, report([other], "full", {})) is not None
+    restated = Finding(
+        dataclasses.replace(CLAIM, statement="Something holds at K = 5."), _finding(1.0).comparisons
+    )
+    assert first_difference(written, report([restated], "full", {})) is not None
+
+
+def test_the_audits_effects_may_differ_and_its_verdicts_not() -> None:
+    table = (
+        "| finding | what it changes | measured effect | verdict |\n|---|---|---|---|\n| a | b | {} | {} |\n"
+    )
+    audit = "## Audit of the released code\n\n" + table
+    written = report([_finding(1.0)], "full", {}, audit.format("c on one bank", "holds"))
+    same = report([_finding(1.0)], "full", {}, audit.format("d on two banks", "holds"))
+    failed = report([_finding(1.0)], "full", {}, audit.format("c on one bank", "**fails**"))
+    assert first_difference(written, same) is None
+    assert first_difference(written, failed) is not None
 
 
 def test_report_and_records_show_every_comparison() -> None:

@@ -49,6 +49,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("mixing", "--theta-step", "0.3"), ("theta_step", "0.3", "divides 1")),
         (("mixing", "--rounds", "5", "1"), ("rounds", "increasing")),
         (("check", "--claims", "everything"), ("claim", "everything", "decomposition")),
+        (("check", "--mutants", "--claims", "everything"), ("claim", "everything", "decomposition")),
+        (("reproduce", "--against", "nowhere.md"), ("against", "nowhere.md", "can be read")),
+        (("reproduce", "--bank", "nowhere.npz"), ("nowhere.npz",)),
         (("figures", "--data", "nowhere"), ("data", "nowhere", "missing")),
         (("clip", "--bank", "nowhere.npz"), ("nowhere.npz",)),
         (("clip", "--beta", "0"), ("beta", "0", "> 0")),
@@ -155,6 +158,29 @@ def test_a_failing_claim_exits_one(
     )
     assert promptfolio.main(["check", "--claims", "aggregation", "--quick"]) == 1
     assert "fails" in capsys.readouterr().out
+
+
+def test_a_surviving_mutant_exits_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import checks.mutants
+    from checks.mutation import Mutant
+
+    harmless = Mutant(
+        "harmless",
+        "theory.aggregation",
+        "import numpy as np",
+        "import numpy as  np",
+        "none",
+        ("aggregation",),
+    )
+    monkeypatch.setattr(checks.mutants, "MUTANTS", (harmless,))
+    assert promptfolio.main(["check", "--mutants", "--json", "-"]) == 1
+    captured = capsys.readouterr()
+    (record,) = json.loads(captured.out)
+    assert (record["mutant"], record["killed"]) == ("harmless", False)
+    assert record["verdicts"] == {"aggregation": "holds"}
+    assert "0 of 1 killed" in captured.err
 
 
 def test_clip_without_a_bank_says_synthetic_everywhere(

@@ -13,8 +13,6 @@ from theory.typesetting import width
 FORBIDDEN = ("operatorname", "mbox", "phantom", "newcommand", "def", "substack", "href", "class", "unicode")
 WIDEST = 100.0
 """In letters; a line of a display that is wider than a page needs a better formula."""
-UNBROKEN = {"T29 (first order)"}
-"""Results with a formula that is one long fraction, which cannot be broken."""
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +56,7 @@ def test_formulas_are_what_github_renders(parts: dict[str, str], tag: str) -> No
         macros = set(re.findall(r"\\([A-Za-z]+)", formula))
         assert not macros.intersection(FORBIDDEN), formula
         assert "\n\n" not in formula, "an empty line ends the display"
-        if tag not in UNBROKEN:
-            assert max(width(line) for line in formula.splitlines()) <= WIDEST, formula
+        assert max(width(line) for line in formula.splitlines()) <= WIDEST, formula
 
 
 def test_links_of_the_contents_lead_to_headings(parts: dict[str, str]) -> None:

@@ -86,6 +86,13 @@ def test_a_chain_may_use_earlier_claims_only():
         _small(steps[1:], (chain.claim,))
 
 
+def test_a_step_is_not_its_own_reason():
+    x = sympy.Symbol("x", real=True)
+    claim = relation("=", x, 1)
+    with pytest.raises(DerivationError, match="is given what it claims"):
+        _small((Step("So.", claim, "identity", (claim,)),), (claim,))
+
+
 @pytest.mark.parametrize(
     ("operator", "expression", "expected"),
     [

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from theory import late_time, late_time_drift, late_time_field, late_time_flow
+from theory import drift_prediction, late_time, late_time_drift, late_time_field, late_time_flow
 from theory.joint_law import joint_mixing
 from theory.late_time import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
 from theory.leading_order import mixing_from_odds, posthoc_odds
@@ -202,34 +202,44 @@ def test_progress_is_the_linear_response_of_the_flow():
     for _ in range(steps):
         alpha, alone = alpha + dt * expit(-kernel @ alpha), alone + dt * expit(-alone)
     # δα = −ρh with h = small and ψ = κρ/τ
-    assert_allclose((alone - alpha[0]) / (small * alone), late_time_drift.progress(alone), rtol=1e-3)
+    assert_allclose((alone - alpha[0]) / (small * alone), drift_prediction.progress(alone), rtol=1e-3)
 
 
 def test_progress_from_start_to_end():
     assert_allclose(
-        late_time_drift.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
+        drift_prediction.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
     )
     levels = np.geomspace(1e-4, 1e4, 200)
-    psi = late_time_drift.progress(levels)
+    psi = drift_prediction.progress(levels)
     assert np.all(np.diff(psi) > 0)
     assert psi[-1] < 1
 
 
+@pytest.mark.parametrize("level", [1e-3, 0.5, 1.5, 29.0, 31.0])
+@pytest.mark.parametrize("share", [0.05, 0.6, 1.0])
+def test_progress_is_the_derived_expression(level, share):
+    *_, (margin, noise_share), expression = late_time_drift.formula()
+    derived = expression.subs({margin: level, noise_share: share}).evalf(30)
+    assert_allclose(drift_prediction.progress(level, share), float(derived), rtol=1e-10)
+
+
 @pytest.mark.parametrize("step", [3.0, 300.0])
-def test_first_order_is_the_slope_of_the_mean_field(step):
+@pytest.mark.parametrize("signal", [5e-9, 1e-2])
+def test_first_order_is_the_slope_of_the_mean_field(step, signal):
+    """Whether the signal is far below the noise (which is ν̄/n = L/20) or a large part of the rate."""
     theta = np.array([0.0, 0.2, 0.4, 0.7, 1.0])
     logs = {}
     for noise_dim in (1e6, 2e6):
-        # signals are far below the noise, so that n/L alone is small
-        letters = {**LETTERS, "noise_dim": noise_dim, "global_signal": 5e-3, "local_signal": 1.5e-2}
+        signals = {"global_signal": signal * noise_dim, "local_signal": 3 * signal * noise_dim}
+        letters = {**LETTERS, "noise_dim": noise_dim, **signals}
         eta = 0.2 / (4 * noise_dim / 20)
         start = predicted_ratio(theta, protocol="joint", tau_global=1.0, tau_local=1.0, **letters)
         flow = np.log(late_time_flow.flow_ratio(theta, [step], eta, **letters)[0] / start)
-        first = np.log(late_time_drift.drift_ratio(theta, step, eta, **letters) / start)
+        first = np.log(drift_prediction.drift_ratio(theta, step, eta, **letters) / start)
         logs[noise_dim] = flow, first
     flow, first = logs[2e6]
     # what is left is of higher order: relative n K/L or so, and the tolerance of the iteration
-    assert_allclose(flow, first, rtol=2e-2, atol=1e-8)
+    assert_allclose(flow, first, rtol=1e-4, atol=1e-10)
     assert_allclose(logs[1e6][1] / first, 2.0, rtol=1e-4)
 
 
@@ -237,7 +247,7 @@ def test_first_order_predicts_the_drift_at_a_small_load():
     letters = {**LETTERS, "noise_dim": 8000, "global_signal": 0.5 * 20**0.5, "local_signal": 1.5 * 20**0.5}
     eta = 0.2 / (4 * (2 * 20**0.5 + 400))
     exact = late_time_flow.flow_mixing([1, 2000], eta, **letters)
-    first = [late_time_drift.drift_mixing(step, eta, **letters) for step in (1, 2000)]
+    first = [drift_prediction.drift_mixing(step, eta, **letters) for step in (1, 2000)]
     assert exact[0] - exact[1] > 2e-3
     assert_allclose(first, exact, atol=1.1e-3)
 
