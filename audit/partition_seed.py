@@ -141,14 +141,14 @@ def judge(data: xr.Dataset) -> Finding:
             compare(
                 "share of images with the same client under two seeds, as released",
                 data.agreement.sel(drawn="as released"),
-                np.ones(1),
+                1.0,
                 bound="exact",
                 tolerance=0.0,
             ),
             compare(
                 "the same, drawn for each seed",
                 data.agreement.sel(drawn="per seed"),
-                np.full(1, _MOST_AGREEMENT),
+                _MOST_AGREEMENT,
                 bound="upper",
                 tolerance=0.0,
             ),
@@ -156,7 +156,7 @@ def judge(data: xr.Dataset) -> Finding:
                 "standard deviation over seeds of the accuracy of the local prompt and of the best mixture,"
                 " drawn for each seed / as released",
                 spreads.sel(drawn="per seed") / spreads.sel(drawn="as released"),
-                np.full(1, _LEAST_RATIO),
+                _LEAST_RATIO,
                 bound="lower",
                 tolerance=0.0,
             ),

@@ -1,19 +1,15 @@
 """How much the demonstrations run, and on what."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 from checks.claim import Scale
+from checks.setting import SymmetricSetting
 from companion.bank import FeatureBank
 from companion.study_config import ClipStudy
 from companion.synthetic_bank import draw_synthetic_bank
 from simulate.experiment import Experiment
-from theory.margin_rate import local_rate
 
-_SIGNAL = 0.8  # (a+b)√n / (σ_p² e √L): ratio of the local prompt alone, to leading order
-_LOCAL_SHARE = 0.7  # b / (a+b)
-_SAMPLES = 10
 _STEP = 0.02  # ηκ_L; momentum 0.9 makes it ten times as much
 
 
@@ -69,17 +65,6 @@ def _hard_synthetic_bank() -> FeatureBank:
 
 
 def _synthetic_experiment(noise_dim: int, replicates: int) -> Experiment:
-    signal = _SIGNAL * math.sqrt(noise_dim / _SAMPLES)
-    features = {"global_signal": (1 - _LOCAL_SHARE) * signal, "local_signal": _LOCAL_SHARE * signal}
-    rate = float(local_rate(**features, noise_energy=noise_dim, samples=_SAMPLES))
-    return Experiment(
-        clients=4,
-        samples=(_SAMPLES,),
-        **features,  # type: ignore[arg-type]
-        noise_dim=noise_dim,
-        theta=tuple(index / 20 for index in range(21)),
-        rounds=30,
-        record=(30,),
-        learning_rate=_STEP / rate,
-        replicates=replicates,
+    return SymmetricSetting(noise_dim=noise_dim, step_size=_STEP).experiment(
+        theta=tuple(index / 20 for index in range(21)), rounds=30, record=(30,), replicates=replicates
     )

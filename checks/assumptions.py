@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from checks.claim import Assumption
+from checks.letters import noise_energy
 from simulate.experiment import Experiment
 from simulate.portfolio import Portfolio
 from theory.aggregation import client_alignment
@@ -59,6 +60,11 @@ def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
 
     Raises:
         FloatingPointError: one is not a number, because a run diverged.
+
+    Example:
+        >>> first, second = (xr.Dataset({"band_occupancy": z, "noise_overlap": 0.05}) for z in (0.2, 0.4))
+        >>> of_runs(first, second)
+        {'band_occupancy': 0.4, 'noise_overlap': 0.05}
     """
     conditions = {}
     for name in ("band_occupancy", "noise_overlap"):
@@ -74,7 +80,7 @@ def _scaled_step(experiment: Experiment) -> float:
         # The constant coordinate adds to a margin as the shared feature does, where all labels agree (T27).
         global_signal=experiment.global_signal + experiment.prior_feature,
         local_signal=experiment.local_signal,
-        noise_energy=experiment.noise_dim * experiment.noise_std**2 * experiment.noise_feature,
+        noise_energy=noise_energy(experiment),
         samples=experiment.samples,
     )
     return experiment.learning_rate * float(np.max(rates))
@@ -101,7 +107,7 @@ def measured(
     """
     # A dataset of several settings holds one value of each.
     least, most = float(data.alignment_least.min()), float(data.alignment_most.max())
-    worst = {name: float(data[name].max()) for name in _CONDITIONS}
+    worst = {name: float(np.max(data[name].values)) for name in _CONDITIONS}
     return (
         Assumption("linear band, max |z|/c", worst["band_occupancy_worst"], 1.0 if linear_band else math.inf),
         Assumption("noise overlap, max |⟨x_i,x_j⟩|/‖x_i‖²", worst["noise_overlap_worst"], near_orthogonal),

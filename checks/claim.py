@@ -198,6 +198,8 @@ def compare(
         2.1
         >>> compare("slope", [1.0, float("nan")], [1.0, 2.0], bound="exact", tolerance=0.2).holds
         False
+        >>> compare("slope", [1.0, 9.0], [0.9, 8.5], bound="upper", tolerance=[0.2, 0.1]).measured
+        9.0
     """
     values = np.broadcast_arrays(*(np.asarray(part, float) for part in (measured, predicted, tolerance)))
     measured, predicted, tolerance = (part.ravel() for part in values)
@@ -247,15 +249,13 @@ def z_test(
     Example:
         >>> test = z_test("mean", [0.1, -0.2], 0, standard_error=0.1, sample_size=100, name="mean of 100")
         >>> test.holds, round(test.tolerance, 3), round(test.test.detectable, 3)
-        (True, 0.466, 0.699)
+        (True, 0.456, 0.689)
     """
     points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
     quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
     error = np.asarray(standard_error, float)
     test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
-    found = compare(
-        what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test
-    )
+    found = compare(what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test)
     at_worst = found.tolerance / quantile
     detectable = (quantile + float(norm.ppf(DETECTION_POWER))) * at_worst
     return dataclasses.replace(found, test=dataclasses.replace(test, detectable=detectable))

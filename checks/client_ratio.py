@@ -1,11 +1,10 @@
 """(T14): the ratio and the accuracy of every client, predicted at any θ and time."""
 
-import numpy as np
 import xarray as xr
 
 from checks import assumptions
 from checks.claim import Claim, Finding, Scale, compare
-from checks.unequal import SEEDS, Case, collect_cases
+from checks.unequal import Case, collect_cases, ratio_error
 from theory.accuracy import accuracy
 
 CLAIM = Claim(
@@ -28,9 +27,8 @@ def collect(scale: Scale) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """Every client within four standard errors of a noise norm, at every θ and time."""
-    # ‖H_ξ‖ of a client alone is a norm over L independent coordinates: relative standard error 1/√(2L) a seed
-    allowed = 4 / np.sqrt(2 * float(data.noise_dim.max()) * SEEDS)
+    """Every client within four standard errors of its ratio, at every θ and time."""
+    allowed = ratio_error(int(data.noise_dim.max()))
     axes = data.ratio_predicted.dims
     predicted = accuracy(data.ratio_predicted.values)
     return Finding(

@@ -47,8 +47,7 @@ def collect(scale: Scale) -> xr.Dataset:
                 joint[name].sel(theta=xr.DataArray(theta, dims="prompt")).drop_vars("theta")
             )
         data[f"{name}_apart"] = apart[name]
-    data["band_occupancy"], data["noise_overlap"] = joint.band_occupancy, joint.noise_overlap
-    return assumptions.record(data, base)
+    return assumptions.record(data.assign(assumptions.of_runs(joint, apart)), base)
 
 
 def judge(data: xr.Dataset) -> Finding:

@@ -81,8 +81,7 @@ def _against_mean_field(case: SymmetricSetting, steps: Sequence[int], replicates
             "theta_predicted": ("step", best(np.asarray(accuracy(predicted[:-1])))[0]),
             "theta_limit_predicted": best(np.asarray(accuracy(predicted[-1])))[0],
             "theta_first": float(joint_mixing(posthoc_odds(**case.signals, **case.federation))),
-            "band_occupancy": result.band_occupancy.max(),
-            "noise_overlap": result.noise_overlap.max(),
+            **assumptions.of_runs(result),
         },
         attrs=result.attrs,
     ).drop_vars(["predictor", "round"], errors="ignore")
@@ -230,9 +229,9 @@ def judge(data: xr.Dataset) -> Finding:
         compare(
             "R of the maximum margin at every θ, measured / predicted",
             data.ratio_limit.mean("limit_seed") / far.ratio_limit_predicted,
-            np.ones(1),
+            1,
             bound="asymptotic",
-            tolerance=0.06,
+            tolerance=0.04,
         ),
     ]
     if drift.size > 1:
@@ -247,5 +246,6 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         tuple(comparisons),
-        assumptions.measured(data, linear_band=True, step=1.0, equal_alignment=True),
+        # The flow takes time as continuous; the setting's step is ηκ = 1.
+        assumptions.measured(data, linear_band=True, step=1.5, equal_alignment=True),
     )

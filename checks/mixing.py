@@ -112,8 +112,6 @@ def compare_mixing(
         "theta_empirical": (mean.idxmax("theta"), "θ with the best accuracy, mean over seeds"),
         "theta_by_seed": (measured.idxmax("theta"), "θ with the best accuracy of each seed"),
         "advantage": (best - better_end, "accuracy at the best θ minus that of the better prompt alone"),
-        "band_occupancy": (result.band_occupancy.max(), "largest |z|/c of the run"),
-        "noise_overlap": (result.noise_overlap.max(), "largest overlap of two training samples' noise"),
     }
     variables = {
         name: values.drop_vars(["predictor", "round"], errors="ignore").assign_attrs(
@@ -124,4 +122,4 @@ def compare_mixing(
         for name, (values, meaning) in described.items()
     }
     data = xr.Dataset(variables, attrs={**result.attrs, "protocol": protocol})
-    return assumptions.record(data, experiment)
+    return assumptions.record(data.assign(assumptions.of_runs(result)), experiment)

@@ -47,7 +47,7 @@ def _swept(scale: Scale) -> xr.Dataset:
     noise_dim, replicates = (8000, 4) if scale == "quick" else (20000, 8)
     parts = []
     for sweep, settings in SWEEPS.items():
-        for base in settings if scale == "full" else settings[:3]:
+        for base in settings if scale == "full" else _few(settings):
             setting = SymmetricSetting(**{**vars(base), "noise_dim": noise_dim, "step_size": STEP_SIZE})
             part = compare_mixing(setting, "posthoc", (1,), theta_grid(0.005), replicates=replicates)
             part["advantage_predicted"] = bool(strict_advantage(**setting.signals, **setting.federation))
@@ -57,6 +57,11 @@ def _swept(scale: Scale) -> xr.Dataset:
             parts.append(part.isel(step=0).assign_coords(sweep=sweep, **coords))
     data = xr.concat(parts, "setting", coords="different", compat="equals")
     return data
+
+
+def _few(settings: tuple[SymmetricSetting, ...]) -> tuple[SymmetricSetting, ...]:
+    """The first two and the last; where no advantage is predicted is at the end of a sweep."""
+    return settings if len(settings) < 3 else (*settings[:2], settings[-1])
 
 
 def along(data: xr.Dataset, sweep: str) -> xr.Dataset:

@@ -19,6 +19,9 @@ CLAIM = Claim(
     figure="mixing_curves",
 )
 
+CHANCE = 1e-4
+"""Chance, for all changes of one sweep together, that seeds alone look like a change of the right sign."""
+
 DIRECTIONS = {"clients": -1, "local_share": 1, "alignment": -1}
 """Sweep and the sign of θ*'s change along it."""
 
@@ -26,10 +29,6 @@ DIRECTIONS = {"clients": -1, "local_share": 1, "alignment": -1}
 def collect(scale: Scale) -> xr.Dataset:
     """The sweep over K, χ and b/a."""
     return mixing_sweep(scale)
-
-
-CHANCE = 1e-4
-"""Chance, for all changes of one sweep together, that seeds alone look like a change of the right sign."""
 
 
 def judge(data: xr.Dataset) -> Finding:

@@ -5,6 +5,7 @@ import xarray as xr
 
 from checks import assumptions
 from checks.claim import Claim, Finding, Scale, compare
+from checks.letters import accumulated_residuals
 from checks.setting import SymmetricSetting
 from simulate.runner import run
 from theory.margin_rate import global_rate, local_rate
@@ -41,11 +42,11 @@ def collect(scale: Scale) -> xr.Dataset:
             replicates=2,
             precision="float32",
         )
-        result = run(experiment).isel(theta=0, client=0, drop=True).swap_dims(step="round").drop_vars("step")
-        beta = result.beta.sel(prompt="global", drop=True).mean("seed")
+        result = run(experiment).swap_dims(step="round").drop_vars("step")
+        tau = accumulated_residuals(result, experiment).isel(theta=0, client=0, drop=True)
         part = xr.Dataset(
             {
-                "tau": beta / (2 * setting.global_signal),
+                "tau": tau.sel(prompt="global", drop=True).mean("seed"),
                 "tau_predicted": (
                     "round",
                     accumulated(record, setting.learning_rate, local_steps, **rates),
@@ -55,8 +56,7 @@ def collect(scale: Scale) -> xr.Dataset:
                     "round",
                     accumulated(np.asarray(record) * local_steps, setting.learning_rate, 1, **rates),
                 ),
-                "band_occupancy": result.band_occupancy.max(),
-                "noise_overlap": result.noise_overlap.max(),
+                **assumptions.of_runs(result),
             }
         )
         parts.append(assumptions.record(part.assign_attrs(result.attrs), experiment))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from checks import assumptions
+from checks import assumptions, letters
 from simulate.experiment import Experiment, Protocol
 from simulate.labels import PREDICTORS, PROMPTS
 from simulate.runner import run
@@ -65,6 +65,14 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
     return Experiment(**{**fields, **changes})
 
 
+def ratio_error(noise_dim: int, seeds: int = SEEDS) -> float:
+    """Four standard errors of a client's mean ratio, relative.
+
+    ‖H_ξ‖ of a client alone is a norm over L independent coordinates: its relative standard error is 1/√(2L) a seed.
+    """
+    return 4 / (2 * noise_dim * seeds) ** 0.5
+
+
 def mean_field(experiment: Experiment) -> xr.Dataset:
     """What T12 and T14 say of an experiment with full participation and plain gradient steps.
 
@@ -77,14 +85,8 @@ def mean_field(experiment: Experiment) -> xr.Dataset:
         >>> dict(mean_field(unequal(Case("joint", 5), 400)).margin_predicted.sizes)
         {'step': 3, 'theta': 3, 'client': 4, 'predictor': 3}
     """
-    federation: dict[str, Any] = {
-        "protocol": experiment.protocol,
-        "global_signal": experiment.global_signal,
-        "local_signal": experiment.local_signal,
-        "sample_counts": experiment.samples,
-        "groups": experiment.groups,
-    }
-    energy = experiment.noise_dim * experiment.noise_std**2 * experiment.noise_feature
+    federation = {"protocol": experiment.protocol, **letters.federation(experiment)}
+    energy = letters.noise_energy(experiment)
     tau = accumulated(
         experiment.record,
         experiment.theta,
@@ -98,9 +100,7 @@ def mean_field(experiment: Experiment) -> xr.Dataset:
         experiment.theta,
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
-        noise_feature=experiment.noise_feature,
-        noise_std=experiment.noise_std,
-        noise_dim=experiment.noise_dim,
+        **letters.noise(experiment),
         **federation,
     )
     axes = ("step", "theta", "client")
@@ -138,19 +138,14 @@ def collect_cases(cases: Sequence[Case], noise_dims: Sequence[int]) -> xr.Datase
 
 def _compared(experiment: Experiment) -> xr.Dataset:
     result, predicted = run(experiment), mean_field(experiment)
-    # a prompt's weight in its own training (T5); post-hoc training knows no θ
-    weight = xr.ones_like(result.theta) if experiment.protocol == "posthoc" else result.theta
-    beta = result.beta.sel(prompt="local", drop=True).mean("seed")
+    tau = letters.accumulated_residuals(result, experiment).sel(prompt="local", drop=True)
     mixture = result.sel(predictor="mixture", drop=True)
     measured = {
-        "tau_local": beta / (2 * experiment.global_signal * weight),
+        # post-hoc training is the same for every θ
+        "tau_local": tau.mean("seed").broadcast_like(result.theta),
         "margin": result.margin_mean.mean("seed"),
         "ratio": mixture.ratio.mean("seed"),
         "accuracy": mixture.accuracy.mean("seed"),
-        "band_occupancy": result.band_occupancy.max(),
-        "noise_overlap": result.noise_overlap.max(),
     }
-    data = predicted.assign(
-        {name: values.drop_vars("round", errors="ignore") for name, values in measured.items()}
-    )
-    return assumptions.record(data.assign_attrs(result.attrs), experiment)
+    data = predicted.assign({name: values.drop_vars("round") for name, values in measured.items()})
+    return assumptions.record(data.assign(assumptions.of_runs(result)).assign_attrs(result.attrs), experiment)

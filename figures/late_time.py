@@ -10,11 +10,11 @@ from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, TEXT_WIDTH, letter, pa
 
 NEEDS = ("late_time",)
 CAPTION = (
-    "Joint training with K = 10, n = 20, a : b = 1 : 3, ηκ_L = 1. (a) θ* against training time at two noise"
-    " dimensions. Lines: mean field at finite n/L (T29), from the letters alone; dotted: (T21), the limit N/L → 0;"
-    " short bars at the right: the maximum margin, t → ∞; points: simulated, bars from the smallest to the largest"
-    " seed. (b) Largest distance over θ of the ratio R from that of the maximum margin; points: each seed against"
-    " the limit on its own data."
+    "Joint training with K = 10, n = 20, a : b = 1 : 3, ηκ_L = 1. (a) θ* against training time, one colour for each"
+    " noise dimension. Lines: mean field at finite n/L (T29), from the letters alone; dotted: (T21), the limit"
+    " N/L → 0; short bars at the right: the mean field's limit t → ∞; points: simulated, bars from the smallest to"
+    " the largest seed. (b) Largest distance over θ of the ratio R from that of the maximum margin, at the smallest"
+    " L. Points: mean over seeds, each against the limit on its own data."
 )
 _COLOURS = (LOCAL, GLOBAL)
 

@@ -11,55 +11,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.data import ClientData
 from simulate.encoder import Encoder
 from simulate.federated import Federation, ShareHome, TrainState, autodiff, initial_state, train
 from simulate.hierarchy_config import Hierarchy
+from simulate.hierarchy_labels import label_levels
+from simulate.hierarchy_measure import LevelRecord, MixtureRecord, level_features, measure_levels
 from simulate.keys import derived_key
 from simulate.loss import logistic_loss
 from simulate.optimizer import build_optimizer
 from simulate.program import Parameters, Program, split
 from simulate.protocols import Scalar
-from simulate.provenance import provenance
 from simulate.runner import draw, overlaps, streams
 from simulate.world import World
 
 Rows = Float[Array, " rows"]
 HomeRows = Float[Array, "home rows"]
 
-# Portfolios trained or measured at once: more would only cost memory.
+# Portfolios trained at once: more would only cost memory.
 _BATCH = 8
-
-
-class LevelRecord(NamedTuple):
-    """The prompts of all levels as one client sees them.
-
-    Attributes:
-        signal: s_i = H_μ + H_ν,s(k) of each prompt alone (T7); shape (levels,).
-        noise_gram: Σ_ij = ⟨H_i,ξ , H_j,ξ⟩; shape (levels, levels).
-        band_occupancy: max_r |z_r| / c_r of each prompt; shape (levels,).
-    """
-
-    signal: Array
-    noise_gram: Array
-    band_occupancy: Array
-
-
-class MixtureRecord(NamedTuple):
-    """One mixture on one client; scalars, measured on the mixed text feature itself.
-
-    Attributes:
-        ratio: R of (T7); 0 before anything is learned.
-        accuracy: Φ(R), exact.
-        training_loss: mean logistic loss on the client's own samples, in nats.
-    """
-
-    ratio: Array
-    accuracy: Array
-    training_loss: Array
 
 
 class PreparedHierarchy(NamedTuple):
@@ -107,7 +79,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
         gaps = jnp.asarray(np.diff(experiment.record, prepend=0))
         levels, mixtures = jax.device_get(simulate_hierarchy(prepared.program, prepared[1:], gaps))
         overlap = np.asarray(overlaps(prepared.worlds.data, experiment.noise_dim))
-    return _label(hierarchy, levels, mixtures, overlap)
+    return label_levels(hierarchy, levels, mixtures, overlap)
 
 
 def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
@@ -183,7 +155,7 @@ def simulate_hierarchy(
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
     def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:
-        features = _features(encoder, z_global, z_home)
+        features = level_features(encoder, z_global, z_home)
         if program.protocol == "joint":
             return logistic_loss(weights @ features, batch)
         return jnp.sum(jax.vmap(logistic_loss, (0, None))(features, batch))
@@ -200,7 +172,7 @@ def simulate_hierarchy(
 
         def one(trained: Array, measured: Array) -> tuple[LevelRecord, MixtureRecord]:
             def measure(state: TrainState) -> tuple[LevelRecord, MixtureRecord]:
-                return _measure(program.noise_dim, encoder, parameters, world.data, state, measured)
+                return measure_levels(program.noise_dim, encoder, parameters, world.data, state, measured)
 
             return train(federation, gradient, measure, world.data, trained, key, state, gaps)[1]
 
@@ -232,95 +204,3 @@ def average_clusters(together: Float[Array, "partitions clients clients"]) -> Sh
         return jnp.concatenate([shared, home[:, -1:]], axis=1)
 
     return share_home
-
-
-def _features(encoder: Encoder, z_global: Rows, z_home: HomeRows) -> Float[Array, "levels rows"]:
-    return jax.vmap(encoder.__call__)(jnp.concatenate([z_global[None, :], z_home]))
-
-
-def _measure(
-    noise_dim: int,
-    encoder: Encoder,
-    parameters: Parameters,
-    data: ClientData,
-    state: TrainState,
-    weights: Array,
-) -> tuple[LevelRecord, MixtureRecord]:
-    """Measure a state with every portfolio; leaves (clients, …) and (portfolios, clients)."""
-    groups = parameters.own_group.shape[1]
-
-    def signal(feature: Rows, own_group: Array) -> Array:
-        return feature[0] + feature[1 : 1 + groups] @ own_group
-
-    def client(z_home: Array, own_group: Array, batch: ClientData) -> tuple[LevelRecord, MixtureRecord]:
-        features = _features(encoder, state.global_prompt, z_home)
-        noise = features[:, -noise_dim:]
-        pre = jnp.concatenate([state.global_prompt[None, :], z_home])
-        levels = LevelRecord(
-            signal=jax.vmap(signal, (0, None))(features, own_group),
-            noise_gram=noise @ noise.T,
-            band_occupancy=jnp.max(jnp.abs(pre) / parameters.offset[None, :], axis=1),
-        )
-
-        def mixture(weights: Array) -> MixtureRecord:
-            mixed = weights @ features
-            gain = signal(mixed, own_group)
-            risk = parameters.noise_std * jnp.linalg.norm(mixed[-noise_dim:])
-            nothing = (gain == 0) & (risk == 0)
-            ratio = jnp.where(nothing, 0, gain / jnp.where(nothing, 1, risk))
-            return MixtureRecord(ratio, ndtr(ratio), logistic_loss(mixed, batch))
-
-        return levels, jax.lax.map(mixture, weights, batch_size=_BATCH)
-
-    return jax.vmap(client, out_axes=(0, 1))(state.local_prompts, parameters.own_group, data)
-
-
-_LEVELS = {
-    "signal": "s = H_μ + H_ν of each level's prompt alone (T7)",
-    "noise_gram": "Σ, inner products of the levels' noise vectors H_ξ (T23)",
-    "band_occupancy": "max |z_r|/c_r; below 1 the whole encoder is in ReLU's linear band (T2)",
-}
-_MIXTURES = {
-    "ratio": "R = s/(σ_p ‖H_ξ‖) of the mixture (T7)",
-    "accuracy": "Φ(R), exact accuracy on fresh samples of the client (T7)",
-    "training_loss": "mean logistic loss on the client's own samples (T3)",
-}
-
-
-def _label(
-    hierarchy: Hierarchy, levels: LevelRecord, mixtures: MixtureRecord, noise_overlap: np.ndarray
-) -> xr.Dataset:
-    experiment = hierarchy.experiment
-    posthoc = experiment.protocol == "posthoc"
-    inner = {"noise_gram": ("client", "level", "other_level")}
-    variables = {}
-    for name, meaning in _LEVELS.items():
-        values, dims = getattr(levels, name), inner.get(name, ("client", "level"))
-        lead = ("seed", "step") if posthoc else ("seed", "portfolio", "step")
-        attributes = {"long_name": meaning, "units": "1"}
-        variables[name] = ((*lead, *dims), values[:, 0] if posthoc else values, attributes)
-    for name, meaning in _MIXTURES.items():
-        values = getattr(mixtures, name)
-        values = np.moveaxis(values[:, 0], 2, 1) if posthoc else values[:, :, :, 0]
-        attributes = {"long_name": meaning, "units": "nat" if name == "training_loss" else "1"}
-        variables[name] = (("seed", "portfolio", "step", "client"), values, attributes)
-    overlap = {
-        "long_name": "max |⟨x_i, x_j⟩| / ‖x_i‖² over training samples i ≠ j of all clients",
-        "units": "1",
-    }
-    variables["noise_overlap"] = (("seed",), noise_overlap, overlap)
-    rounds = np.asarray(experiment.record)
-    coordinates = {
-        "seed": np.arange(experiment.replicates),
-        "weight": (("portfolio", "level"), np.asarray(hierarchy.weights), {"long_name": "w, weights (T23)"}),
-        "step": ("step", rounds * experiment.local_steps, {"long_name": "gradient steps", "units": "step"}),
-        "round": ("step", rounds, {"long_name": "federated rounds", "units": "round"}),
-        "client": np.arange(experiment.clients),
-        "group": ("client", np.asarray(experiment.groups), {"long_name": "feature group s(k)"}),
-        "samples": ("client", np.asarray(experiment.samples), {"long_name": "n_k, training samples"}),
-        "level": list(hierarchy.levels),
-        "other_level": list(hierarchy.levels),
-    }
-    attributes = {"experiment": experiment.to_json(), "hierarchy": hierarchy.to_json(), **provenance()}
-    order = ("seed", "portfolio", "step", "client", "level", "other_level")
-    return xr.Dataset(variables, coordinates, attributes).transpose(*order)

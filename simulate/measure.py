@@ -111,7 +111,7 @@ def measure_portfolio(
 
         def predictor(signal: Array, bias: Array, norm_sq: Array, margins: Array) -> PredictorRecord:
             risk = parameters.noise_std * jnp.sqrt(norm_sq)
-            ratio = _ratio(signal, risk)
+            ratio = signal_to_noise(signal, risk)
             # Without a constant coordinate the prior plays no role: both classes have the same error.
             accuracy = (
                 _accuracy_with_bias(signal, bias, risk, class_prior) if program.constant_rows else ndtr(ratio)
@@ -166,14 +166,15 @@ def _prompt_record(
     )
 
 
-def _ratio(signal: Array, risk: Array) -> Array:
+def signal_to_noise(signal: Array, risk: Array) -> Array:
     """signal/risk, and 0 before anything is learned, when both are 0."""
-    return jnp.where((signal == 0) & (risk == 0), 0, signal / jnp.where((signal == 0) & (risk == 0), 1, risk))
+    nothing = (signal == 0) & (risk == 0)
+    return jnp.where(nothing, 0, signal / jnp.where(nothing, 1, risk))
 
 
 def _accuracy_with_bias(signal: Array, bias: Array, risk: Array, class_prior: Array) -> Array:
     """Each class is classified correctly with chance Φ((s ± B)/risk); its share is the client's prior."""
-    positive, negative = ndtr(_ratio(signal + bias, risk)), ndtr(_ratio(signal - bias, risk))
+    positive, negative = (ndtr(signal_to_noise(signal + side * bias, risk)) for side in (1, -1))
     return class_prior * positive + (1 - class_prior) * negative
 
 

@@ -342,6 +342,10 @@ def _checked(signals: ArrayLike, gram: ArrayLike) -> tuple[NDArray[np.float64], 
     scale = np.abs(covariance).max(axis=(-2, -1), keepdims=True)
     if np.any(np.abs(covariance - covariance.swapaxes(-2, -1)) > _ROUNDING * scale):
         raise ValueError("`gram` is not symmetric; allowed: inner products of noise vectors")
-    if np.any(np.linalg.eigvalsh(covariance) <= 0):
+    lengths = np.sqrt(np.maximum(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0))
+    # of the correlations, so that assets of very different risk are told from equal ones
+    unit = np.where(lengths > 0, lengths, 1.0)
+    correlation = covariance / unit[..., :, None] / unit[..., None, :]
+    if not np.all(lengths > 0) or np.any(np.linalg.eigvalsh(correlation) <= _ROUNDING):
         raise ValueError("`gram` is not positive definite; allowed: linearly independent noise vectors")
     return s, covariance

@@ -239,3 +239,13 @@ GOOD = np.eye(2)
 def test_bad_arguments_are_named(call, match) -> None:
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_identical_prompts_are_refused_whatever_their_scale(scale):
+    vector = np.random.default_rng(0).normal(size=(2, 40))
+    noise = np.stack([vector[0], scale * vector[1], scale * vector[1]])
+    with pytest.raises(ValueError, match="not positive definite"):
+        optimal_weights([1.0, 2.0, 3.0], noise @ noise.T)
+    apart = np.stack([vector[0], scale * vector[1]])
+    assert optimal_weights([1.0, scale], apart @ apart.T).shape == (2,)
