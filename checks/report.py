@@ -40,7 +40,6 @@ whatever the numbers say. Conditions a claim does not need are measured all the 
 
 
 _AUDIT = "## Audit of the released code"
-_AUDIT_COLUMNS = 4  # finding, what it changes, measured effect, verdict
 
 
 class Picture(NamedTuple):
@@ -174,11 +173,13 @@ def _skeleton(markdown: str) -> list[str]:
             line = line.split(". Chance")[0]
         lines.append(line)
     # Of the audit: what is said, and the verdicts; the measured effects depend on the feature banks at hand.
-    for line in audit.splitlines():
-        if line.startswith("#") or "provenance: code" in line:
-            lines.append(line)
-        elif len(cells := line.split(" | ")) == _AUDIT_COLUMNS:
-            lines.append(" | ".join((*cells[:2], cells[3])))
+    overview, *findings = audit.split("\n### ")
+    for line in overview.splitlines():
+        if line.startswith("|"):
+            finding, changes, _, verdict = line.split(" | ") if " | " in line else ("", "", "", "")
+            lines.append(" | ".join((finding, changes, verdict)))
+    for finding in findings:
+        lines += [line for line in finding.splitlines()[:3] if line]  # title and statement
     return lines
 
 

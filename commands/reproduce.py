@@ -44,6 +44,8 @@ class Reproduce:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
+        import jax
+
         from audit import audit_section, run_audit
         from checks.registry import CLAIMS
         from checks.report import Picture, as_records, first_difference, report
@@ -71,6 +73,7 @@ class Reproduce:
             name: Picture((from_report / f"{name}.png").as_posix(), load_figure(name).CAPTION)
             for name in FIGURES
         }
+        jax.clear_caches()  # what the claims compiled is hundreds of megabytes, and of no use to the audit
         audited = run_audit(scale, banks)
         written = report(findings, scale, shown, audit_section(audited))
         write_text(report_path, written)
