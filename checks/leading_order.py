@@ -76,7 +76,7 @@ def judge(data: xr.Dataset) -> Finding:
 def _gains(data: xr.Dataset, predicted: bool) -> np.ndarray:
     """Gains where a strict advantage is predicted, or where none is.
 
-    The sweep has settings of both kinds. A theory that knows only one of them is wrong, and fails by a missing value.
+    The sweep has settings of both kinds. A theory that knows only one of them is wrong: a missing value fails.
     """
     gains = data.advantage.values[data.advantage_predicted.values == predicted]
     return gains if gains.size else np.full(1, np.nan)
