@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from simulate.keys import derived_key
 from simulate.program import Parameters, Program
@@ -23,6 +23,11 @@ class ClientData(NamedTuple):
     features: Float[Array, "*clients samples rows"]
     labels: Float[Array, "*clients samples"]
     sample_weights: Float[Array, "*clients samples"]
+
+    @property
+    def classes(self) -> Float[Array, "*clients samples"]:
+        """True classes y_ki = ±1, 0 where padded."""
+        return self.features[..., 0]
 
 
 class LabelShares(NamedTuple):
@@ -102,16 +107,20 @@ def image_features(
     return jnp.concatenate([label[..., None], own_feature, constant, noise], axis=-1)
 
 
-def label_shares(data: ClientData) -> LabelShares:
+def label_shares(
+    classes: Float[Array, "clients samples"],
+    labels: Float[Array, "clients samples"],
+    sample_weights: Float[Array, "clients samples"],
+) -> LabelShares:
     """The shares of flipped labels and of positive classes that every client drew; data of one replicate."""
-    classes, present = data.features[..., 0], data.sample_weights > 0
+    present = sample_weights > 0
 
     def share(chosen: Array) -> Array:
         # Whole numbers divide to at most 1, where weights that add up to 1 may round above it.
         counted = jnp.sum(present & chosen, axis=-1).astype(classes.dtype)
         return counted / jnp.sum(present, axis=-1).astype(classes.dtype)
 
-    return LabelShares(flipped=share(data.labels != classes), positive=share(classes > 0))
+    return LabelShares(flipped=share(labels != classes), positive=share(classes > 0))
 
 
 def noise_overlap(data: ClientData, noise_dim: int) -> Float[Array, ""]:
@@ -120,8 +129,13 @@ def noise_overlap(data: ClientData, noise_dim: int) -> Float[Array, ""]:
     The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
     """
     noise = data.features.reshape(-1, data.features.shape[-1])[:, -noise_dim:]
-    present = data.sample_weights.ravel() > 0
-    gram = noise @ noise.T
-    apart = present[:, None] & present[None, :] & ~jnp.eye(noise.shape[0], dtype=bool)
+    return overlap_of_gram(noise @ noise.T, data.sample_weights.ravel() > 0)
+
+
+def overlap_of_gram(
+    gram: Float[Array, "samples samples"], present: Bool[Array, " samples"]
+) -> Float[Array, ""]:
+    """`noise_overlap` from the inner products of all samples' noise, in any unit; not present: padding."""
+    apart = present[:, None] & present[None, :] & ~jnp.eye(present.size, dtype=bool)
     squares = jnp.where(present, jnp.diagonal(gram), 1)
     return jnp.max(jnp.where(apart, jnp.abs(gram), 0) / squares[:, None])

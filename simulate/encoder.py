@@ -18,32 +18,32 @@ class Encoder(NamedTuple):
     Attributes:
         activation: name of σ.
         parameter: slope or power, for the activations that have one; scalar.
-        offset: c_r, positive, one per row; shape (rows,).
+        offset: c_r, positive, one per row; shape (rows,), or any that broadcasts with the pre-activations.
     """
 
     activation: Activation
     parameter: Scalar
-    offset: Float[Array, " rows"]
+    offset: Float[Array, "..."]
 
-    def __call__(self, z: Float[Array, " rows"]) -> Float[Array, " rows"]:
+    def __call__(self, z: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
         """Text feature h_r(z_r) of (T2); odd in z when c is shared by both signs, as it is here."""
         return _encode(self.activation)(z, self.offset, self.parameter)
 
-    def slope(self, z: Float[Array, " rows"]) -> Float[Array, " rows"]:
+    def slope(self, z: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
         """h'_r(z_r), row by row."""
 
-        def encode(z: Float[Array, " rows"]) -> Float[Array, " rows"]:
+        def encode(z: Float[Array, "*rows"]) -> Float[Array, "*rows"]:
             return self(z)
 
         return jax.jvp(encode, (z,), (jnp.ones_like(z),))[1]
 
 
-Rowwise = Callable[[Float[Array, " rows"], Float[Array, " rows"], Scalar], Float[Array, " rows"]]
+Rowwise = Callable[[Float[Array, "*rows"], Float[Array, "..."], Scalar], Float[Array, "*rows"]]
 
 
 def _encode(activation: Activation) -> Rowwise:
     if activation == "relu":
-        return lambda z, offset, _: _piecewise_linear(z, offset, jnp.zeros_like(z[0]))
+        return lambda z, offset, _: _piecewise_linear(z, offset, jnp.zeros((), z.dtype))
     if activation == "leaky_relu":
         return _piecewise_linear
     sigma = activation_function(activation)
@@ -51,8 +51,8 @@ def _encode(activation: Activation) -> Rowwise:
 
 
 def _piecewise_linear(
-    z: Float[Array, " rows"], offset: Float[Array, " rows"], slope: Scalar
-) -> Float[Array, " rows"]:
+    z: Float[Array, "*rows"], offset: Float[Array, "..."], slope: Scalar
+) -> Float[Array, "*rows"]:
     """σ(z+c) − σ(−z+c) for σ(x) = max(x, slope·x), without its cancellation.
 
     Subtracting the two activations loses every digit of z below rounding in c (all of them, in float32, at

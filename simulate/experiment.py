@@ -7,11 +7,13 @@ import dataclasses
 from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
+from simulate.engine_choice import cheapest_engine, gram_obstacle
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 Protocol = Literal["joint", "posthoc", "detached"]
 Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
-Engine = Literal["auto", "prompt", "coefficient"]
+Engine = Literal["auto", "prompt", "coefficient", "gram"]
+Gram = Literal["features", "wishart"]
 Precision = Literal["float32", "float64"]
 
 
@@ -85,7 +87,11 @@ class Experiment(FederatedConfiguration):
     record: tuple[int, ...] = ()
     """Rounds after which to record, 0 for the start; empty records every round."""
     engine: Engine = "auto"
-    """prompt: literally, in R^d; coefficient: its exact equivalent (T5); auto: the cheaper valid one."""
+    """prompt: literally, in R^d; coefficient: its exact equivalent (T5); gram: the same in the space of samples,
+    while the noise rows are in ReLU's linear band; auto: the cheapest valid one."""
+    gram: Gram = "features"
+    """Where the Gram engine's inner products come from. features: the image features that the other engines draw,
+    so that results agree run by run; wishart: their joint law, at a cost that does not depend on noise_dim."""
     precision: Precision = "float64"
     """Arithmetic of the run. Data are the same for both, up to rounding."""
     seed: int = 0
@@ -109,7 +115,8 @@ class Experiment(FederatedConfiguration):
         self._resolve("record", tuple(self.record) or tuple(range(self.rounds + 1)))
         self._check_record()
         if self.engine == "auto":
-            self._resolve("engine", "coefficient" if self.optimizer == "sgd" else "prompt")
+            self._resolve("engine", cheapest_engine(self))
+        self._check_engine()
 
     def _check_clients(self) -> None:
         for field in ("samples", "groups", "class_prior"):
@@ -151,6 +158,9 @@ class Experiment(FederatedConfiguration):
         self._check_federation()
         require_choice("precision", self.precision, get_args(Precision))
         require_choice("engine", self.engine, get_args(Engine))
+        require_choice("gram", self.gram, get_args(Gram))
+
+    def _check_engine(self) -> None:
         if self.engine == "coefficient" and self.optimizer != "sgd":
             raise ConfigurationError(
                 "engine",
@@ -158,6 +168,11 @@ class Experiment(FederatedConfiguration):
                 f"prompt or auto when optimizer = {self.optimizer!r}: coefficients follow only optimizers"
                 " that are linear in the gradient (sgd, with or without momentum)",
             )
+        obstacle = gram_obstacle(self)
+        if self.engine == "gram" and obstacle:
+            raise ConfigurationError("engine", self.engine, f"another one, or auto, {obstacle}")
+        if self.gram == "wishart" and self.engine != "gram":
+            raise ConfigurationError("gram", self.gram, f"features when engine = {self.engine!r}")
 
     @property
     def group_count(self) -> int:

@@ -97,7 +97,7 @@ def federated_round(
         participation_key: the run's key; this round's is folded from it.
         state: state at the start of the round.
     """
-    federation_weights, participating = _participation(federation, participation_key, state.round)
+    federation_weights, participating = participants_of_round(federation, participation_key, state.round)
 
     def client_round(
         local_prompt: Prompt, optimizer_state: Any, batch: Batch
@@ -126,7 +126,7 @@ def federated_round(
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
 
-def _participation(
+def participants_of_round(
     federation: Federation, key: Key[Array, ""], completed_rounds: Array
 ) -> tuple[Float[Array, " clients"], Array]:
     """Weights for the average (zero for absent clients, summing to 1) and the mask of participants."""

@@ -24,8 +24,8 @@ from simulate.loss import logistic_loss
 from simulate.optimizer import build_optimizer
 from simulate.program import Parameters, Program, split
 from simulate.protocols import Scalar
-from simulate.runner import draw, overlaps, streams
-from simulate.world import World
+from simulate.runner import draw, overlaps
+from simulate.world import World, streams
 
 Rows = Float[Array, " rows"]
 HomeRows = Float[Array, "home rows"]

@@ -69,7 +69,7 @@ class Hierarchy:
             raise ConfigurationError(
                 "experiment.prior_feature", self.experiment.prior_feature, "0: Φ(R) knows no class prior"
             )
-        require_choice("experiment.engine", self.experiment.engine, ("coefficient",))
+        require_choice("experiment.engine", self.experiment.engine, ("coefficient", "gram"))
 
     @property
     def levels(self) -> tuple[str, ...]:

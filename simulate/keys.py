@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 Purpose = Literal[
-    "data", "initialisation", "participation", "partition", "anchors", "bank", "test", "label_noise"
+    "data", "initialisation", "participation", "partition", "anchors", "bank", "test", "label_noise", "gram"
 ]
 # Numbers are part of the stream's identity: append, never renumber.
 _STREAMS: dict[Purpose, int] = {
@@ -23,6 +23,7 @@ _STREAMS: dict[Purpose, int] = {
     "bank": 5,
     "test": 6,
     "label_noise": 7,
+    "gram": 8,
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from simulate.data import LabelShares
-from simulate.experiment import Experiment
+from simulate.experiment import Engine, Experiment
 from simulate.measure import Measurement
 from simulate.provenance import provenance
 
@@ -35,7 +35,12 @@ _UNITS = {"training_loss": "nat"}
 
 
 def label(
-    experiment: Experiment, measurement: Measurement, noise_overlap: np.ndarray, label_shares: LabelShares
+    experiment: Experiment,
+    measurement: Measurement,
+    noise_overlap: np.ndarray,
+    label_shares: LabelShares,
+    *,
+    engine_used: Engine,
 ) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
 
@@ -44,6 +49,10 @@ def label(
     posthoc protocol trains once for all θ: there, prompts' variables lack `theta`, and only the mixture
     varies along it. The shares of labels that the training data realised have dimensions (seed, client).
     Coordinate `step` counts gradient steps, `round` federated rounds.
+
+    Attribute `engine_used` names the engine that produced the result, and `engine_redone` says "yes" if another
+    was asked for and had to be replaced. With a Gram matrix drawn directly, single noise coordinates do not
+    exist: `phi_max` is NaN, and `band_occupancy_is` says "upper bound" instead of "exact".
     """
     posthoc = experiment.protocol == "posthoc"
     prompt_dims = (
@@ -105,7 +114,13 @@ def label(
             "prompt": ("prompt", list(PROMPTS)),
             "predictor": ("predictor", list(PREDICTORS)),
         },
-        attrs={"experiment": experiment.to_json(), **provenance()},
+        attrs={
+            "experiment": experiment.to_json(),
+            "engine_used": engine_used,
+            "engine_redone": "no" if engine_used == experiment.engine else "yes",
+            "band_occupancy_is": "exact" if experiment.gram == "features" else "upper bound",
+            **provenance(),
+        },
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float
 
-from simulate.experiment import Activation, Engine, Experiment, Precision, Protocol
+from simulate.experiment import Activation, Engine, Experiment, Gram, Precision, Protocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +32,18 @@ class Program:
     optimizer: str
     optimizer_options: tuple[tuple[str, float], ...]
     engine: Engine
+    gram: Gram
     precision: Precision
 
     @property
     def rows(self) -> int:
         """m = 1 + S + L, and one more with a constant coordinate."""
         return 1 + self.group_count + self.constant_rows + self.noise_dim
+
+    @property
+    def signals(self) -> int:
+        """Number of task-relevant rows, with the constant one: the rows before the noise."""
+        return 1 + self.group_count + self.constant_rows
 
     @property
     def drawing(self) -> "Program":
@@ -123,9 +129,12 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         optimizer=experiment.optimizer,
         optimizer_options=experiment.optimizer_options,
         engine=experiment.engine,
+        gram=experiment.gram,
         precision=experiment.precision,
     )
-    blocks = (1, experiment.group_count, experiment.constant_rows, experiment.noise_dim)
+    # All noise rows are alike. A Gram matrix drawn directly has none, and only asks what one is like.
+    noise_rows = experiment.noise_dim if experiment.gram == "features" else 1
+    blocks = (1, experiment.group_count, experiment.constant_rows, noise_rows)
     norms = (
         experiment.global_signal,
         experiment.local_signal,
@@ -150,3 +159,11 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         sample_counts=array(experiment.samples),
         own_group=array(np.equal.outer(experiment.groups, np.arange(experiment.group_count))),
     )
+
+
+def thetas_of(
+    experiment: Experiment, dtype: jnp.dtype
+) -> tuple[Float[Array, " thetas"], Float[Array, "thetas evaluations"]]:
+    """θ of every training, and the θ at which each is measured: post-hoc trains once, for all of them."""
+    theta = jnp.asarray(experiment.theta, dtype)
+    return (theta[:1], theta[None, :]) if experiment.protocol == "posthoc" else (theta, theta[:, None])

@@ -26,7 +26,9 @@ Scalar = Float[Array, ""]
 Objective = Callable[[Prompt, Prompt, Scalar, Batch], Scalar]
 
 
-def mix(theta: Scalar, feature_global: TextFeatures, feature_local: TextFeatures) -> TextFeatures:
+def mix(
+    theta: Float[Array, "..."], feature_global: TextFeatures, feature_local: TextFeatures
+) -> TextFeatures:
     """(1−θ) h_G + θ h_L: text features are mixed as they are and not re-normalised (T3)."""
     return (1 - theta) * feature_global + theta * feature_local
 

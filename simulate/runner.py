@@ -14,15 +14,16 @@ from jaxtyping import Array, Float, Int, Key
 from simulate.coefficient_engine import coefficient_engine
 from simulate.data import ClientData, LabelShares, label_shares, noise_overlap
 from simulate.engine import SyntheticEngine
-from simulate.experiment import Experiment
+from simulate.experiment import Engine, Experiment
 from simulate.federated import Federation, TrainState, initial_state, train
-from simulate.keys import fold_purpose
+from simulate.gram_runner import advance_gram, gram_overlaps, prepare_gram, stayed_in_band
 from simulate.labels import label
 from simulate.measure import Measurement, measure_portfolio
 from simulate.optimizer import build_optimizer
-from simulate.program import Parameters, Program, split
+from simulate.program import Parameters, Program, split, thetas_of
 from simulate.prompt_engine import prompt_engine
-from simulate.world import World, WorldKeys, draw_world
+from simulate.validation import ConfigurationError
+from simulate.world import World, WorldKeys, draw_world, streams
 
 Progress = Callable[[int, int], None]
 """Called with (rounds done, rounds in all)."""
@@ -51,16 +52,52 @@ def run(experiment: Experiment, progress: Progress | None = None) -> xr.Dataset:
         True
     """
     with jax.enable_x64(experiment.precision == "float64"):
+        if experiment.engine == "gram":
+            result = _run_gram(experiment, progress)
+            if result is not None:
+                return result
         prepared = prepare(experiment)
-        states, chunks = prepared.states, []
-        for gaps in _chunked_gaps(experiment.record):
-            states, measurements = advance(*prepared.constants, states, jnp.asarray(gaps))
-            chunks.append(jax.tree.map(np.asarray, measurements))
-            if progress is not None:
-                progress(int(states.round.ravel()[0]), experiment.record[-1])
-        overlap = np.asarray(overlaps(prepared.worlds.data, experiment.noise_dim))
-        shares = jax.tree.map(np.asarray, shares_of_labels(prepared.worlds.data))
-        return label(experiment, _concatenate(chunks, len(experiment.record)), overlap, shares)
+        _, measurement = _train(prepared, advance, experiment.record, progress)
+        data = prepared.worlds.data
+        overlap = np.asarray(overlaps(data, experiment.noise_dim))
+        shares = jax.tree.map(np.asarray, shares_of_labels(data.classes, data.labels, data.sample_weights))
+        used: Engine = "prompt" if experiment.engine == "prompt" else "coefficient"
+        return label(experiment, measurement, overlap, shares, engine_used=used)
+
+
+def _run_gram(experiment: Experiment, progress: Progress | None) -> xr.Dataset | None:
+    """The same by the Gram engine; None if a noise row may have left the linear band, which it relies on.
+
+    Raises:
+        ConfigurationError: in that case, when the other engines cannot take over as there are no features.
+    """
+    prepared = prepare_gram(experiment)
+    states, measurement = _train(prepared, advance_gram, experiment.record, progress)
+    if not stayed_in_band(prepared, states):
+        if experiment.gram == "wishart":
+            raise ConfigurationError(
+                "noise_offset",
+                experiment.noise_offset,
+                "larger, as a noise row may have left the linear band, or gram = features",
+            )
+        return None
+    worlds = prepared.worlds
+    overlap = np.asarray(gram_overlaps(worlds.kernel, worlds.sample_weights))
+    shares = jax.tree.map(np.asarray, shares_of_labels(worlds.classes, worlds.labels, worlds.sample_weights))
+    return label(experiment, measurement, overlap, shares, engine_used="gram")
+
+
+def _train(
+    prepared: Any, advance: Callable[..., Any], record: tuple[int, ...], progress: Progress | None
+) -> tuple[TrainState, Measurement]:
+    """Train a prepared run in compiled chunks; the measurements are NumPy arrays."""
+    states, chunks = prepared.states, []
+    for gaps in _chunked_gaps(record):
+        states, measurements = advance(*prepared.constants, states, jnp.asarray(gaps))
+        chunks.append(jax.tree.map(np.asarray, measurements))
+        if progress is not None:
+            progress(int(states.round.ravel()[0]), record[-1])
+    return states, _concatenate(chunks, len(record))
 
 
 class Prepared(NamedTuple):
@@ -90,16 +127,22 @@ class Prepared(NamedTuple):
 
 
 def prepare(experiment: Experiment) -> Prepared:
-    """Draw all replicates and start their training; to be called in the experiment's precision."""
+    """Draw all replicates and start their training; to be called in the experiment's precision.
+
+    An experiment for the Gram engine gives a run of the coefficient engine on the same draws.
+
+    Raises:
+        ConfigurationError: when there are no features to train on, only inner products of their noise.
+    """
+    if experiment.gram != "features":
+        raise ConfigurationError("gram", experiment.gram, "features, to train on the features themselves")
     program, parameters = split(experiment)
     world_keys, participation_keys = streams(
         jax.random.key(experiment.seed), jnp.arange(experiment.replicates)
     )
     worlds = draw(program.drawing, parameters, world_keys)
     program = program.training
-    theta = jnp.asarray(experiment.theta, parameters.noise_std.dtype)
-    posthoc = experiment.protocol == "posthoc"
-    trained, measured = (theta[:1], theta[None, :]) if posthoc else (theta, theta[:, None])
+    trained, measured = thetas_of(experiment, parameters.noise_std.dtype)
     states = start(program, parameters, worlds, trained)
     return Prepared(program, parameters, worlds, participation_keys, trained, measured, states)
 
@@ -111,23 +154,13 @@ def overlaps(data: ClientData, noise_dim: int) -> Float[Array, " seeds"]:
 
 
 @jax.jit
-def shares_of_labels(data: ClientData) -> LabelShares:
+def shares_of_labels(
+    classes: Float[Array, "seeds clients samples"],
+    labels: Float[Array, "seeds clients samples"],
+    sample_weights: Float[Array, "seeds clients samples"],
+) -> LabelShares:
     """`label_shares` of every replicate, shape (seeds, clients)."""
-    return jax.vmap(label_shares)(data)
-
-
-@jax.jit
-def streams(seed: Key[Array, ""], replicates: Int[Array, " seeds"]) -> tuple[WorldKeys, Key[Array, " seeds"]]:
-    """Every replicate's streams for its world and for participation, shape (seeds,)."""
-
-    def replicate(number: Array) -> tuple[WorldKeys, Key[Array, ""]]:
-        key = jax.random.fold_in(seed, number)
-        world = WorldKeys(
-            fold_purpose(key, "data"), fold_purpose(key, "initialisation"), fold_purpose(key, "label_noise")
-        )
-        return world, fold_purpose(key, "participation")
-
-    return jax.vmap(replicate)(replicates)
+    return jax.vmap(label_shares)(classes, labels, sample_weights)
 
 
 # Drawing runs once: at full optimisation it takes three times as long to compile, and is no faster.

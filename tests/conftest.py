@@ -13,6 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 # Configurations are left out: they report bad types themselves, as errors a user can read.
 _UNCHECKED = {
     "simulate.configuration",
+    "simulate.engine_choice",
     "simulate.experiment",
     "simulate.hierarchy_config",
     "simulate.validation",

@@ -1,8 +1,11 @@
-"""The literal model and its coefficient-space form are the same run."""
+"""The literal model, its coefficient-space form and its form in the space of samples are the same run."""
+
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tolerances import RELATIVE
@@ -28,15 +31,26 @@ SMALL = Experiment(
 
 
 def largest_difference(experiment: Experiment) -> float:
-    """Largest difference between the engines over all recorded variables, relative to each one's size."""
-    prompt = run(experiment.replace(engine="prompt"))
-    coefficient = run(experiment.replace(engine="coefficient"))
-    assert set(prompt) == set(coefficient)
+    """Largest difference between the two full engines, as `difference`."""
+    return difference(run(experiment.replace(engine="prompt")), run(experiment.replace(engine="coefficient")))
+
+
+def difference(first: xr.Dataset, second: xr.Dataset) -> float:
+    """Largest difference between two results over all recorded variables, relative to each one's size."""
+    assert set(first) == set(second)
+    assert all((first[name].isnull() == second[name].isnull()).all() for name in first)
     return max(
-        float(abs(prompt[name] - coefficient[name]).max() / abs(prompt[name]).max().clip(min=1e-30))
-        for name in prompt
-        if prompt[name].notnull().any()
+        float(abs(first[name] - second[name]).max() / abs(first[name]).max().clip(min=1e-30))
+        for name in first
+        if first[name].notnull().any()
     )
+
+
+def gram_difference(experiment: Experiment) -> float:
+    """Largest difference between the coefficient and the Gram engine, which must have run to the end."""
+    gram = run(experiment.replace(engine="gram"))
+    assert gram.attrs["engine_used"] == "gram"
+    return difference(run(experiment.replace(engine="coefficient")), gram)
 
 
 @pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
@@ -117,6 +131,61 @@ def test_engines_agree_on_random_configurations(
         seed=seed,
     )
     assert largest_difference(experiment) < RELATIVE["float64"]
+
+
+LINEAR_NOISE = SMALL.replace(noise_offset=30.0)
+
+
+@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+def test_gram_engine_agrees_with_signals_beyond_the_linear_band(protocol: str) -> None:
+    experiment = LINEAR_NOISE.replace(protocol=protocol)
+    assert run(experiment).band_occupancy.max() > 1.1, "signals must leave the linear band to test anything"
+    assert gram_difference(experiment) < RELATIVE["float64"]
+    noisy = experiment.replace(label_noise=0.3, class_prior=(0.9, 0.5, 0.2), prior_feature=2.0, prompt_dim=0)
+    assert gram_difference(noisy.replace(activation="leaky_relu", record=(2, 6))) < RELATIVE["float64"]
+
+
+def test_gram_engine_agrees_with_momentum_in_both_precisions() -> None:
+    momentum = LINEAR_NOISE.replace(
+        optimizer_options=(("momentum", 0.9), ("nesterov", 1.0)), learning_rate=2e-3
+    )
+    assert gram_difference(momentum) < RELATIVE["float64"]
+    assert gram_difference(momentum.replace(precision="float32")) < RELATIVE["float32"]
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    protocol=st.sampled_from(["joint", "posthoc", "detached"]),
+    thetas=st.lists(st.floats(0, 1), min_size=1, max_size=3, unique=True),
+    local_steps=st.integers(1, 3),
+    participation=st.sampled_from([0.5, 1.0]),
+    optimizer_options=st.sampled_from([(), (("momentum", 0.5),)]),
+    local_signal=st.sampled_from([0.0, 2.0]),
+    label_noise=st.sampled_from([0.0, 0.4]),
+    prior_feature=st.sampled_from([0.0, 1.5]),
+    init_std=st.sampled_from([0.0, 0.05]),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_gram_engine_agrees_on_random_configurations(
+    samples: list[int], thetas: list[float], **options: Any
+) -> None:
+    experiment = Experiment(
+        clients=len(samples),
+        samples=tuple(samples),
+        groups=tuple(k % 2 for k in range(len(samples))),
+        class_prior=(0.8,),
+        noise_dim=15,
+        theta=tuple(thetas),
+        rounds=4,
+        record=(1, 4),
+        learning_rate=1e-2,
+        signal_offset=0.4,
+        noise_offset=10.0,
+        replicates=2,
+        **options,
+    )
+    assert gram_difference(experiment) < RELATIVE["float64"]
 
 
 def test_float32_is_the_float64_run_rounded() -> None:
