@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
 from simulate.experiment import Experiment
 from simulate.federated import Gradient
-from simulate.measure import Measurement, measure_portfolio
+from simulate.full_runner import engine_of, prepare
+from simulate.measure import Measurement, measure
 from simulate.program import Parameters, Program
 from simulate.protocols import Batch, Prompt
-from simulate.runner import engine_of, prepare
+from simulate.snapshot import Snapshot, take_snapshot
 from simulate.world import World
 
 
@@ -144,54 +146,43 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
         turns -> measurement, with leading axes (seeds, trainings): one training for each θ, or for all of them
         under the posthoc protocol. To be called within ``jax.enable_x64``.
     """
-    prepared = prepare(experiment)
-    return functools.partial(
-        _measure,
-        prepared.program,
-        experiment.rounds,
-        prepared.parameters,
-        prepared.worlds,
-        prepared.trained,
-        prepared.measured,
-    )
+    program, _, parameters, worlds, _, trained, _ = prepare(experiment)
+
+    def measured(turns: Turns) -> Measurement:
+        snapshots = _train(program, experiment.rounds, parameters, worlds, trained, turns)
+        last = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :, None], snapshots)  # a single record
+        measurement = measure(experiment, last, np.asarray(trained))
+        return jax.tree.map(lambda leaf: leaf[:, :, 0], measurement)
+
+    return measured
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _measure(
+def _train(
     program: Program,
     rounds: int,
     parameters: Parameters,
     worlds: World,
     trained: Float[Array, " thetas"],
-    measured: Float[Array, "thetas evaluations"],
     turns: Turns,
-) -> Measurement:
-    def one(world: World, theta: Array, evaluated: Array) -> Measurement:
+) -> Snapshot:
+    def one(world: World, theta: Array) -> Snapshot:
         engine = engine_of(program, parameters, world)
-        initial = (world.initial_global, world.initial_local)
-        prompts = train_in_turns(
+        start = (world.initial_global, world.initial_local)
+        trained = train_in_turns(
             turns,
             engine.gradient,
             world.data,
             parameters.client_weights,
             theta,
-            initial,
+            start,
             rounds,
             program.local_steps,
         )
-        (initial_global, initial_local), (z_global, z_local) = (
-            (engine.pre_activations(server), jax.vmap(engine.pre_activations)(each))
-            for server, each in (initial, prompts)
+        initial, present = (
+            jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+            for server, home in (start, trained)
         )
-        return measure_portfolio(
-            program,
-            parameters,
-            world.data,
-            initial_global=initial_global,
-            initial_local=initial_local,
-            z_global=z_global,
-            z_local=z_local,
-            theta=evaluated,
-        )
+        return take_snapshot(program, parameters, world.data, initial=initial, present=present)
 
-    return jax.vmap(jax.vmap(one, (None, 0, 0)), (0, None, None))(worlds, trained, measured)
+    return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(worlds, trained)

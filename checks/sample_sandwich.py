@@ -10,8 +10,8 @@ from checks import assumptions, certified
 from checks.claim import Assumption, Claim, Comparison, Finding, Scale, compare
 from simulate.data import ClientData
 from simulate.experiment import Experiment
+from simulate.full_runner import prepare
 from simulate.portfolio import Portfolio, train_portfolio
-from simulate.runner import prepare
 from theory.certificate import certify_samples
 from theory.margin_kernel import exact_margins, margin_kernel
 from theory.sample_sandwich import bounds, largest_spread, rates

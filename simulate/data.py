@@ -1,10 +1,10 @@
 """Image features of the synthetic model (T1), drawn per client and sample."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from simulate.keys import derived_key
 from simulate.program import Parameters, Program
@@ -25,21 +25,9 @@ class ClientData(NamedTuple):
     sample_weights: Float[Array, "*clients samples"]
 
     @property
-    def classes(self) -> Float[Array, "*clients samples"]:
-        """True classes y_ki = ±1, 0 where padded."""
+    def classes(self) -> Any:
+        """True classes y_ki = ±1, 0 where padded; shape (clients, samples), an array of the same kind."""
         return self.features[..., 0]
-
-
-class LabelShares(NamedTuple):
-    """How the labels of one replicate's training samples fell; each of shape (clients,).
-
-    Attributes:
-        flipped: share of the client's samples whose label contradicts their true class.
-        positive: share of the client's samples whose true class is +1.
-    """
-
-    flipped: Float[Array, " clients"]
-    positive: Float[Array, " clients"]
 
 
 def draw_client_data(
@@ -105,37 +93,3 @@ def image_features(
     own_feature = label[..., None] * own_group
     constant = jnp.ones((*label.shape, constant_rows), label.dtype)
     return jnp.concatenate([label[..., None], own_feature, constant, noise], axis=-1)
-
-
-def label_shares(
-    classes: Float[Array, "clients samples"],
-    labels: Float[Array, "clients samples"],
-    sample_weights: Float[Array, "clients samples"],
-) -> LabelShares:
-    """The shares of flipped labels and of positive classes that every client drew; data of one replicate."""
-    present = sample_weights > 0
-
-    def share(chosen: Array) -> Array:
-        # Whole numbers divide to at most 1, where weights that add up to 1 may round above it.
-        counted = jnp.sum(present & chosen, axis=-1).astype(classes.dtype)
-        return counted / jnp.sum(present, axis=-1).astype(classes.dtype)
-
-    return LabelShares(flipped=share(labels != classes), positive=share(classes > 0))
-
-
-def noise_overlap(data: ClientData, noise_dim: int) -> Float[Array, ""]:
-    """max |⟨x_i, x_j⟩| / ‖x_i‖² over the training samples i ≠ j of all clients; 0 means orthogonal noise.
-
-    The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
-    """
-    noise = data.features.reshape(-1, data.features.shape[-1])[:, -noise_dim:]
-    return overlap_of_gram(noise @ noise.T, data.sample_weights.ravel() > 0)
-
-
-def overlap_of_gram(
-    gram: Float[Array, "samples samples"], present: Bool[Array, " samples"]
-) -> Float[Array, ""]:
-    """`noise_overlap` from the inner products of all samples' noise, in any unit; not present: padding."""
-    apart = present[:, None] & present[None, :] & ~jnp.eye(present.size, dtype=bool)
-    squares = jnp.where(present, jnp.diagonal(gram), 1)
-    return jnp.max(jnp.where(apart, jnp.abs(gram), 0) / squares[:, None])

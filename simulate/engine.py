@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from simulate.federated import Gradient
+from simulate.federated import Federation, Gradient, ShareHome
+from simulate.optimizer import build_optimizer
+from simulate.program import Parameters, Program
 from simulate.protocols import Prompt
 
 
@@ -19,3 +21,16 @@ class SyntheticEngine(NamedTuple):
 
     gradient: Gradient
     pre_activations: Callable[[Prompt], Float[Array, " rows"]]
+
+
+def federation_of(
+    program: Program, parameters: Parameters, share_home: ShareHome | None = None
+) -> Federation:
+    """The federated algorithm of an experiment."""
+    return Federation(
+        optimizer=build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate),
+        client_weights=parameters.client_weights,
+        local_steps=program.local_steps,
+        participants=program.participants,
+        share_home=share_home,
+    )

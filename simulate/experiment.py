@@ -175,6 +175,11 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("gram", self.gram, f"features when engine = {self.engine!r}")
 
     @property
+    def trained_thetas(self) -> tuple[float, ...]:
+        """θ of every training; post-hoc trains once, for all of them."""
+        return self.theta[:1] if self.protocol == "posthoc" else self.theta
+
+    @property
     def group_count(self) -> int:
         """S, number of feature groups."""
         return max(self.groups) + 1

@@ -15,71 +15,38 @@ from simulate.engine_choice import momentum
 from simulate.federated import TrainState
 from simulate.gram_engine import View, margins_of, seen_by_clients
 from simulate.gram_world import SLOPE, GramWorld
-from simulate.measure import CLIENT_AXES, Measurement, NoiseMoments, measure_client
 from simulate.program import Parameters, Program
+from simulate.snapshot import NoiseMoments, Snapshot
 
 
-def measure_gram(
-    program: Program,
-    parameters: Parameters,
-    world: GramWorld,
-    measured: Float[Array, "thetas evaluations"],
-    view: View,
-    state: TrainState,
-) -> Measurement:
-    """Measure the portfolios of one replicate at every θ; leaves have a leading axis of θ."""
+def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: TrainState) -> Snapshot:
+    """The snapshot of one replicate at every θ; leaves have a leading axis of θ."""
     server, local = state.global_prompt, state.local_prompts
     shape = server.coefficients.shape
     pulled_global = (world.kernel @ server.coefficients.reshape(-1, shape[-1])).reshape(shape)
     pulled_local = view.own_kernel @ local.coefficients
-    noise = _moments(parameters, world, state, pulled_global, pulled_local)
 
-    initial = world.initial_signals
-    initial_local = jnp.broadcast_to(initial[1:, :, None], (shape[0], initial.shape[1], shape[-1]))
-    local_rows = _all_rows(parameters.own_group, local.signals, initial_local)
-    global_rows = jnp.broadcast_to(server.signals[None], local_rows.shape)
-    pre = jnp.stack([global_rows, local_rows], axis=1)
-    start = jnp.stack([jnp.broadcast_to(initial[0][None, :, None], local_rows.shape), initial_local], axis=1)
-    margins = jnp.stack(
-        [
-            margins_of(
-                view,
-                seen_by_clients(parameters.own_group, server.signals),
-                world.global_start_margins + pulled_global,
-            ),
-            margins_of(view, local.signals, world.local_start_margins + pulled_local),
-        ],
-        axis=1,
+    initial = world.initial_signals[:, :, None]
+    home = _all_rows(
+        parameters.own_group,
+        local.signals,
+        jnp.broadcast_to(initial[1:], (*initial[1:].shape[:2], shape[-1])),
     )
-
-    def at_theta(pre: Array, moved: Array, noise: NoiseMoments, margins: Array, theta: Array) -> Measurement:
-        def client(
-            pre: Array,
-            moved: Array,
-            noise: NoiseMoments,
-            margins: Array,
-            own_group: Array,
-            class_prior: Array,
-            sample_weights: Array,
-        ) -> Measurement:
-            return measure_client(
-                program,
-                parameters,
-                pre=pre,
-                moved=moved,
-                noise=noise,
-                margins=margins,
-                own_group=own_group,
-                class_prior=class_prior,
-                sample_weights=sample_weights,
-                theta=theta,
-            )
-
-        return jax.vmap(client, out_axes=CLIENT_AXES)(
-            pre, moved, noise, margins, parameters.own_group, parameters.class_prior, world.sample_weights
-        )
-
-    return jax.vmap(at_theta, (-1, -1, -1, -1, 0))(pre, pre - start, noise, margins, measured)
+    present = jnp.concatenate([server.signals[None], home])
+    offset = parameters.offset[: present.shape[1]][None, :, None]
+    seen = seen_by_clients(parameters.own_group, server.signals)
+    margins = (
+        margins_of(view, seen, world.global_start_margins + pulled_global),
+        margins_of(view, local.signals, world.local_start_margins + pulled_local),
+    )
+    snapshot = Snapshot(
+        moved=present - initial,
+        features=view.encoder._replace(offset=offset)(present),
+        signal_occupancy=jnp.max(jnp.abs(present) / offset, axis=1),
+        noise=_moments(parameters, world, state, pulled_global, pulled_local),
+        margins=jnp.stack(margins),
+    )
+    return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), snapshot)
 
 
 def _all_rows(
@@ -100,7 +67,7 @@ def _moments(
     pulled_global: Float[Array, "clients samples thetas"],
     pulled_local: Float[Array, "clients samples thetas"],
 ) -> NoiseMoments:
-    """Moments of both prompts' noise rows; leaves (clients, 2, thetas), the inner product (clients, thetas).
+    """Moments of the noise rows; leaves (prompts, thetas), the inner product (clients, thetas).
 
     ``pulled`` is the kernel times the coefficients. With H_ξ = κ z_ξ and e κ² the kernel's unit,
     ‖H_ξ‖² = κ² ‖z(0)‖² + e κ² Σ_i a_i (2 start_i + pulled_i).
@@ -109,25 +76,23 @@ def _moments(
     energy = parameters.squared_norms[-1]
     unit = energy * SLOPE**2
     start_global, start_local = world.global_start_margins, world.local_start_margins
-    clients, thetas = shared.shape[0], shared.shape[-1]
 
     def both(of_global: Array, of_local: Array) -> Array:
-        return jnp.stack([jnp.broadcast_to(of_global[None], (clients, thetas)), of_local], axis=1)
+        """Σ_i of every prompt's samples."""
+        return jnp.concatenate([jnp.sum(of_global, axis=(0, 1))[None], jnp.sum(of_local, axis=1)])
 
-    lengths = both(jnp.sum(shared * pulled_global, axis=(0, 1)), jnp.sum(own * pulled_local, axis=1))
-    at_start = both(jnp.sum(shared * start_global, axis=(0, 1)), jnp.sum(own * start_local, axis=1))
-    squares = jnp.diagonal(world.start_inner)
-    squares = jnp.stack([jnp.broadcast_to(squares[:1], (clients,)), squares[1:]], axis=1)[:, :, None]
+    lengths = both(shared * pulled_global, own * pulled_local)
+    at_start = both(shared * start_global, own * start_local)
     crossed = jnp.einsum("pkn,knt->pt", world.start_margins[1:], shared)
     inner = jnp.sum(own * (start_global + pulled_global), axis=1) + crossed
     extremes = _extremes(parameters, world, state)
     return NoiseMoments(
         # Rounding can leave a tiny negative square where nothing was learned.
         phi_norm=jnp.sqrt(energy * jnp.maximum(lengths, 0)),
-        phi_max=both(extremes.phi_max[0], extremes.phi_max[1:]),
-        norm_sq=jnp.maximum(squares + unit * (2 * at_start + lengths), 0),
+        phi_max=extremes.phi_max,
+        norm_sq=jnp.maximum(jnp.diagonal(world.start_inner)[:, None] + unit * (2 * at_start + lengths), 0),
         inner=world.start_inner[0, 1:, None] + unit * inner,
-        band_occupancy=both(extremes.band_occupancy[0], extremes.band_occupancy[1:]),
+        band_occupancy=extremes.band_occupancy,
     )
 
 

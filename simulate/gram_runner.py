@@ -1,40 +1,38 @@
-"""Run an experiment by the Gram engine: one replicate after the other, all θ of a replicate at once.
-
-Replicates follow one another because a replicate's kernel then stays in the processor's cache for all rounds: on
-a processor that is twice as fast as one product for all replicates together.
-"""
+"""Run replicates by the Gram engine: all θ of a replicate at once."""
 
 import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float, Int, Key
 
-from simulate.data import overlap_of_gram
+from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, SEEDS, THETAS, WHOLE, Layout
+from simulate.engine import federation_of
 from simulate.experiment import Experiment
-from simulate.federated import Federation, TrainState
+from simulate.federated import TrainState
 from simulate.gram_engine import View, initial_gram_state, train_gram
-from simulate.gram_measure import measure_gram, path_bound, quick_path_bound
+from simulate.gram_measure import gram_snapshot, path_bound, quick_path_bound
 from simulate.gram_world import GramWorld, gram_world
-from simulate.measure import Measurement
-from simulate.optimizer import build_optimizer
-from simulate.program import Parameters, Program, split, thetas_of
-from simulate.world import WorldKeys, streams
+from simulate.program import Parameters, Program, split
+from simulate.snapshot import Snapshot
+from simulate.world import WorldKeys, streams_of
 
 PROVED = 0.999
 """Share of the linear band that a bound must stay within: 1 less what rounding can do, in float32 too."""
 
 
 class PreparedGram(NamedTuple):
-    """A run of the Gram engine before its first round; fields as in `simulate.runner.Prepared`."""
+    """Replicates before their first round; fields as in `simulate.full_runner.Prepared`."""
 
     program: Program
+    layout: Layout
     parameters: Parameters
     worlds: GramWorld
     participation_keys: Key[Array, " seeds"]
     trained: Float[Array, " thetas"]
-    measured: Float[Array, "thetas evaluations"]
     states: TrainState
 
     @property
@@ -43,95 +41,140 @@ class PreparedGram(NamedTuple):
         return self[:-1]
 
 
-def prepare_gram(experiment: Experiment) -> PreparedGram:
-    """Draw all replicates and start their training; to be called in the experiment's precision."""
+def prepare_gram(
+    experiment: Experiment,
+    replicates: np.ndarray | None = None,
+    thetas: np.ndarray | None = None,
+    layout: Layout = ONE_DEVICE,
+) -> PreparedGram:
+    """Draw replicates and start their training; arguments as of `simulate.full_runner.prepare`."""
     program, parameters = split(experiment)
-    world_keys, participation_keys = streams(
-        jax.random.key(experiment.seed), jnp.arange(experiment.replicates)
-    )
-    worlds = draw_gram(program.drawing, parameters, world_keys)
+    world_keys, participation_keys = layout.place(streams_of(experiment, replicates), BY_SEED)
+    trained = experiment.trained_thetas if thetas is None else thetas
+    trained = layout.place(jnp.asarray(trained, parameters.noise_std.dtype), BY_THETA)
+    worlds = draw_gram(program.drawing, layout, parameters, world_keys)
     program = program.training
-    trained, measured = thetas_of(experiment, parameters.noise_std.dtype)
-    states = start_gram(program, parameters, worlds, trained)
-    return PreparedGram(program, parameters, worlds, participation_keys, trained, measured, states)
+    states = start_gram(program, layout, parameters, worlds, trained)
+    return PreparedGram(program, layout, parameters, worlds, participation_keys, trained, states)
 
 
-@functools.partial(jax.jit, static_argnames="program", compiler_options={"xla_backend_optimization_level": 1})
-def draw_gram(program: Program, parameters: Parameters, keys: WorldKeys) -> GramWorld:
+@functools.partial(
+    jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
+)
+def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> GramWorld:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
-    return jax.lax.map(lambda keys: gram_world(program, parameters, keys), keys)
+
+    def local(parameters: Parameters, keys: WorldKeys) -> GramWorld:
+        return layout.over_seeds(lambda keys: gram_world(program, parameters, keys), keys)
+
+    return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@functools.partial(jax.jit, static_argnames=("program", "layout"))
 def start_gram(
-    program: Program, parameters: Parameters, worlds: GramWorld, theta: Float[Array, " thetas"]
+    program: Program,
+    layout: Layout,
+    parameters: Parameters,
+    worlds: GramWorld,
+    theta: Float[Array, " thetas"],
 ) -> TrainState:
-    """The state before training, with a leading axis of seeds."""
-    optimizer = build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate)
-    return jax.vmap(lambda world: initial_gram_state(program, parameters, world, theta.size, optimizer))(
-        worlds
-    )
+    """The state before training, with a leading axis of seeds, and θ on the last axis of prompts."""
+
+    def local(parameters: Parameters, worlds: GramWorld, theta: Array) -> TrainState:
+        optimizer = federation_of(program, parameters).optimizer
+
+        def replicate(world: GramWorld) -> TrainState:
+            return initial_gram_state(program, parameters, world, theta.size, optimizer)
+
+        return jax.vmap(replicate)(worlds)
+
+    one = theta.size // layout.thetas
+    shapes = jax.eval_shape(local, parameters, worlds, theta[:one])
+    return layout.divided(local, (WHOLE, BY_SEED, BY_THETA), _parts_of(shapes))(parameters, worlds, theta)
 
 
-@functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
+def _parts_of(states: TrainState) -> Any:
+    """Where the axes of the states lie; only counters have no axis of θ."""
+
+    def part(leaf: Any) -> PartitionSpec:
+        return BY_SEED if leaf.ndim == 1 else PartitionSpec(SEEDS, *[None] * (leaf.ndim - 2), THETAS)
+
+    return jax.tree.map(part, states)
+
+
+@functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
 def advance_gram(
     program: Program,
+    layout: Layout,
     parameters: Parameters,
     worlds: GramWorld,
     participation_keys: Key[Array, " seeds"],
     trained: Float[Array, " thetas"],
-    measured: Float[Array, "thetas evaluations"],
     states: TrainState,
     gaps: Int[Array, " records"],
-) -> tuple[TrainState, Measurement]:
+) -> tuple[TrainState, Snapshot]:
     """Train all replicates at all θ for ``gaps[i]`` rounds before each record i.
 
     Returns:
-        The states, and measurements whose leaves have leading axes (seeds, thetas, records).
+        The states, and snapshots whose leaves have leading axes (seeds, thetas, records).
     """
-    federation = Federation(
-        optimizer=build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate),
-        client_weights=parameters.client_weights,
-        local_steps=program.local_steps,
-        participants=program.participants,
+
+    def local(
+        parameters: Parameters,
+        worlds: GramWorld,
+        keys: Array,
+        trained: Array,
+        states: TrainState,
+        gaps: Array,
+    ) -> tuple[TrainState, Snapshot]:
+        federation = federation_of(program, parameters)
+
+        def replicate(seed: tuple[GramWorld, Array, TrainState]) -> tuple[TrainState, Snapshot]:
+            world, key, state = seed
+
+            def snapshot(view: View, state: TrainState) -> Snapshot:
+                return gram_snapshot(parameters, world, view, state)
+
+            state, records = train_gram(
+                program, parameters, federation, world, trained, key, state, gaps, snapshot
+            )
+            return state, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
+
+        return layout.over_seeds(replicate, (worlds, keys, states))
+
+    lie = _parts_of(states)
+    given = (WHOLE, BY_SEED, BY_SEED, BY_THETA, lie, WHOLE)
+    return layout.divided(local, given, (lie, BY_BOTH))(
+        parameters, worlds, participation_keys, trained, states, gaps
     )
 
-    def one(replicate: tuple[GramWorld, Key[Array, ""], TrainState]) -> tuple[TrainState, Measurement]:
-        world, key, state = replicate
 
-        def measure(view: View, state: TrainState) -> Measurement:
-            return measure_gram(program, parameters, world, measured, view, state)
+def stayed_in_band(prepared: PreparedGram, states: TrainState) -> np.ndarray:
+    """In which replicates no noise row left the linear band at any θ, proved from the last states; shape (seeds,).
 
-        state, records = train_gram(
-            program, parameters, federation, world, trained, key, state, gaps, measure
-        )
-        return state, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
-
-    return jax.lax.map(one, (worlds, participation_keys, states))
-
-
-def stayed_in_band(prepared: PreparedGram, states: TrainState) -> bool:
-    """Whether no noise row left the linear band, proved from the last states; False where there is no proof."""
-    arguments = (prepared.program, prepared.parameters, prepared.worlds, states)
-    if bool(_proved(quick_path_bound, *arguments)):
-        return True
-    return prepared.program.gram == "features" and bool(_proved(path_bound, *arguments))
+    False where there is no proof.
+    """
+    program, layout, parameters, worlds = prepared[:4]
+    proved = np.asarray(_proved(quick_path_bound, program, layout, parameters, worlds, states))
+    if not proved.all() and program.gram == "features":
+        proved = np.asarray(_proved(path_bound, program, layout, parameters, worlds, states))
+    return proved
 
 
-@functools.partial(jax.jit, static_argnames=("bound", "program"))
+@functools.partial(jax.jit, static_argnames=("bound", "program", "layout"))
 def _proved(
-    bound: Any, program: Program, parameters: Parameters, worlds: GramWorld, states: TrainState
-) -> Bool[Array, ""]:
-    largest = jax.lax.map(lambda pair: jnp.max(bound(program, parameters, *pair)), (worlds, states))
-    return jnp.all(largest < PROVED)
+    bound: Any,
+    program: Program,
+    layout: Layout,
+    parameters: Parameters,
+    worlds: GramWorld,
+    states: TrainState,
+) -> Array:
+    def local(parameters: Parameters, worlds: GramWorld, states: TrainState) -> Array:
+        def largest(pair: tuple[GramWorld, TrainState]) -> Array:
+            return jnp.max(bound(program, parameters, *pair), axis=0)
 
+        return layout.over_seeds(largest, (worlds, states))
 
-@jax.jit
-def gram_overlaps(
-    kernels: Float[Array, "seeds all_samples all_samples"],
-    sample_weights: Float[Array, "seeds clients samples"],
-) -> Float[Array, " seeds"]:
-    """`simulate.data.noise_overlap` of every replicate."""
-    return jax.vmap(lambda kernel, weights: overlap_of_gram(kernel, weights.ravel() > 0))(
-        kernels, sample_weights
-    )
+    of_theta = layout.divided(local, (WHOLE, BY_SEED, _parts_of(states)), BY_BOTH)(parameters, worlds, states)
+    return jnp.max(of_theta, axis=1) < PROVED

@@ -13,19 +13,21 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
+from simulate.conditions import overlaps
 from simulate.data import ClientData
+from simulate.devices import ONE_DEVICE
 from simulate.encoder import Encoder
-from simulate.federated import Federation, ShareHome, TrainState, autodiff, initial_state, train
+from simulate.engine import federation_of
+from simulate.federated import ShareHome, TrainState, autodiff, initial_state, train
+from simulate.full_runner import draw
 from simulate.hierarchy_config import Hierarchy
 from simulate.hierarchy_labels import label_levels
 from simulate.hierarchy_measure import LevelRecord, MixtureRecord, level_features, measure_levels
 from simulate.keys import derived_key
 from simulate.loss import logistic_loss
-from simulate.optimizer import build_optimizer
 from simulate.program import Parameters, Program, split
 from simulate.protocols import Scalar
-from simulate.runner import draw, overlaps
-from simulate.world import World, streams
+from simulate.world import World, streams_of
 
 Rows = Float[Array, " rows"]
 HomeRows = Float[Array, "home rows"]
@@ -78,7 +80,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
         prepared = prepare_hierarchy(hierarchy)
         gaps = jnp.asarray(np.diff(experiment.record, prepend=0))
         levels, mixtures = jax.device_get(simulate_hierarchy(prepared.program, prepared[1:], gaps))
-        overlap = np.asarray(overlaps(prepared.worlds.data, experiment.noise_dim))
+        overlap = overlaps(prepared.worlds.data, experiment.noise_dim)
     return label_levels(hierarchy, levels, mixtures, overlap)
 
 
@@ -87,8 +89,8 @@ def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     experiment = hierarchy.experiment
     program, parameters = split(experiment)
     dtype = parameters.noise_std.dtype
-    keys, participation_keys = streams(jax.random.key(experiment.seed), jnp.arange(experiment.replicates))
-    worlds = draw(program.drawing, parameters, keys)
+    keys, participation_keys = streams_of(experiment)
+    worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)
     partitions = jnp.asarray(np.asarray(hierarchy.clusters, int).reshape(-1, experiment.clients))
     home = worlds.initial_local[:, :, None]
     if partitions.shape[0] and experiment.init_std > 0:
@@ -145,13 +147,7 @@ def simulate_hierarchy(
         its own mixture; post-hoc training is one for all.
     """
     parameters, worlds, participation_keys, initial_home, together, weights = arrays
-    federation = Federation(
-        optimizer=build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate),
-        client_weights=parameters.client_weights,
-        local_steps=program.local_steps,
-        participants=program.participants,
-        share_home=average_clusters(together),
-    )
+    federation = federation_of(program, parameters, share_home=average_clusters(together))
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
     def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import xarray as xr
+from scipy.special import ndtr
 
 from simulate.hierarchy_config import Hierarchy
 from simulate.hierarchy_measure import LevelRecord, MixtureRecord
+from simulate.measure import signal_to_noise
 from simulate.provenance import provenance
 
 _LEVELS = {
@@ -38,8 +40,10 @@ def label_levels(
         lead = ("seed", "step") if posthoc else ("seed", "portfolio", "step")
         attributes = {"long_name": meaning, "units": "1"}
         variables[name] = ((*lead, *dims), values[:, 0] if posthoc else values, attributes)
+    ratio = signal_to_noise(mixtures.signal, mixtures.risk)
+    measured = {"ratio": ratio, "accuracy": ndtr(ratio), "training_loss": mixtures.training_loss}
     for name, meaning in _MIXTURES.items():
-        values = getattr(mixtures, name)
+        values = measured[name]
         values = np.moveaxis(values[:, 0], 2, 1) if posthoc else values[:, :, :, 0]
         attributes = {"long_name": meaning, "units": "nat" if name == "training_loss" else "1"}
         variables[name] = (("seed", "portfolio", "step", "client"), values, attributes)

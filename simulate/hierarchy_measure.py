@@ -1,18 +1,17 @@
-"""What is recorded of portfolios of prompts on several levels: moments, ratio, accuracy and loss, per client."""
+"""What is recorded of portfolios of prompts on several levels: signals, moments and losses, per client."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from simulate.data import ClientData
 from simulate.encoder import Encoder
 from simulate.federated import TrainState
 from simulate.loss import logistic_loss
-from simulate.measure import signal_to_noise
 from simulate.program import Parameters
+from simulate.snapshot import Values
 
 Rows = Float[Array, " rows"]
 HomeRows = Float[Array, "home rows"]
@@ -39,14 +38,14 @@ class MixtureRecord(NamedTuple):
     """One mixture on one client; scalars, measured on the mixed text feature itself.
 
     Attributes:
-        ratio: R of (T7); 0 before anything is learned.
-        accuracy: Φ(R), exact.
+        signal: s of (T7).
+        risk: σ_p ‖H_ξ‖ of (T7).
         training_loss: mean logistic loss on the client's own samples, in nats.
     """
 
-    ratio: Array
-    accuracy: Array
-    training_loss: Array
+    signal: Values
+    risk: Values
+    training_loss: Values
 
 
 def level_features(encoder: Encoder, z_global: Rows, z_home: HomeRows) -> Float[Array, "levels rows"]:
@@ -80,10 +79,8 @@ def measure_levels(
 
         def mixture(weights: Array) -> MixtureRecord:
             mixed = weights @ features
-            gain = signal(mixed, own_group)
             risk = parameters.noise_std * jnp.linalg.norm(mixed[-noise_dim:])
-            ratio = signal_to_noise(gain, risk)
-            return MixtureRecord(ratio, ndtr(ratio), logistic_loss(mixed, batch))
+            return MixtureRecord(signal(mixed, own_group), risk, logistic_loss(mixed, batch))
 
         return levels, jax.lax.map(mixture, weights, batch_size=_BATCH)
 

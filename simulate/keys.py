@@ -44,6 +44,12 @@ def fold_purpose(key: Key[Array, ""], purpose: Purpose) -> Key[Array, ""]:
     return jax.random.fold_in(key, _STREAMS[purpose])
 
 
+def fold_purposes(keys: Key[Array, " seeds"], purposes: tuple[Purpose, ...]) -> Key[Array, "purposes seeds"]:
+    """`fold_purpose` of several keys for several purposes, by one compiled cipher."""
+    numbers = jnp.asarray([_STREAMS[purpose] for purpose in purposes], jnp.uint32)
+    return jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (None, 0))(keys, numbers)
+
+
 def derived_key(stream: Key[Array, ""], first: int | Array, second: int | Array) -> Key[Array, ""]:
     """The key numbered (first, second) of a stream.
 

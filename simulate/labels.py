@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from simulate.data import LabelShares
-from simulate.experiment import Engine, Experiment
+from simulate.conditions import LabelShares
+from simulate.experiment import Experiment
 from simulate.measure import Measurement
 from simulate.provenance import provenance
 
@@ -40,7 +40,7 @@ def label(
     noise_overlap: np.ndarray,
     label_shares: LabelShares,
     *,
-    engine_used: Engine,
+    redone: np.ndarray,
 ) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
 
@@ -50,9 +50,10 @@ def label(
     varies along it. The shares of labels that the training data realised have dimensions (seed, client).
     Coordinate `step` counts gradient steps, `round` federated rounds.
 
-    Attribute `engine_used` names the engine that produced the result, and `engine_redone` says "yes" if another
-    was asked for and had to be replaced. With a Gram matrix drawn directly, single noise coordinates do not
-    exist: `phi_max` is NaN, and `band_occupancy_is` says "upper bound" instead of "exact".
+    Attribute `engine_used` names the engine that produced the result, except for the seeds that `redone` marks:
+    there a noise row left the linear band, and the coefficient engine replaced the Gram engine. With a Gram matrix
+    drawn directly, single noise coordinates do not exist: `phi_max` is NaN, and `band_occupancy_is` says "upper
+    bound" instead of "exact".
     """
     posthoc = experiment.protocol == "posthoc"
     prompt_dims = (
@@ -86,6 +87,11 @@ def label(
         noise_overlap,
         _attributes("noise_overlap", "max |⟨x_i, x_j⟩| / ‖x_i‖² over training samples i ≠ j of all clients"),
     )
+    variables["redone"] = (
+        ("seed",),
+        redone,
+        _attributes("redone", "whether the coefficient engine had to replace the Gram engine"),
+    )
     variables["flipped_share"] = (
         ("seed", "client"),
         label_shares.flipped,
@@ -116,8 +122,7 @@ def label(
         },
         attrs={
             "experiment": experiment.to_json(),
-            "engine_used": engine_used,
-            "engine_redone": "no" if engine_used == experiment.engine else "yes",
+            "engine_used": experiment.engine,
             "band_occupancy_is": "exact" if experiment.gram == "features" else "upper bound",
             **provenance(),
         },

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from simulate.conditions import overlaps
 from simulate.data import ClientData
 from simulate.encoder import Encoder
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
-from simulate.runner import advance, engine_of, overlaps, prepare
+from simulate.full_runner import advance, engine_of, prepare
 from simulate.world import World
 
 

@@ -24,6 +24,7 @@ class Program:
     constant_rows: int
     noise_dim: int
     noisy_labels: bool
+    random_start: bool
     prompt_dim: int
     activation: Activation
     protocol: Protocol
@@ -61,7 +62,7 @@ class Program:
     @property
     def training(self) -> "Program":
         """The program without what training ignores once the world is drawn."""
-        return dataclasses.replace(self, noisy_labels=False)
+        return dataclasses.replace(self, noisy_labels=False, random_start=False)
 
 
 class Parameters(NamedTuple):
@@ -121,6 +122,7 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         constant_rows=experiment.constant_rows,
         noise_dim=experiment.noise_dim,
         noisy_labels=experiment.label_noise > 0,
+        random_start=experiment.init_std > 0,
         prompt_dim=experiment.prompt_dim,
         activation=experiment.activation,
         protocol=experiment.protocol,
@@ -159,11 +161,3 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         sample_counts=array(experiment.samples),
         own_group=array(np.equal.outer(experiment.groups, np.arange(experiment.group_count))),
     )
-
-
-def thetas_of(
-    experiment: Experiment, dtype: jnp.dtype
-) -> tuple[Float[Array, " thetas"], Float[Array, "thetas evaluations"]]:
-    """θ of every training, and the θ at which each is measured: post-hoc trains once, for all of them."""
-    theta = jnp.asarray(experiment.theta, dtype)
-    return (theta[:1], theta[None, :]) if experiment.protocol == "posthoc" else (theta, theta[:, None])

@@ -10,9 +10,10 @@ and the local prompt and ℓ the loss of one client:
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float
 
 from simulate.experiment import Protocol
@@ -24,11 +25,10 @@ Batch = Any
 TextFeatures = Float[Array, "..."]
 Scalar = Float[Array, ""]
 Objective = Callable[[Prompt, Prompt, Scalar, Batch], Scalar]
+Numbers = TypeVar("Numbers", Array, np.ndarray)
 
 
-def mix(
-    theta: Float[Array, "..."], feature_global: TextFeatures, feature_local: TextFeatures
-) -> TextFeatures:
+def mix(theta: Numbers, feature_global: Numbers, feature_local: Numbers) -> Numbers:
     """(1−θ) h_G + θ h_L: text features are mixed as they are and not re-normalised (T3)."""
     return (1 - theta) * feature_global + theta * feature_local
 

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt32
 
 from simulate.data import ClientData, draw_client_data
-from simulate.keys import derived_key, fold_purpose
+from simulate.experiment import Experiment
+from simulate.keys import Purpose, derived_key, fold_purposes
 from simulate.program import Parameters, Program
 
 
@@ -56,8 +58,11 @@ def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> Wor
         return jax.random.normal(key, shape, jnp.float32).astype(dtype)
 
     data = draw_client_data(program, parameters, keys.data, keys.label_noise)
-    in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
     norms = jnp.sqrt(parameters.squared_norms)
+    if program.random_start:
+        in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
+    else:  # nothing to draw, which spares half of the compilation
+        in_rows = jnp.zeros((1 + program.clients, program.rows), dtype)
     if program.engine != "prompt":
         z = in_rows * norms[None, :]
         return World(data, None, z[0], z[1:])
@@ -67,18 +72,23 @@ def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> Wor
     return World(data, norms[:, None] * directions, prompts[0], prompts[1:])
 
 
+def streams_of(
+    experiment: Experiment, replicates: np.ndarray | None = None
+) -> tuple[WorldKeys, Key[Array, " seeds"]]:
+    """Replicates' streams for their worlds and for participation, shape (seeds,).
+
+    Args:
+        experiment: whose seed they come from.
+        replicates: numbers of the replicates; None for all of the experiment's.
+    """
+    numbers = np.arange(experiment.replicates) if replicates is None else replicates
+    return _streams(jax.random.key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
+
+
 @jax.jit
-def streams(seed: Key[Array, ""], replicates: Int[Array, " seeds"]) -> tuple[WorldKeys, Key[Array, " seeds"]]:
-    """Every replicate's streams for its world and for participation, shape (seeds,)."""
-
-    def replicate(number: Array) -> tuple[WorldKeys, Key[Array, ""]]:
-        key = jax.random.fold_in(seed, number)
-        world = WorldKeys(
-            data=fold_purpose(key, "data"),
-            initialisation=fold_purpose(key, "initialisation"),
-            label_noise=fold_purpose(key, "label_noise"),
-            gram=fold_purpose(key, "gram"),
-        )
-        return world, fold_purpose(key, "participation")
-
-    return jax.vmap(replicate)(replicates)
+def _streams(
+    seed: Key[Array, ""], replicates: UInt32[Array, " seeds"]
+) -> tuple[WorldKeys, Key[Array, " seeds"]]:
+    purposes: tuple[Purpose, ...] = ("data", "initialisation", "label_noise", "gram", "participation")
+    *world, participation = fold_purposes(jax.vmap(jax.random.fold_in, (None, 0))(seed, replicates), purposes)
+    return WorldKeys(*world), participation

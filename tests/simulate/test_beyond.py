@@ -9,8 +9,8 @@ from tolerances import RELATIVE
 from simulate import Experiment, run
 from simulate.data import ClientData
 from simulate.fresh_samples import count_correct
+from simulate.full_runner import prepare
 from simulate.portfolio import train_portfolio
-from simulate.runner import prepare
 
 BASE = Experiment(
     clients=3,

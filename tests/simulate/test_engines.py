@@ -38,6 +38,7 @@ def largest_difference(experiment: Experiment) -> float:
 def difference(first: xr.Dataset, second: xr.Dataset) -> float:
     """Largest difference between two results over all recorded variables, relative to each one's size."""
     assert set(first) == set(second)
+    first, second = first.astype(float), second.astype(float)
     assert all((first[name].isnull() == second[name].isnull()).all() for name in first)
     return max(
         float(abs(first[name] - second[name]).max() / abs(first[name]).max().clip(min=1e-30))
@@ -50,6 +51,7 @@ def gram_difference(experiment: Experiment) -> float:
     """Largest difference between the coefficient and the Gram engine, which must have run to the end."""
     gram = run(experiment.replace(engine="gram"))
     assert gram.attrs["engine_used"] == "gram"
+    assert not gram.redone.any()
     return difference(run(experiment.replace(engine="coefficient")), gram)
 
 

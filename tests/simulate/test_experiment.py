@@ -153,7 +153,7 @@ def test_progress_counts_rounds_to_the_end() -> None:
 
 
 def test_equal_shapes_compile_once() -> None:
-    from simulate.runner import advance
+    from simulate.full_runner import advance
 
     run(TINY)
     compiled = advance._cache_size()

@@ -9,7 +9,7 @@ from tolerances import RELATIVE
 
 from simulate import Experiment, run
 from simulate.encoder import Encoder, activation_function
-from simulate.runner import prepare
+from simulate.full_runner import prepare
 from simulate.world import World
 
 UNEQUAL = Experiment(

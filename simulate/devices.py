@@ -1,0 +1,95 @@
+"""How a batch of runs lies on the local devices, and how much of it a device works on at once.
+
+Replicates, and θ where those are few, are divided among all devices. Nothing passes between devices, so a result
+does not depend on their number. A processor is several times faster while what it works on stays in its cache, so
+there a device takes a few replicates and θ after the others. An accelerator takes all at once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+SEEDS, THETAS = "seeds", "thetas"
+WHOLE = PartitionSpec()
+BY_SEED = PartitionSpec(SEEDS)
+BY_THETA = PartitionSpec(THETAS)
+BY_BOTH = PartitionSpec(SEEDS, THETAS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the axes of replicates and of θ are cut; the default is one device that takes all at once.
+
+    Attributes:
+        seeds: parts of the axis of replicates, on a device each.
+        thetas: parts of the axis of θ, on a device each.
+        seeds_at_once: replicates that a device takes at once, 0 for all.
+        thetas_at_once: θ that a device takes at once, 0 for all.
+    """
+
+    seeds: int = 1
+    thetas: int = 1
+    seeds_at_once: int = 0
+    thetas_at_once: int = 0
+
+    @property
+    def mesh(self) -> Mesh:
+        """The first devices, arranged as (seeds, thetas)."""
+        devices = jax.local_devices()[: self.seeds * self.thetas]
+        return Mesh(np.asarray(devices).reshape(self.seeds, self.thetas), (SEEDS, THETAS))
+
+    def place(self, tree: Any, part: PartitionSpec) -> Any:
+        """Put arrays where ``part`` says their axes belong."""
+        if self.seeds * self.thetas == 1:
+            return tree
+        return jax.device_put(tree, NamedSharding(self.mesh, part))
+
+    def divided(self, function: Callable[..., Any], given: Any, returned: Any) -> Callable[..., Any]:
+        """A function that runs on every device with its own part of the arguments.
+
+        Args:
+            function: of arrays.
+            given, returned: `PartitionSpec` of each argument, and of the result; one may stand for a pytree.
+        """
+        if self.seeds * self.thetas == 1:
+            return function
+        return jax.shard_map(function, mesh=self.mesh, in_specs=given, out_specs=returned)
+
+    def over_seeds(self, function: Callable[[Any], Any], tree: Any) -> Any:
+        """Apply a function of one replicate to a leading axis of replicates, as many at once as there should be."""
+        return _in_groups(function, tree, self.seeds_at_once)
+
+    def over_thetas(self, function: Callable[[Any], Any], tree: Any) -> Any:
+        """The same for a leading axis of θ."""
+        return _in_groups(function, tree, self.thetas_at_once)
+
+
+ONE_DEVICE = Layout()
+
+
+def _in_groups(function: Callable[[Any], Any], tree: Any, at_once: int) -> Any:
+    length = jax.tree.leaves(tree)[0].shape[0]
+    together = jax.vmap(function)
+    if at_once in (0, length):
+        return together(tree)
+    if at_once == 1:
+        return jax.lax.map(function, tree)
+    groups = jax.tree.map(lambda leaf: leaf.reshape(-1, at_once, *leaf.shape[1:]), tree)
+    return jax.tree.map(lambda leaf: leaf.reshape(length, *leaf.shape[2:]), jax.lax.map(together, groups))
+
+
+def parts(total: int, devices: int) -> tuple[int, int]:
+    """Divide devices between two axes, the first of which has ``total`` entries and comes first.
+
+    Example:
+        >>> parts(64, 8), parts(3, 8), parts(1, 8)
+        ((8, 1), (4, 2), (1, 8))
+    """
+    first = next(
+        part for part in range(1, devices + 1) if devices % part == 0 and part >= min(total, devices)
+    )
+    return first, devices // first

@@ -1,0 +1,164 @@
+"""Run replicates by the engines that keep every encoder row: the prompt and the coefficient engine."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from simulate.coefficient_engine import coefficient_engine
+from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout
+from simulate.engine import SyntheticEngine, federation_of
+from simulate.experiment import Experiment
+from simulate.federated import TrainState, initial_state, train
+from simulate.program import Parameters, Program, split
+from simulate.prompt_engine import prompt_engine
+from simulate.snapshot import Snapshot, take_snapshot
+from simulate.validation import ConfigurationError
+from simulate.world import World, WorldKeys, draw_world, streams_of
+
+
+class Prepared(NamedTuple):
+    """Replicates before their first round.
+
+    Attributes:
+        program, parameters: the experiment, split for compilation.
+        layout: where the arrays lie.
+        worlds: drawn worlds, leading axis of seeds.
+        participation_keys: stream of every replicate that decides who takes part, shape (seeds,).
+        trained: θ of every training, shape (thetas,).
+        states: training states, leading axes (seeds, thetas).
+    """
+
+    program: Program
+    layout: Layout
+    parameters: Parameters
+    worlds: World
+    participation_keys: Key[Array, " seeds"]
+    trained: Float[Array, " thetas"]
+    states: TrainState
+
+    @property
+    def constants(self) -> tuple[Any, ...]:
+        """All that does not change during training, in the order `advance` takes it."""
+        return self[:-1]
+
+
+def prepare(
+    experiment: Experiment,
+    replicates: np.ndarray | None = None,
+    thetas: np.ndarray | None = None,
+    layout: Layout = ONE_DEVICE,
+) -> Prepared:
+    """Draw replicates and start their training; to be called in the experiment's precision.
+
+    An experiment for the Gram engine gives a run of the coefficient engine on the same draws.
+
+    Args:
+        experiment: what to run.
+        replicates: numbers of the replicates, shape (seeds,); None for all.
+        thetas: θ to train at, shape (thetas,); None for all that the experiment's protocol trains at.
+        layout: where the arrays lie, and what divides their axes.
+
+    Raises:
+        ConfigurationError: when there are no features to train on, only inner products of their noise.
+    """
+    if experiment.gram != "features":
+        raise ConfigurationError("gram", experiment.gram, "features, to train on the features themselves")
+    program, parameters = split(experiment)
+    world_keys, participation_keys = layout.place(streams_of(experiment, replicates), BY_SEED)
+    trained = experiment.trained_thetas if thetas is None else thetas
+    trained = layout.place(jnp.asarray(trained, parameters.noise_std.dtype), BY_THETA)
+    worlds = draw(program.drawing, layout, parameters, world_keys)
+    program = program.training
+    states = start(program, layout, parameters, worlds, trained)
+    return Prepared(program, layout, parameters, worlds, participation_keys, trained, states)
+
+
+# Drawing runs once: at full optimisation it takes three times as long to compile, and is no faster.
+@functools.partial(
+    jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
+)
+def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
+    """Draw the world of every replicate; leaves have a leading axis of seeds."""
+
+    def local(parameters: Parameters, keys: WorldKeys) -> World:
+        return layout.over_seeds(lambda keys: draw_world(program, parameters, keys), keys)
+
+    return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
+
+
+@functools.partial(jax.jit, static_argnames=("program", "layout"))
+def start(
+    program: Program, layout: Layout, parameters: Parameters, worlds: World, theta: Float[Array, " thetas"]
+) -> TrainState:
+    """The state before training, with leading axes (seeds, thetas)."""
+
+    def local(parameters: Parameters, worlds: World, theta: Array) -> TrainState:
+        optimizer = federation_of(program, parameters).optimizer
+
+        def replicate(world: World) -> TrainState:
+            state = initial_state(world.initial_global, world.initial_local, optimizer)
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (theta.size, *leaf.shape)), state)
+
+        return jax.vmap(replicate)(worlds)
+
+    return layout.divided(local, (WHOLE, BY_SEED, BY_THETA), BY_BOTH)(parameters, worlds, theta)
+
+
+@functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
+def advance(
+    program: Program,
+    layout: Layout,
+    parameters: Parameters,
+    worlds: World,
+    participation_keys: Key[Array, " seeds"],
+    trained: Float[Array, " thetas"],
+    states: TrainState,
+    gaps: Int[Array, " records"],
+) -> tuple[TrainState, Snapshot]:
+    """Train all replicates at all θ for ``gaps[i]`` rounds before each record i.
+
+    Returns:
+        The states, and snapshots whose leaves have leading axes (seeds, thetas, records).
+    """
+
+    def local(
+        parameters: Parameters, worlds: World, keys: Array, trained: Array, states: TrainState, gaps: Array
+    ) -> tuple[TrainState, Snapshot]:
+        federation = federation_of(program, parameters)
+
+        def replicate(seed: tuple[World, Array, TrainState]) -> tuple[TrainState, Snapshot]:
+            world, key, states = seed
+            engine = engine_of(program, parameters, world)
+
+            def rows(server: Array, home: Array) -> Array:
+                return jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+
+            initial = rows(world.initial_global, world.initial_local)
+
+            def snapshot(state: TrainState) -> Snapshot:
+                present = rows(state.global_prompt, state.local_prompts)
+                return take_snapshot(program, parameters, world.data, initial=initial, present=present)
+
+            def training(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+                theta, state = at
+                return train(federation, engine.gradient, snapshot, world.data, theta, key, state, gaps)
+
+            return layout.over_thetas(training, (trained, states))
+
+        return layout.over_seeds(replicate, (worlds, keys, states))
+
+    given = (WHOLE, BY_SEED, BY_SEED, BY_THETA, BY_BOTH, WHOLE)
+    return layout.divided(local, given, BY_BOTH)(
+        parameters, worlds, participation_keys, trained, states, gaps
+    )
+
+
+def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
+    """The engine a world was drawn for."""
+    if world.weights is None:
+        return coefficient_engine(program, parameters)
+    return prompt_engine(program, parameters, world.weights)
