@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from commands.console import console_for, table, tracking
+from commands.options import Resources
 from commands.output import emit_json, require_json_target, require_writable_file, write_dataset
 from simulate.experiment import Experiment
 
@@ -19,6 +20,7 @@ class Simulate:
     """Run one experiment: every coefficient, ratio, loss and accuracy per step and client."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    resources: Resources = dataclasses.field(default_factory=Resources)
     out: str | None = None
     """netCDF file for the full dataset."""
     json: str | None = None
@@ -30,8 +32,9 @@ class Simulate:
 
         require_writable_file("out", self.out)
         require_json_target(self.json)
+        self.resources.apply()
         with tracking("rounds") as tracker:
-            result = run(self.experiment, tracker)
+            result = run(self.experiment, tracker, self.resources.memory)
         if self.out is not None:
             write_dataset(pathlib.Path(self.out), result)
         summary = _last_step(result)

@@ -18,6 +18,10 @@ class ConfigurationError(ValueError):
         super().__init__(f"{field} = {value!r} is not allowed: it must be {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How an error comes back from another process: from its parts, not from its message."""
+        return type(self), (self.field, self.value, self.allowed)
+
 
 def require_integer(field: str, value: Any, minimum: int) -> None:
     """Raise `ConfigurationError` unless ``value`` is an integer of at least ``minimum``."""

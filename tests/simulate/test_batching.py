@@ -1,0 +1,232 @@
+"""Batches, devices and memory change how a run is computed, never what comes out."""
+
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from simulate import ConfigurationError, Experiment, run
+from simulate.batching import GIB, Batching, batches, batching_for
+from simulate.devices import Layout
+from simulate.full_runner import advance, prepare
+from simulate.gram_runner import advance_gram, prepare_gram
+
+ROOT = pathlib.Path(__file__).parents[2]
+BASE = Experiment(
+    clients=3,
+    samples=(4, 6, 5),
+    noise_dim=60,
+    init_std=0.1,
+    theta=(0.1, 0.4, 0.6, 0.8, 1.0),
+    rounds=6,
+    record=(2, 6),
+    local_steps=2,
+    participation=0.7,
+    learning_rate=1e-2,
+    signal_offset=0.5,
+    noise_offset=30.0,
+    engine="gram",
+    replicates=5,
+)
+COEFFICIENT = BASE.replace(engine="coefficient")
+
+
+def budget_for(experiment: Experiment, replicates: int, thetas: int) -> float:
+    """A memory budget that leads to batches of this size."""
+    for budget in np.geomspace(1e-6, 1, 2000):
+        try:
+            batching = batching_for(experiment, experiment.replicates, float(budget))
+        except ConfigurationError:
+            continue
+        if (batching.replicates, batching.thetas) == (replicates, thetas):
+            return float(budget)
+    raise AssertionError("no budget gives such batches")
+
+
+def same(first: xr.Dataset, second: xr.Dataset, tolerance: float = 1e-10) -> None:
+    assert set(first) == set(second)
+    for name in first:
+        if first[name].dtype == bool:
+            assert (first[name] == second[name]).all()
+        else:
+            largest = float(abs(first[name]).max())
+            np.testing.assert_allclose(
+                first[name], second[name], rtol=tolerance, atol=tolerance * largest, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("engine", ["coefficient", "gram", "prompt"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5)])
+def test_batches_do_not_change_results(engine: str, size: tuple[int, int]) -> None:
+    experiment = BASE.replace(engine=engine)
+    whole = batching_for(experiment, 5, None)
+    assert (whole.replicates, whole.thetas) == (5, 5), "the other run must be in one piece"
+    same(run(experiment), run(experiment, memory=budget_for(experiment, *size)))
+
+
+def test_batches_do_not_change_what_one_training_serves() -> None:
+    posthoc = BASE.replace(protocol="posthoc")
+    same(run(posthoc), run(posthoc, memory=budget_for(posthoc, 2, 1)))
+
+
+@pytest.mark.parametrize("seeds_at_once", [0, 1, 2])
+@pytest.mark.parametrize("thetas_at_once", [1, 2])
+def test_groups_on_a_device_do_not_change_results(seeds_at_once: int, thetas_at_once: int) -> None:
+    experiment = COEFFICIENT.replace(replicates=4, theta=(0.1, 0.4, 0.6, 0.8))
+    gaps = jnp.asarray([2, 4])
+    with jax.enable_x64(True):
+        plain, grouped = (
+            prepare(experiment, layout=layout)
+            for layout in (Layout(), Layout(seeds_at_once=seeds_at_once, thetas_at_once=thetas_at_once))
+        )
+        expected, measured = (advance(*each.constants, each.states, gaps)[1] for each in (plain, grouped))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), expected, measured)
+
+
+@pytest.mark.parametrize(("experiment", "function"), [(COEFFICIENT, advance), (BASE, advance_gram)])
+def test_batches_and_cells_of_one_shape_share_a_compilation(experiment: Experiment, function: object) -> None:
+    memory = budget_for(experiment, 1, 2)
+    run(experiment.replace(replicates=1, theta=(0.2, 0.3)), memory=memory)
+    compiled = function._cache_size()
+    run(experiment.replace(seed=3, learning_rate=2e-3), memory=memory)
+    run(experiment.replace(replicates=3, noise_std=0.5, theta=(0.0, 0.5, 0.7)), memory=memory)
+    assert function._cache_size() == compiled
+    run(experiment.replace(theta=(0.0,), replicates=2))
+    assert function._cache_size() == compiled + 1
+
+
+def test_rounds_of_all_batches_are_counted() -> None:
+    seen: list[tuple[int, int]] = []
+    run(BASE, progress=lambda done, total: seen.append((done, total)), memory=budget_for(BASE, 1, 2))
+    assert seen[-1] == (5 * 3 * 6, 5 * 3 * 6)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_only_replicates_that_leave_the_band_are_redone() -> None:
+    many = BASE.replace(replicates=12, signal_offset=1e3)
+    everywhere = ("theta", "step", "client", "prompt")
+    largest = run(many.replace(engine="coefficient")).band_occupancy.max(everywhere)
+    # With a band as wide as the median replicate's largest excursion, half of the replicates leave it.
+    narrow = many.replace(noise_offset=many.noise_offset * float(np.median(largest)))
+    result, exact = run(narrow), run(narrow.replace(engine="coefficient"))
+    redone = result.redone.values
+    assert 0 < redone.sum() < 12
+    assert redone[exact.band_occupancy.max(everywhere).values >= 1].all()
+    same(result.drop_vars("redone"), exact.drop_vars("redone"))
+    in_pieces = run(narrow, memory=budget_for(narrow, 1, 2))
+    np.testing.assert_array_equal(in_pieces.redone, redone)
+    same(result, in_pieces)
+
+
+def test_too_little_memory_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"memory = 1e-06 .* at least .* one replicate at one θ"):
+        run(BASE, memory=1e-6)
+    with pytest.raises(ConfigurationError, match="memory = 0 "):
+        run(BASE, memory=0)
+
+
+def test_the_last_batch_is_filled_up() -> None:
+    pieces = batches(np.arange(7), 3)
+    assert [piece.tolist() for piece in pieces] == [[0, 1, 2], [3, 4, 5], [6, 6, 6]]
+
+
+LARGE = Experiment(
+    clients=10, samples=(20,), noise_dim=2000, theta=tuple(i / 20 for i in range(21)), rounds=50, record=(50,)
+)
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        LARGE.replace(engine="coefficient", replicates=4),
+        LARGE.replace(engine="coefficient", replicates=4, optimizer_options=(("momentum", 0.9),)),
+        LARGE.replace(engine="coefficient", replicates=2, record=tuple(range(51)), protocol="posthoc"),
+        LARGE.replace(engine="gram", replicates=16),
+        LARGE.replace(engine="gram", replicates=16, gram="wishart", noise_dim=10**6, prompt_dim=0),
+        LARGE.replace(engine="prompt", replicates=1, noise_dim=300, prompt_dim=0),
+    ],
+)
+def test_a_budget_covers_what_the_compiler_allots(experiment: Experiment, optimised: None) -> None:
+    batching = batching_for(experiment, experiment.replicates, None)
+    allotted = bytes_allotted(experiment, batching)
+    needed = smallest_budget(experiment, batching) * GIB
+    assert allotted < needed, "the estimate promises too much"
+    assert needed < 8 * allotted, "the estimate wastes memory"
+
+
+def bytes_allotted(experiment: Experiment, batching: Batching) -> int:
+    with jax.enable_x64(True):
+        first = (prepare_gram if experiment.engine == "gram" else prepare)(
+            experiment,
+            np.arange(batching.replicates),
+            np.resize(experiment.trained_thetas, batching.thetas),
+            batching.layout,
+        )
+        gaps = jnp.asarray([1] * -(-len(experiment.record) // 16))
+        function = advance_gram if experiment.engine == "gram" else advance
+        memory = function.lower(*first.constants, first.states, gaps).compile().memory_analysis()
+    return int(
+        memory.temp_size_in_bytes
+        + memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+    )
+
+
+def smallest_budget(experiment: Experiment, batching: Batching) -> float:
+    """The least budget in GiB under which a batch is this large."""
+    low, high = 0.0, 64.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        try:
+            small = batching_for(experiment, experiment.replicates, middle) != batching
+        except ConfigurationError:
+            small = True
+        low, high = (middle, high) if small else (low, middle)
+    return high
+
+
+CHILD = """
+import sys
+import jax
+from simulate import Experiment, run
+from simulate.batching import batching_for
+
+jax.config.update("jax_disable_most_optimizations", True)
+devices, folder, *texts = sys.argv[1:]
+assert len(jax.devices()) == int(devices)
+for number, text in enumerate(texts):
+    experiment = Experiment.from_json(text)
+    layout = batching_for(experiment, experiment.replicates, None).layout
+    result = run(experiment).assign_attrs(parts=[layout.seeds, layout.thetas])
+    result.to_netcdf(f"{folder}/{number}.nc", engine="h5netcdf")
+"""
+
+
+@pytest.mark.parametrize(
+    ("devices", "divided"), [(2, [(2, 1), (2, 1), (1, 2)]), (8, [(8, 1), (8, 1), (2, 4)])]
+)
+def test_results_do_not_depend_on_the_number_of_devices(
+    tmp_path: pathlib.Path, devices: int, divided: list[tuple[int, int]]
+) -> None:
+    momentum = COEFFICIENT.replace(optimizer_options=(("momentum", 0.5),))
+    few = BASE.replace(replicates=1 if devices == 2 else 2)
+    experiments = (BASE, momentum, few)
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    texts = [each.to_json() for each in experiments]
+    subprocess.run(
+        [sys.executable, "-c", CHILD, str(devices), str(tmp_path), *texts],
+        check=True,
+        cwd=ROOT,
+        env={"XLA_FLAGS": flags, "PATH": "", "JAX_PLATFORMS": "cpu"},
+        timeout=300,
+    )
+    for number, (experiment, parts) in enumerate(zip(experiments, divided, strict=True)):
+        with xr.open_dataset(tmp_path / f"{number}.nc", engine="h5netcdf") as result:
+            assert tuple(result.attrs["parts"]) == parts
+            same(run(experiment), result.load(), 1e-6)
