@@ -31,7 +31,7 @@ class Resources(Compilation):
     """What a simulation may use."""
 
     memory: float | None = None
-    """GiB for the arrays of what runs at a time; 1 unless given, or what a single run needs."""
+    """GiB for the arrays of what runs at a time; 1 unless given, half of an accelerator's, or the least needed."""
 
     def apply(self) -> None:
         """Check the budget, and switch the cache on."""

@@ -15,14 +15,13 @@ from simulate.engine_choice import momentum
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError
 
-DEFAULT_MEMORY = 1.0
-"""GiB that a run may use when it is not told."""
 GIB = 2**30
 RECORD_CHUNKS = 16
 """Chunks of records per batch: enough for a live progress bar, few enough that returning to the host is free."""
 
-# What a core's second-level cache, of a megabyte or two, holds next to the data.
-_CACHE = 1.25 * 2**20
+# What a core's second-level cache, of a megabyte or two, holds next to the data. Replicates of the Gram engine are
+# best taken one by one unless they are tiny: one product of two matrices is faster than several side by side.
+_CACHE = {"prompt": 1.25 * 2**20, "coefficient": 1.25 * 2**20, "gram": 2**17}
 # Copies of what a processor works on at once that the compiled step keeps: gradients, updates, uploads.
 _WORKING_COPIES = 5
 # Of a snapshot's margins and moments, what NumPy keeps while it works out a record.
@@ -49,13 +48,13 @@ def batching_for(experiment: Experiment, replicates: int, memory: float | None) 
     Args:
         experiment: what is to run.
         replicates: how many of its replicates are to run.
-        memory: budget in GiB for the arrays of a batch; None takes `DEFAULT_MEMORY`, or what the smallest batch
+        memory: budget in GiB for the arrays of a batch; None takes `default_memory`, or what the smallest batch
             needs.
 
     Raises:
         ConfigurationError: when not even one replicate at one θ per device fits a given budget.
     """
-    budget = (DEFAULT_MEMORY if memory is None else memory) * GIB
+    budget = (default_memory() if memory is None else memory) * GIB
     sizes, trainings = _Sizes(experiment), 1 if experiment.protocol == "posthoc" else len(experiment.theta)
     seed_parts, theta_parts = parts(replicates, len(jax.local_devices()))
     theta_parts = min(theta_parts, trainings)
@@ -77,12 +76,21 @@ def batching_for(experiment: Experiment, replicates: int, memory: float | None) 
 
     seeds_at_once = thetas_at_once = 0
     if jax.default_backend() == "cpu":
-        thetas_at_once = _even(thetas, max(1, int(_CACHE // sizes.working))) if sizes.by_theta else thetas
+        cache = _CACHE[experiment.engine]
+        thetas_at_once = _even(thetas, max(1, int(cache // sizes.working))) if sizes.by_theta else thetas
         thetas = math.ceil(thetas / thetas_at_once) * thetas_at_once
-        seeds_at_once = _even(seeds, max(1, int(_CACHE // (thetas * sizes.working))))
+        seeds_at_once = _even(seeds, max(1, int(cache // (thetas * sizes.working))))
         seeds = math.ceil(seeds / seeds_at_once) * seeds_at_once
     layout = Layout(seed_parts, theta_parts, seeds_at_once, thetas_at_once)
     return Batching(seeds * seed_parts, thetas * theta_parts, layout)
+
+
+def default_memory() -> float:
+    """GiB that a run may use when it is not told: one, or half of what accelerators have."""
+    statistics = [device.memory_stats() for device in jax.local_devices()]
+    if not all(statistics):
+        return 1.0
+    return sum(each["bytes_limit"] for each in statistics) / 2 / GIB
 
 
 def batches(indices: np.ndarray, size: int) -> list[np.ndarray]:

@@ -44,8 +44,9 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
     Args:
         experiment: what to run.
         progress: told of the rounds done, between compiled chunks.
-        memory: GiB for the arrays of what runs at a time; None takes one GiB, or what a single replicate at a
-            single θ needs. Neither it nor the number of devices has an influence on results, beyond rounding.
+        memory: GiB for the arrays of what runs at a time; None takes one GiB (half of an accelerator's own memory),
+            or what a single replicate at a single θ needs. Neither it nor the number of devices has an influence on
+            results, beyond rounding.
 
     Returns:
         A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
