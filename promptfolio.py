@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from commands.audit import Audit
+from commands.bench import Bench
 from commands.check import Check
 from commands.clip import Clip
 from commands.derive import Derive
@@ -16,17 +17,20 @@ from commands.figures import Figures
 from commands.mixing import Mixing
 from commands.reproduce import Reproduce
 from commands.simulate import Simulate
+from commands.sweep import Sweep
 from simulate.validation import ConfigurationError
 
 Command = (
     Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Simulate, tyro.conf.subcommand("simulate")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep")]
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Mixing, tyro.conf.subcommand("mixing")]
     | Annotated[Derive, tyro.conf.subcommand("derive")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Clip, tyro.conf.subcommand("clip")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 
 _BAD_INPUT = 2
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(
     arguments: Sequence[str] | None,
-) -> Reproduce | Simulate | Check | Mixing | Derive | Figures | Clip | Audit:
+) -> Reproduce | Simulate | Sweep | Check | Mixing | Derive | Figures | Clip | Audit | Bench:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -1,15 +1,14 @@
 """Where results go: checked before work starts, written whole or not at all."""
 
-import contextlib
 import json
 import math
 import os
 import pathlib
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from simulate import files
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -60,31 +59,9 @@ def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], None]) 
         ConfigurationError: when the file cannot be written; what stood there before is untouched.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            write(temporary)
-            os.replace(temporary, path)
+        files.write_atomically(path, write)
     except OSError as error:
         raise ConfigurationError("output", str(path), f"writable ({error.strerror or error})") from None
-
-
-@contextlib.contextmanager
-def _temporary(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    # The suffix stays: it tells Matplotlib the format.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = pathlib.Path(name)
-    try:
-        temporary.chmod(0o666 & ~_umask())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
