@@ -36,7 +36,7 @@ record: $(STAMP)
 	$(BIN)/promptfolio reproduce --out out --report paper_checks.md --pictures docs/figures $(BANKS)
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/simulator.py
+	$(BIN)/promptfolio bench --scaling --record benchmarks
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
