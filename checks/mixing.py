@@ -7,7 +7,7 @@ import xarray as xr
 
 from checks import assumptions
 from checks.setting import SymmetricSetting
-from simulate.experiment import Precision, Protocol
+from simulate.experiment import Engine, Precision, Protocol
 from simulate.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.accuracy import accuracy
@@ -68,6 +68,7 @@ def compare_mixing(
     replicates: int = 1,
     seed: int = 0,
     precision: Precision = "float32",
+    engine: Engine = "auto",
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Simulate a setting and put the theory beside it.
@@ -77,7 +78,7 @@ def compare_mixing(
         protocol: joint, posthoc or detached.
         steps: rounds (of one gradient step each) at which to compare, increasing, from 1.
         theta: grid of mixing coefficients, from 0 to 1.
-        replicates, seed, precision, progress: as in `simulate.Experiment` and `simulate.run`.
+        replicates, seed, precision, engine, progress: as in `simulate.Experiment` and `simulate.run`.
 
     Returns:
         accuracy (seed, step, theta), the mean over clients of the exact test accuracy; accuracy_predicted
@@ -93,6 +94,7 @@ def compare_mixing(
         replicates=replicates,
         seed=seed,
         precision=precision,
+        engine=engine,
     )
     result = run(experiment, progress)
     measured = result.accuracy.sel(predictor="mixture").mean("client").transpose("seed", "step", "theta")

@@ -45,12 +45,17 @@ def mixing_sweep(scale: Scale) -> xr.Dataset:
 @functools.cache
 def _swept(scale: Scale) -> xr.Dataset:
     noise_dim, replicates = (8000, 4) if scale == "quick" else (20000, 8)
+
+    @functools.cache  # two sweeps may meet in one setting
+    def compared(setting: SymmetricSetting) -> xr.Dataset:
+        return compare_mixing(setting, "posthoc", (1,), theta_grid(0.005), replicates=replicates)
+
     parts = []
     for sweep, settings in SWEEPS.items():
         for base in settings if scale == "full" else _few(settings):
             setting = SymmetricSetting(**{**vars(base), "noise_dim": noise_dim, "step_size": STEP_SIZE})
-            part = compare_mixing(setting, "posthoc", (1,), theta_grid(0.005), replicates=replicates)
-            part["advantage_predicted"] = bool(strict_advantage(**setting.signals, **setting.federation))
+            advantage = bool(strict_advantage(**setting.signals, **setting.federation))
+            part = compared(setting).assign(advantage_predicted=advantage)
             coords = {
                 name: getattr(setting, name) for name in ("clients", "alignment", "local_share", "samples")
             }

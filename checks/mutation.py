@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from checks.workers import ENVIRONMENT
+
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
@@ -62,6 +64,7 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
         # Most of what one mutant compiles the next needs too. The cache knows programs by their content, so a
         # fault can neither hide in it nor leave anything behind.
         environment = {
+            **ENVIRONMENT,
             **os.environ,
             "JAX_COMPILATION_CACHE_DIR": compiled,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",

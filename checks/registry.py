@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import xarray as xr
 
 from checks.claim import Claim, Finding, Scale
+from checks.workers import Workers
 from simulate.validation import ConfigurationError
 
 CLAIMS = (
@@ -41,6 +43,32 @@ CLAIMS = (
 )
 """Names of the modules of this package that hold a claim."""
 
+JOBS = (
+    ("accuracy",),
+    ("mean_field", "client_ratio", "detached"),
+    ("leading_order", "monotonicity"),
+    ("participation",),
+    ("joint_law",),
+    ("derivations",),
+    ("late_time",),
+    ("class_priors",),
+    ("many_assets",),
+    ("independent_assets",),
+    ("trajectories",),
+    ("label_noise",),
+    ("sample_sandwich",),
+    ("update_rule",),
+    ("round_recursion",),
+    ("per_client",),
+    ("tangency", "advantage"),
+    ("end_points",),
+    ("decomposition",),
+    ("sandwich",),
+    ("training_time",),
+    ("aggregation",),
+)
+"""The same names: what one process checks at a stretch, as it shares runs or programs, the longest first."""
+
 
 class ClaimModule(Protocol):
     """What a claim's module offers."""
@@ -58,14 +86,19 @@ class Checked:
     data: xr.Dataset
 
 
+def require_claim(name: str) -> None:
+    """Raise `ConfigurationError` when there is no claim of this name."""
+    if name not in CLAIMS:
+        raise ConfigurationError("claim", name, "one of " + ", ".join(CLAIMS))
+
+
 def load_claim(name: str) -> ClaimModule:
     """Import one claim's module.
 
     Raises:
         ConfigurationError: when there is no claim of this name.
     """
-    if name not in CLAIMS:
-        raise ConfigurationError("claim", name, "one of " + ", ".join(CLAIMS))
+    require_claim(name)
     return importlib.import_module(f"checks.{name}")
 
 
@@ -73,26 +106,46 @@ def check_claims(
     names: Sequence[str],
     scale: Scale,
     announce: Callable[[str], None] | None = None,
-    workers: int = 1,
+    workers: Workers | None = None,
 ) -> Iterator[Checked]:
-    """Check claims, and yield what became of them in the order given.
+    """Check claims, and yield what becomes of them.
 
     Args:
-        names: claims to check.
+        names: claims to check, each once.
         scale: quick (smaller sizes, seconds) or full.
-        announce: told each claim's name before its work starts.
-        workers: claims to work on at once. Half the time goes into compiling, which uses one core.
+        announce: told each claim's name before its work starts; from other threads where there are workers.
+        workers: processes to check the claims in. Without them they are checked here, one after the other.
+
+    Yields:
+        Findings in the order of the names; where there are workers, as soon as each is there.
     """
+    announce = announce or (lambda name: None)
+    if workers is None:
+        for name in names:
+            announce(name)
+            yield _check(name, scale)
+        return
+    pending = [
+        workers.submit(
+            _check_together, together, scale, begin=functools.partial(announce, ", ".join(together))
+        )
+        for together in _jobs(names)
+    ]
+    for done in concurrent.futures.as_completed(pending):
+        yield from done.result()
 
-    def check(module: ClaimModule) -> Checked:
-        if announce is not None:
-            announce(module.CLAIM.name)
-        data = module.collect(scale)
-        return Checked(module.judge(data), data)
 
-    modules = [load_claim(name) for name in names]
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
-    try:
-        yield from pool.map(check, modules)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _jobs(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Claims for one process each, in the order in which to start them."""
+    chosen = (tuple(name for name in together if name in names) for together in JOBS)
+    return [together for together in chosen if together]
+
+
+def _check_together(names: Sequence[str], scale: Scale) -> list[Checked]:
+    return [_check(name, scale) for name in names]
+
+
+def _check(name: str, scale: Scale) -> Checked:
+    module = load_claim(name)
+    data = module.collect(scale)
+    return Checked(module.judge(data), data)

@@ -1,24 +1,26 @@
 """`promptfolio check`: hold claims against the simulator."""
 
+import contextlib
 import dataclasses
 import os
-import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from commands.console import console_for, table, tracking
 from commands.mutants import as_records as mutant_records
 from commands.mutants import outcomes_table, try_mutants
-from commands.output import emit_json, require_json_target, write_dataset
+from commands.output import emit_json, require_json_target
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from checks.claim import Finding, Scale
     from checks.registry import Checked
+    from checks.workers import Workers
 
 
-_WORKERS = 2
-"""Claims at once. More would save little time (the arrays' arithmetic uses all cores) and cost memory."""
+_MOST_WORKERS = 3
+"""Processes at once. Each takes a gigabyte or more, and with more of them the longest claim would set the time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,41 +38,64 @@ class Check:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from checks.registry import CLAIMS, load_claim
+        from checks.registry import CLAIMS, require_claim
         from checks.report import as_records
 
         require_json_target(self.json)
-        names = self.claims or CLAIMS
-        for name in names:
-            load_claim(name)
+        for name in self.claims:
+            require_claim(name)
         if self.mutants:
             outcomes = try_mutants(self.claims)
             emit_json(self.json, mutant_records(outcomes))
             console_for(self.json).print(outcomes_table(outcomes))
             return int(not all(outcome.killed for outcome in outcomes))
-        checked = run_checks(names, "quick" if self.quick else "full", None)
+        names = tuple(dict.fromkeys(self.claims)) or CLAIMS
+        # One claim needs no process of its own.
+        with start_workers() if len(names) > 1 else contextlib.nullcontext() as workers:
+            checked = run_checks(names, "quick" if self.quick else "full", workers)
         findings = [each.finding for each in checked]
         emit_json(self.json, as_records(findings))
         console_for(self.json).print(findings_table(findings))
         return exit_status(findings)
 
 
-def run_checks(names: tuple[str, ...], scale: "Scale", data_folder: pathlib.Path | None) -> "list[Checked]":
-    """Check claims under a progress bar, saving each claim's dataset as soon as it is there."""
+def start_workers() -> "Workers":
+    """As many processes as this machine has cores for, up to a few."""
+    from checks.workers import Workers
+
+    return Workers(min(_MOST_WORKERS, os.cpu_count() or 1))
+
+
+def run_checks(
+    names: tuple[str, ...],
+    scale: "Scale",
+    workers: "Workers | None",
+    receive: "Callable[[Checked], None]" = lambda checked: None,
+) -> "list[Checked]":
+    """Check claims under a progress bar.
+
+    Args:
+        names: the claims.
+        scale: quick or full.
+        workers: processes to check them in; None checks them here.
+        receive: told each finding as soon as it is there.
+
+    Returns:
+        The findings in the order of the names.
+    """
     from checks.registry import check_claims
 
-    checked: list[Checked] = []
+    checked: dict[str, Checked] = {}
     with tracking("checking") as tracker:
 
         def announce(name: str) -> None:
             tracker.describe(f"checking {name}")
 
-        for each in check_claims(names, scale, announce, workers=min(_WORKERS, os.cpu_count() or 1)):
-            checked.append(each)
+        for each in check_claims(names, scale, announce, workers):
+            checked[each.finding.claim.name] = each
             tracker(len(checked), len(names))
-            if data_folder is not None:
-                write_dataset(data_folder / f"{each.finding.claim.name}.nc", each.data)
-    return checked
+            receive(each)
+    return [checked[name] for name in names]
 
 
 def findings_table(findings: "list[Finding]") -> "Table":

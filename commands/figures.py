@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from commands.console import console_for
@@ -34,12 +34,25 @@ class Figures:
         return 0
 
 
-def draw_all(datasets: "Mapping[str, xr.Dataset]", folder: pathlib.Path) -> None:
-    """Draw every figure into a folder."""
-    from figures.registry import FIGURES, draw_figure
+def draw_all(
+    datasets: "Mapping[str, xr.Dataset]", folder: pathlib.Path, but: Collection[str] = ()
+) -> list[str]:
+    """Draw into a folder every figure whose datasets are all there.
 
-    for name in FIGURES:
+    Args:
+        datasets: claims' datasets by name.
+        folder: for the figures.
+        but: figures to leave out, as they are drawn already.
+
+    Returns:
+        Names of the figures drawn.
+    """
+    from figures.registry import FIGURES, draw_figure, load_figure
+
+    ready = [name for name in FIGURES if name not in but and set(load_figure(name).NEEDS) <= set(datasets)]
+    for name in ready:
         write_figure(folder, name, draw_figure(name, datasets))
+    return ready
 
 
 def _read(path: pathlib.Path) -> "xr.Dataset":

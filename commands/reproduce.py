@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from commands.check import exit_status, findings_table, run_checks
+from commands.check import exit_status, findings_table, run_checks, start_workers
 from commands.console import console_for
 from commands.figures import draw_all
 from commands.output import (
@@ -15,12 +15,17 @@ from commands.output import (
     require_json_target,
     require_writable_file,
     require_writable_folder,
+    write_dataset,
     write_text,
 )
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from checks.claim import Scale
+    from checks.registry import Checked
+    from checks.report import Picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +49,10 @@ class Reproduce:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        import jax
-
         from audit import audit_section, run_audit
         from checks.registry import CLAIMS
-        from checks.report import Picture, as_records, first_difference, report
+        from checks.report import as_records, first_difference, report
         from companion import load_bank
-        from figures.registry import FIGURES, load_figure
         from simulate.provenance import provenance
 
         out = pathlib.Path(self.out)
@@ -65,16 +67,12 @@ class Reproduce:
 
         started = time.perf_counter()
         scale: Scale = "quick" if self.quick else "full"
-        checked = run_checks(CLAIMS, scale, out / "data")
+        with start_workers() as workers:
+            audit = workers.submit(run_audit, scale, banks)
+            checked = run_checks(CLAIMS, scale, workers, _Keeper(out / "data", pictures))
+            audited = audit.result()
         findings = [each.finding for each in checked]
-        draw_all({each.finding.claim.name: each.data for each in checked}, pictures)
-        from_report = pathlib.Path(os.path.relpath(pictures, report_path.parent))
-        shown = {
-            name: Picture((from_report / f"{name}.png").as_posix(), load_figure(name).CAPTION)
-            for name in FIGURES
-        }
-        jax.clear_caches()  # what the claims compiled is hundreds of megabytes, and of no use to the audit
-        audited = run_audit(scale, banks)
+        shown = _shown(pathlib.Path(os.path.relpath(pictures, report_path.parent)))
         written = report(findings, scale, shown, audit_section(audited))
         write_text(report_path, written)
         summary = {
@@ -95,6 +93,31 @@ class Reproduce:
             print(f"promptfolio: {self.against} is stale: {stale}", file=sys.stderr)
             status = 1
         return status
+
+
+class _Keeper:
+    """Saves every claim's dataset, and draws each figure, as soon as it can."""
+
+    def __init__(self, data: pathlib.Path, pictures: pathlib.Path):
+        self._data, self._pictures = data, pictures
+        self._datasets: dict[str, xr.Dataset] = {}
+        self._drawn: list[str] = []
+
+    def __call__(self, checked: "Checked") -> None:
+        name = checked.finding.claim.name
+        self._datasets[name] = checked.data
+        write_dataset(self._data / f"{name}.nc", checked.data)
+        self._drawn += draw_all(self._datasets, self._pictures, but=self._drawn)
+
+
+def _shown(pictures: pathlib.Path) -> "dict[str, Picture]":
+    """Every figure for the report: its path seen from there, and its caption."""
+    from checks.report import Picture
+    from figures.registry import FIGURES, load_figure
+
+    return {
+        name: Picture((pictures / f"{name}.png").as_posix(), load_figure(name).CAPTION) for name in FIGURES
+    }
 
 
 def _read(path: str) -> str:
