@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from checks.workers import ENVIRONMENT
+from simulate.compilation import cache_environment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +67,7 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
         environment = {
             **ENVIRONMENT,
             **os.environ,
-            "JAX_COMPILATION_CACHE_DIR": compiled,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            **cache_environment(compiled),
         }
         pending = [pool.submit(_try_in_a_process, mutant, environment) for mutant in mutants]
         try:

@@ -14,6 +14,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from simulate.compilation import cache_environment
 from simulate.validation import ConfigurationError
 from sweep.cell import Cell, compiled_shape
 from sweep.store import settings_json
@@ -129,9 +130,7 @@ def _environment(cores: int, scratch: str) -> dict[str, str]:
     """What worker processes find in their environment; what is there already goes first, but for the cores."""
     defaults = {
         # What one worker has compiled the others need too; it is the same machine, so it may be loaded as it is.
-        "JAX_COMPILATION_CACHE_DIR": f"{scratch}/compiled",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        **cache_environment(f"{scratch}/compiled"),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # workers on one accelerator share its memory as they need it
     }
     chosen = {name: os.environ.get(name, value) for name, value in defaults.items()}
