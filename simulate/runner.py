@@ -14,9 +14,11 @@ from simulate.conditions import LabelShares, label_shares, overlap_of_gram, over
 from simulate.experiment import Experiment
 from simulate.full_runner import advance, prepare
 from simulate.gram_runner import advance_gram, prepare_gram, stayed_in_band
+from simulate.gram_world import GramWorld
 from simulate.labels import label
 from simulate.measure import Measurement, measure
 from simulate.validation import ConfigurationError, require_number
+from simulate.world import World
 
 Progress = Callable[[int, int], None]
 """Called with (rounds done, rounds in all), over all batches."""
@@ -110,25 +112,28 @@ def _run_replicates(
     rounds, cells = experiment.record[-1], len(of_seeds) * len(of_thetas)
     parts = []
     for i, seeds in enumerate(of_seeds):
-        slices = []
+        slices, redone = [], np.zeros(seeds.size, bool)
         for j, thetas in enumerate(of_thetas):
 
             def announce(done: int, before: int = (i * len(of_thetas) + j) * rounds) -> None:
                 if progress is not None:
                     progress(before + done, cells * rounds)
 
-            slices.append(_run_batch(experiment, batching, seeds, thetas, announce))
-        parts.append(_beside(slices, len(experiment.trained_thetas)))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: replicates.size], *parts)
+            measurement, left, worlds = _run_batch(experiment, batching, seeds, thetas, announce)
+            slices.append(measurement)
+            redone |= left
+            if j == 0:  # the same worlds for every θ
+                overlap, shares = _conditions(experiment, worlds)
+            del worlds  # before the next ones are drawn
+        measurement = _joined(slices, 1, len(experiment.trained_thetas))
+        parts.append(Outcome(measurement, overlap, shares, redone))
+    return _joined(parts, 0, replicates.size)
 
 
-def _beside(slices: list[Outcome], trainings: int) -> Outcome:
-    """One outcome of batches that differ in θ alone."""
-    measurement = jax.tree.map(
-        lambda *leaves: np.concatenate(leaves, axis=1)[:, :trainings], *(each.measurement for each in slices)
-    )
-    redone = np.any([each.redone for each in slices], axis=0)
-    return slices[0]._replace(measurement=measurement, redone=redone)
+def _joined(parts: list[Any], axis: int, length: int) -> Any:
+    """Put arrays behind one another along an axis, and drop what only fills it up."""
+    kept = (slice(None),) * axis + (slice(length),)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis)[kept], *parts)
 
 
 def _run_batch(
@@ -137,7 +142,8 @@ def _run_batch(
     seeds: np.ndarray,
     thetas: np.ndarray,
     announce: Callable[[int], None],
-) -> Outcome:
+) -> tuple[Measurement, np.ndarray, GramWorld | World]:
+    """What was recorded, in which seeds the engine failed, and the worlds."""
     gram = experiment.engine == "gram"
     prepared: Any = (prepare_gram if gram else prepare)(experiment, seeds, thetas, batching.layout)
     states, chunks, done = prepared.states, [], 0
@@ -148,24 +154,20 @@ def _run_batch(
         chunks.append(measure(experiment, jax.tree.map(np.asarray, snapshots), thetas))
         done += int(gaps.sum())
         announce(done)
-    measurement = jax.tree.map(
-        lambda *leaves: np.concatenate(leaves, axis=2)[:, :, : len(experiment.record)], *chunks
-    )
-    worlds = jax.tree.map(np.asarray, prepared.worlds)
-    if gram:
-        present = worlds.sample_weights > 0
-        pairs = zip(worlds.kernel, present.reshape(len(present), -1), strict=True)
-        overlap = np.asarray([overlap_of_gram(*replicate) for replicate in pairs])
-        shares, redone = (
-            label_shares(worlds.classes, worlds.labels, present),
-            ~stayed_in_band(prepared, states),
-        )
-    else:
-        data = worlds.data
-        overlap = overlaps(data, experiment.noise_dim)
+    left = ~stayed_in_band(prepared, states) if gram else np.zeros(seeds.size, bool)
+    return _joined(chunks, 2, len(experiment.record)), left, prepared.worlds
+
+
+def _conditions(experiment: Experiment, worlds: GramWorld | World) -> tuple[np.ndarray, LabelShares]:
+    """How the noise of the worlds overlaps, and how their labels fell."""
+    if isinstance(worlds, World):
+        data = jax.tree.map(np.asarray, worlds.data)
         shares = label_shares(data.classes, data.labels, data.sample_weights > 0)
-        redone = np.zeros(seeds.size, bool)
-    return Outcome(measurement, overlap, shares, redone)
+        return overlaps(data, experiment.noise_dim), shares
+    present = np.asarray(worlds.sample_weights) > 0
+    pairs = zip(np.asarray(worlds.kernel), present.reshape(len(present), -1), strict=True)
+    overlap = np.asarray([overlap_of_gram(*replicate) for replicate in pairs])
+    return overlap, label_shares(np.asarray(worlds.classes), np.asarray(worlds.labels), present)
 
 
 def _chunked_gaps(record: tuple[int, ...]) -> list[np.ndarray]:
