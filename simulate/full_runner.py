@@ -1,7 +1,6 @@
 """Run replicates by the engines that keep every encoder row: the prompt and the coefficient engine."""
 
 import functools
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,37 +12,12 @@ from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layo
 from simulate.engine import SyntheticEngine, federation_of
 from simulate.experiment import Experiment
 from simulate.federated import TrainState, initial_state, train
-from simulate.program import Parameters, Program, split
+from simulate.prepared import Prepared, set_up
+from simulate.program import Parameters, Program
 from simulate.prompt_engine import prompt_engine
 from simulate.snapshot import Snapshot, take_snapshot
 from simulate.validation import ConfigurationError
-from simulate.world import World, WorldKeys, draw_world, streams_of
-
-
-class Prepared(NamedTuple):
-    """Replicates before their first round.
-
-    Attributes:
-        program, parameters: the experiment, split for compilation.
-        layout: where the arrays lie.
-        worlds: drawn worlds, leading axis of seeds.
-        participation_keys: stream of every replicate that decides who takes part, shape (seeds,).
-        trained: θ of every training, shape (thetas,).
-        states: training states, leading axes (seeds, thetas).
-    """
-
-    program: Program
-    layout: Layout
-    parameters: Parameters
-    worlds: World
-    participation_keys: Key[Array, " seeds"]
-    trained: Float[Array, " thetas"]
-    states: TrainState
-
-    @property
-    def constants(self) -> tuple[Any, ...]:
-        """All that does not change during training, in the order `advance` takes it."""
-        return self[:-1]
+from simulate.world import World, WorldKeys, draw_world
 
 
 def prepare(
@@ -67,14 +41,7 @@ def prepare(
     """
     if experiment.gram != "features":
         raise ConfigurationError("gram", experiment.gram, "features, to train on the features themselves")
-    program, parameters = split(experiment)
-    world_keys, participation_keys = layout.place(streams_of(experiment, replicates), BY_SEED)
-    trained = experiment.trained_thetas if thetas is None else thetas
-    trained = layout.place(jnp.asarray(trained, parameters.noise_std.dtype), BY_THETA)
-    worlds = draw(program.drawing, layout, parameters, world_keys)
-    program = program.training
-    states = start(program, layout, parameters, worlds, trained)
-    return Prepared(program, layout, parameters, worlds, participation_keys, trained, states)
+    return set_up(experiment, replicates, thetas, layout, draw, start)
 
 
 # Drawing runs once: at full optimisation it takes three times as long to compile, and is no faster.

@@ -1,7 +1,7 @@
 """Run replicates by the Gram engine: all θ of a replicate at once."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,29 +16,13 @@ from simulate.federated import TrainState
 from simulate.gram_engine import View, initial_gram_state, train_gram
 from simulate.gram_measure import gram_snapshot, path_bound, quick_path_bound
 from simulate.gram_world import GramWorld, gram_world
-from simulate.program import Parameters, Program, split
+from simulate.prepared import Prepared, set_up
+from simulate.program import Parameters, Program
 from simulate.snapshot import Snapshot
-from simulate.world import WorldKeys, streams_of
+from simulate.world import WorldKeys
 
 PROVED = 0.999
 """Share of the linear band that a bound must stay within: 1 less what rounding can do, in float32 too."""
-
-
-class PreparedGram(NamedTuple):
-    """Replicates before their first round; fields as in `simulate.full_runner.Prepared`."""
-
-    program: Program
-    layout: Layout
-    parameters: Parameters
-    worlds: GramWorld
-    participation_keys: Key[Array, " seeds"]
-    trained: Float[Array, " thetas"]
-    states: TrainState
-
-    @property
-    def constants(self) -> tuple[Any, ...]:
-        """All that does not change during training, in the order `advance_gram` takes it."""
-        return self[:-1]
 
 
 def prepare_gram(
@@ -46,16 +30,9 @@ def prepare_gram(
     replicates: np.ndarray | None = None,
     thetas: np.ndarray | None = None,
     layout: Layout = ONE_DEVICE,
-) -> PreparedGram:
+) -> Prepared:
     """Draw replicates and start their training; arguments as of `simulate.full_runner.prepare`."""
-    program, parameters = split(experiment)
-    world_keys, participation_keys = layout.place(streams_of(experiment, replicates), BY_SEED)
-    trained = experiment.trained_thetas if thetas is None else thetas
-    trained = layout.place(jnp.asarray(trained, parameters.noise_std.dtype), BY_THETA)
-    worlds = draw_gram(program.drawing, layout, parameters, world_keys)
-    program = program.training
-    states = start_gram(program, layout, parameters, worlds, trained)
-    return PreparedGram(program, layout, parameters, worlds, participation_keys, trained, states)
+    return set_up(experiment, replicates, thetas, layout, draw_gram, start_gram)
 
 
 @functools.partial(
@@ -149,7 +126,7 @@ def advance_gram(
     )
 
 
-def stayed_in_band(prepared: PreparedGram, states: TrainState) -> np.ndarray:
+def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
     """In which replicates no noise row left the linear band at any θ, proved from the last states; shape (seeds,).
 
     False where there is no proof.

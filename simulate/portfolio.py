@@ -57,6 +57,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
     """
     with jax.enable_x64(experiment.precision == "float64"):
         run = prepare(experiment)
+        worlds: World = run.worlds
         gaps = jnp.asarray([experiment.rounds])
         states, _ = advance(*run.constants, run.states, gaps)
         program, parameters = run.program, run.parameters
@@ -75,8 +76,8 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
             )
 
         over_thetas = jax.vmap(features, (None, 0))
-        feature_global, feature_local, occupancy = jax.jit(jax.vmap(over_thetas))(run.worlds, states)
+        feature_global, feature_local, occupancy = jax.jit(jax.vmap(over_thetas))(worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
-        conditions = (jnp.max(occupancy, axis=1), overlaps(run.worlds.data, experiment.noise_dim))
-        portfolio: Portfolio = jax.device_get(Portfolio(*run.worlds, *trained, *conditions))  # type: ignore[arg-type]
+        conditions = (jnp.max(occupancy, axis=1), overlaps(worlds.data, experiment.noise_dim))
+        portfolio: Portfolio = jax.device_get(Portfolio(*worlds, *trained, *conditions))  # type: ignore[arg-type]
         return portfolio

@@ -9,8 +9,9 @@ import pytest
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.gram_measure import path_bound, quick_path_bound
-from simulate.gram_runner import PreparedGram, advance_gram, prepare_gram
+from simulate.gram_runner import advance_gram, prepare_gram
 from simulate.portfolio import train_portfolio
+from simulate.prepared import Prepared
 
 BASE = Experiment(
     clients=3,
@@ -30,7 +31,7 @@ BASE = Experiment(
 DRAWN = BASE.replace(gram="wishart")
 
 
-def trained(experiment: Experiment) -> tuple[PreparedGram, np.ndarray, np.ndarray]:
+def trained(experiment: Experiment) -> tuple[Prepared, np.ndarray, np.ndarray]:
     """A run, with both bounds on its band occupancy over all its steps, (seeds, prompts, thetas)."""
     with jax.enable_x64(True):
         prepared = prepare_gram(experiment)
