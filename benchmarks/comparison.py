@@ -15,8 +15,9 @@ from benchmarks.cases import Case
 from benchmarks.fresh_run import FreshRun, fresh_run
 from benchmarks.peers import PEERS, Train
 from benchmarks.peers.problem import Problem, problem_of
-from benchmarks.products import SQUARE, Products, own_products, square_products, training_operations
+from benchmarks.products import SQUARE, Products, own_products, square_products
 from benchmarks.timing import Describe, Task, in_turns, seconds_of, units_for
+from simulate.engine_choice import training_work
 from simulate.experiment import Experiment
 from simulate.runner import run
 
@@ -166,7 +167,7 @@ class _Subject:
         short = experiment.replace(rounds=1, record=(1,), engine=self.engine)
         self.products: dict[str, Products] = {
             "square": square_products(experiment.precision, effort.square, effort.operations),
-            "own": own_products(experiment, self.engine, effort.operations),
+            "own": own_products(experiment.replace(engine=self.engine), effort.operations),
         }
         run(short)
         for products in self.products.values():
@@ -214,7 +215,7 @@ class _Subject:
             outside_seconds=best[self._named("one round")],
             peak_bytes=fresh.peak_bytes,
             imported_bytes=fresh.imported_bytes,
-            operations=training_operations(self.case.experiment, self.engine),
+            operations=2 * training_work(self.case.experiment, self.engine),
             square_rate=rates["square"],
             own_rate=rates["own"],
             peers=tuple(peers),

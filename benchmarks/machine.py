@@ -9,6 +9,7 @@ import platform
 
 import jax
 
+from simulate.lanes import processor_cores
 from simulate.provenance import provenance
 
 
@@ -51,10 +52,6 @@ class Machine:
 
 def this_machine() -> Machine:
     """The machine that this runs on; it starts JAX's backend."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux has it
-        cores = os.cpu_count() or 1
     known = json.loads(provenance()["versions"])
     versions = {name: known[name] for name in ("python", "jax", "numpy")}
     try:
@@ -64,7 +61,7 @@ def this_machine() -> Machine:
     return Machine(
         processor=_processor(),
         architecture=platform.machine(),
-        cores=cores,
+        cores=processor_cores(),
         memory=_memory(),
         backend=jax.default_backend(),
         devices=tuple(device.device_kind for device in jax.local_devices()),

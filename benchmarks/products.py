@@ -14,7 +14,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.timing import Task
+from simulate.batching import batching_for
 from simulate.experiment import Experiment
+from simulate.lanes import in_lanes
 
 SQUARE = 2048
 """Size of the square product."""
@@ -32,27 +34,6 @@ class Products(NamedTuple):
     operations: float
 
 
-def training_operations(experiment: Experiment, engine: str) -> float:
-    """Operations of the matrix products that training needs: those of all rounds, seeds and θ.
-
-    With N = Σ n_k samples, the Gram engine multiplies the N × N kernel once a round, and each client's own block
-    of it once for the local prompt and twice more in every further local step. The coefficient engine goes three
-    times over all samples and rows, for the margins of both prompts and their pull.
-
-    Example:
-        >>> one = Experiment(clients=2, samples=(5,), noise_dim=97, rounds=3)
-        >>> training_operations(one, "gram"), training_operations(one, "coefficient")
-        (900.0, 18000.0)
-    """
-    samples, most = _samples(experiment), max(experiment.samples)
-    steps, runs = experiment.local_steps, experiment.replicates * len(experiment.theta)
-    if engine == "gram":
-        per_round = samples**2 + samples * most * (2 * steps - 1)
-    else:
-        per_round = 3 * samples * experiment.rows * steps
-    return 2.0 * per_round * experiment.rounds * runs
-
-
 def square_products(precision: str, size: int, operations: float) -> Products:
     """Products of two square matrices, about so many operations, and one product at least."""
     times = max(1, round(operations / (2.0 * size**3)))
@@ -64,22 +45,23 @@ def square_products(precision: str, size: int, operations: float) -> Products:
         )
 
 
-def own_products(experiment: Experiment, engine: str, operations: float) -> Products:
+def own_products(experiment: Experiment, operations: float) -> Products:
     """A sweep's largest products and nothing else, in its own shapes, in a compiled loop over seeds and rounds.
 
-    Seeds are divided among all local devices, as the simulator does. Gram engine: the kernel times the
-    coefficients at all θ, (N × N)·(N × θ). Coefficient engine: every client's samples times the text features at
-    all θ, (n × m)·(m × θ), and back. Matrices are orthogonal, so that no number grows or dies away.
+    Seeds are divided among all local devices, or on a processor among its cores, as the simulator does. Gram
+    engine: the kernel times the coefficients at all θ, (N × N)·(N × θ). Coefficient engine: every client's samples
+    times the text features at all θ, (n × m)·(m × θ), and back. Matrices are orthogonal, so that no number grows or
+    dies away.
 
     Args:
-        experiment: the sweep.
-        engine: the engine that ran it.
+        experiment: the sweep, with the engine that ran it.
         operations: how many there should be, about; the rate is the same for any number of rounds.
     """
-    devices = jax.local_devices()
+    devices, gram = jax.local_devices(), experiment.engine == "gram"
+    lanes = batching_for(experiment, experiment.replicates, None).lanes
     samples, most, thetas = _samples(experiment), max(experiment.samples), len(experiment.theta)
     start: tuple[int, ...]
-    if engine == "gram":
+    if gram:
         matrices = _orthogonal(samples, samples, experiment.precision)
         start, per_round = (samples, thetas), 2.0 * samples**2 * thetas
     else:
@@ -89,16 +71,18 @@ def own_products(experiment: Experiment, engine: str, operations: float) -> Prod
         per_round = 4.0 * samples * experiment.rows * thetas
     # Two seeds to a device: the second one finds none of its own data in the cache.
     seeds = min(experiment.replicates, 2) * len(devices)
-    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds))))
+    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * lanes))))
     with jax.enable_x64(experiment.precision == "float64"):
         every = np.broadcast_to(matrices, (seeds, *matrices.shape))
         mesh = Mesh(np.asarray(devices), ("seeds",))
         placed = jax.device_put(every, NamedSharding(mesh, PartitionSpec("seeds")))
-        loop = partial(_loop, start=start, rounds=rounds, back=engine != "gram")
+        loop = partial(_loop, start=start, rounds=rounds, back=not gram)
         part = PartitionSpec("seeds")
         compiled = jax.jit(jax.shard_map(loop, mesh=mesh, in_specs=part, out_specs=part))
-        task = _task(lambda: compiled(placed), experiment.precision)
-        return Products(task, per_round * rounds * seeds)
+    task = _task(lambda: compiled(placed), experiment.precision)
+    return Products(
+        lambda: in_lanes(lambda _: task(), range(lanes), lanes), per_round * rounds * seeds * lanes
+    )
 
 
 def _task(compute: Callable[[], Any], precision: str) -> Task:

@@ -1,4 +1,4 @@
-"""How much of an experiment runs at a time: batches that fit a memory budget, and a processor's cache.
+"""How much of an experiment runs at a time: batches that fit a memory budget, and a processor's cores and cache.
 
 Sizes are estimates from the shapes alone. Batches of one experiment are equal, the last one filled up with
 replicates and θ that are thrown away, so that one compilation serves them all.
@@ -6,6 +6,7 @@ replicates and θ that are thrown away, so that one compilation serves them all.
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from simulate.devices import Layout, parts
 from simulate.engine_choice import momentum
 from simulate.experiment import Experiment
+from simulate.lanes import processor_cores
 from simulate.validation import ConfigurationError
 
 GIB = 2**30
@@ -22,6 +24,8 @@ RECORD_CHUNKS = 16
 # What a core's second-level cache, of a megabyte or two, holds next to the data. Replicates of the Gram engine are
 # best taken one by one unless they are tiny: one product of two matrices is faster than several side by side.
 _CACHE = {"prompt": 1.25 * 2**20, "coefficient": 1.25 * 2**20, "gram": 2**17}
+# θ that the coefficient engine takes at once, at most: more gain little, and leave less to divide among cores.
+_MOST_THETAS = 24
 # Copies of what a processor works on at once that the compiled step keeps: gradients, updates, uploads.
 _WORKING_COPIES = 5
 # Of a snapshot's margins and moments, what NumPy keeps while it works out a record.
@@ -34,55 +38,96 @@ class Batching:
 
     Attributes:
         replicates, thetas: how many a batch holds, padding included.
+        lanes: how many batches run side by side.
         layout: how a batch lies on the devices.
     """
 
     replicates: int
     thetas: int
+    lanes: int
     layout: Layout
 
 
 def batching_for(experiment: Experiment, replicates: int, memory: float | None) -> Batching:
     """Cut an experiment into batches.
 
+    What is computed at once (`_Unit`) follows from the experiment and the budget alone, so that a processor gives
+    the same digits whatever its number of cores.
+
     Args:
         experiment: what is to run.
         replicates: how many of its replicates are to run.
-        memory: budget in GiB for the arrays of a batch; None takes `default_memory`, or what the smallest batch
-            needs.
+        memory: budget in GiB for the arrays of all batches that run side by side; None takes `default_memory`, or
+            what the smallest batch needs.
 
     Raises:
         ConfigurationError: when not even one replicate at one θ per device fits a given budget.
     """
-    budget = (default_memory() if memory is None else memory) * GIB
-    sizes, trainings = _Sizes(experiment), 1 if experiment.protocol == "posthoc" else len(experiment.theta)
+    sizes = _Sizes(experiment)
     seed_parts, theta_parts = parts(replicates, len(jax.local_devices()))
-    theta_parts = min(theta_parts, trainings)
+    theta_parts = min(theta_parts, sizes.trainings)
     devices = seed_parts * theta_parts
-
-    per_device = budget / devices
-    thetas = _share(trainings, theta_parts)
-    fit = int((per_device - sizes.replicate) // sizes.theta)
-    if fit < 1 and memory is not None:
-        needed = devices * (sizes.replicate + sizes.theta) / GIB
+    budget, needed = (default_memory() if memory is None else memory) * GIB, devices * sizes.of(1, 1)
+    if memory is not None and budget < needed:
         raise ConfigurationError(
             "memory",
             memory,
-            f"at least {needed:.2g} (GiB), for one replicate at one θ on each of {devices} device(s)",
+            f"at least {needed / GIB:.2g} (GiB), for one replicate at one θ on each of {devices} device(s)",
         )
-    thetas = _even(thetas, max(1, fit))
-    seeds = max(1, int(per_device // (sizes.replicate + thetas * sizes.theta)))
-    seeds = _even(_share(replicates, seed_parts), seeds)
+    budget = max(budget, needed) / devices
+    seeds, thetas = _share(replicates, seed_parts), _share(sizes.trainings, theta_parts)
+    unit = _unit(experiment, sizes, seeds, thetas, budget)
+    seed_units, theta_units = _share(seeds, unit.seeds), _share(thetas, unit.thetas)
+    seed_lanes = theta_lanes = 1
+    if _on_processor() and len(jax.local_devices()) == 1:
+        fit = int(budget // sizes.of(unit.seeds, unit.thetas))
+        seed_lanes, theta_lanes = parts(seed_units, min(processor_cores(), fit))
+        theta_lanes = min(theta_lanes, theta_units)
+    lanes = seed_lanes * theta_lanes
+    budget /= lanes
+    fit = int((budget - unit.seeds * sizes.replicate) // (unit.seeds * unit.thetas * sizes.theta))
+    thetas = unit.thetas * _even(_share(theta_units, theta_lanes), max(1, fit))
+    fit = int(budget // sizes.of(unit.seeds, thetas))
+    seeds = unit.seeds * _even(_share(seed_units, seed_lanes), max(1, fit))
+    layout = Layout(seed_parts, theta_parts, *(unit if _on_processor() else ()))
+    return Batching(seeds * seed_parts, thetas * theta_parts, lanes, layout)
 
-    seeds_at_once = thetas_at_once = 0
-    if jax.default_backend() == "cpu":
-        cache = _CACHE[experiment.engine]
-        thetas_at_once = _even(thetas, max(1, int(cache // sizes.working))) if sizes.by_theta else thetas
-        thetas = math.ceil(thetas / thetas_at_once) * thetas_at_once
-        seeds_at_once = _even(seeds, max(1, int(cache // (thetas * sizes.working))))
-        seeds = math.ceil(seeds / seeds_at_once) * seeds_at_once
-    layout = Layout(seed_parts, theta_parts, seeds_at_once, thetas_at_once)
-    return Batching(seeds * seed_parts, thetas * theta_parts, layout)
+
+def _on_processor() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+class _Unit(NamedTuple):
+    """What a processor computes at once.
+
+    Attributes:
+        seeds, thetas: how many replicates and θ.
+        clients_in_turn: whether clients work one after another.
+    """
+
+    seeds: int
+    thetas: int
+    clients_in_turn: bool
+
+
+def _unit(experiment: Experiment, sizes: "_Sizes", seeds: int, thetas: int, budget: float) -> _Unit:
+    """As much of so many replicates and θ as stays in the cache, within a budget in bytes that one of each fits.
+
+    An accelerator, which takes whole batches at once, may have any number of them: its unit is one of each.
+    """
+    if not _on_processor():
+        return _Unit(1, 1, False)
+    cache, working, in_turn = _CACHE[experiment.engine], sizes.working, False
+    if experiment.engine == "coefficient":
+        thetas = _even(thetas, _MOST_THETAS)
+        in_turn = thetas * working > cache
+        if in_turn:
+            working /= experiment.clients
+    if experiment.engine != "gram":  # which takes all θ in one product
+        thetas = _even(thetas, max(1, int(cache // working)))
+    thetas = _even(thetas, int((budget - sizes.replicate) // sizes.theta))
+    together = 1 if in_turn else int(min(cache // (thetas * working), budget // sizes.of(1, thetas)))
+    return _Unit(_even(seeds, max(1, together)), thetas, in_turn)
 
 
 def default_memory() -> float:
@@ -117,10 +162,10 @@ class _Sizes:
     """Bytes of an experiment's arrays.
 
     Attributes:
+        trainings: how many θ are trained at.
         replicate: of a replicate, whatever its number of θ.
         theta: of each θ of it.
         working: of what a step of one θ works on again and again.
-        by_theta: whether θ may be taken one after another; the Gram engine takes all in one product.
     """
 
     def __init__(self, experiment: Experiment):
@@ -128,13 +173,19 @@ class _Sizes:
         clients, most = experiment.clients, max(experiment.samples)
         samples, prompts, rows = clients * most, 1 + clients, experiment.rows
         states = 2 if momentum(experiment.optimizer_options) else 1
+        self.trainings = len(experiment.trained_thetas)
         evaluations = len(experiment.theta) if experiment.protocol == "posthoc" else 1
         records = math.ceil(len(experiment.record) / RECORD_CHUNKS)
         record = 2 * samples + prompts * (2 * (experiment.rows - experiment.noise_dim) + 5)
         record *= records * (1 + _RECORD_COPIES * evaluations)
         self.working: float
-        self.by_theta = experiment.engine != "gram"
-        if self.by_theta:
+        if experiment.engine == "gram":
+            coordinates = experiment.noise_dim if experiment.gram == "features" else 0
+            data = 2 * (samples + prompts) * coordinates + 2 * samples**2
+            state = 2 * samples * (1 + states) + 4 * coordinates
+            self.working = bytes_each * (samples**2 / len(experiment.theta) + 3 * samples)
+            drawing = 2 * samples * max(coordinates, samples)
+        else:
             data = samples * rows + prompts * rows
             if experiment.engine == "prompt":
                 data += 3 * rows * experiment.prompt_dim
@@ -143,11 +194,9 @@ class _Sizes:
             )
             self.working = bytes_each * state
             drawing = 2 * samples * rows
-        else:
-            coordinates = experiment.noise_dim if experiment.gram == "features" else 0
-            data = 2 * (samples + prompts) * coordinates + 2 * samples**2
-            state = 2 * samples * (1 + states) + 4 * coordinates
-            self.working = bytes_each * (samples**2 / len(experiment.theta) + 3 * samples)
-            drawing = 2 * samples * max(coordinates, samples)
         self.replicate = bytes_each * (data + drawing)
         self.theta = bytes_each * (state * _WORKING_COPIES + record)
+
+    def of(self, seeds: int, thetas: int) -> float:
+        """Of a batch."""
+        return seeds * (self.replicate + thetas * self.theta)

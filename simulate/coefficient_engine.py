@@ -27,21 +27,21 @@ def coefficient_engine(program: Program, parameters: Parameters) -> SyntheticEng
     norms = parameters.squared_norms
 
     def gradient(z_global: Rows, z_local: Rows, theta: Scalar, batch: ClientData) -> tuple[Rows, Rows]:
-        margin_global = label_margins(encoder(z_global), batch)
-        margin_local = label_margins(encoder(z_local), batch)
-        margin_mixture = mix(theta, margin_global, margin_local)
+        feature_global, feature_local = encoder(z_global), encoder(z_local)
+        mixture = mix(theta, feature_global, feature_local)
         if program.protocol == "joint":
-            pull = _pull(margin_mixture, batch)
+            pull = _pull(mixture, batch)
             pull_global, pull_local = (1 - theta) * pull, theta * pull
         elif program.protocol == "posthoc":
-            pull_global, pull_local = _pull(margin_global, batch), _pull(margin_local, batch)
+            pull_global, pull_local = _pull(feature_global, batch), _pull(feature_local, batch)
         else:
-            pull_global, pull_local = _pull(margin_global, batch), theta * _pull(margin_mixture, batch)
+            pull_global, pull_local = _pull(feature_global, batch), theta * _pull(mixture, batch)
         return -norms * encoder.slope(z_global) * pull_global, -norms * encoder.slope(z_local) * pull_local
 
     return SyntheticEngine(gradient, pre_activations=lambda z: z)
 
 
-def _pull(margins: Float[Array, " samples"], batch: ClientData) -> Rows:
-    """(1/n_k) Σ_i q_i y_i g_i with q_i = 1/(1+exp(margin_i)): what (T5) multiplies by η ω ‖w_r‖² h'_r."""
-    return (batch.sample_weights * jax.nn.sigmoid(-margins) * batch.labels) @ batch.features
+def _pull(feature: Rows, batch: ClientData) -> Rows:
+    """(1/n_k) Σ_i q_i y_i g_i with q_i = 1/(1+exp(y_i f(g_i))): what (T5) multiplies by η ω ‖w_r‖² h'_r."""
+    residuals = batch.sample_weights * jax.nn.sigmoid(-label_margins(feature, batch))
+    return (residuals * batch.labels) @ batch.features

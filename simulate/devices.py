@@ -29,12 +29,14 @@ class Layout:
         thetas: parts of the axis of θ, on a device each.
         seeds_at_once: replicates that a device takes at once, 0 for all.
         thetas_at_once: θ that a device takes at once, 0 for all.
+        clients_in_turn: whether clients work one after another.
     """
 
     seeds: int = 1
     thetas: int = 1
     seeds_at_once: int = 0
     thetas_at_once: int = 0
+    clients_in_turn: bool = False
 
     @property
     def mesh(self) -> Mesh:
@@ -61,10 +63,12 @@ class Layout:
 
     def over_seeds(self, function: Callable[[Any], Any], tree: Any) -> Any:
         """Apply a function of one replicate to a leading axis of replicates, as many at once as there should be."""
-        return _in_groups(function, tree, self.seeds_at_once)
+        if self.seeds_at_once == 1:
+            return jax.lax.map(function, tree)
+        return _in_groups(jax.vmap(function), tree, self.seeds_at_once)
 
     def over_thetas(self, function: Callable[[Any], Any], tree: Any) -> Any:
-        """The same for a leading axis of θ."""
+        """The same for a leading axis of θ and a function of several."""
         return _in_groups(function, tree, self.thetas_at_once)
 
 
@@ -72,14 +76,12 @@ ONE_DEVICE = Layout()
 
 
 def _in_groups(function: Callable[[Any], Any], tree: Any, at_once: int) -> Any:
+    """Apply a function of several entries of the leading axis to groups of them, one group after another."""
     length = jax.tree.leaves(tree)[0].shape[0]
-    together = jax.vmap(function)
     if at_once in (0, length):
-        return together(tree)
-    if at_once == 1:
-        return jax.lax.map(function, tree)
+        return function(tree)
     groups = jax.tree.map(lambda leaf: leaf.reshape(-1, at_once, *leaf.shape[1:]), tree)
-    return jax.tree.map(lambda leaf: leaf.reshape(length, *leaf.shape[2:]), jax.lax.map(together, groups))
+    return jax.tree.map(lambda leaf: leaf.reshape(length, *leaf.shape[2:]), jax.lax.map(function, groups))
 
 
 def parts(total: int, devices: int) -> tuple[int, int]:

@@ -24,7 +24,10 @@ class SyntheticEngine(NamedTuple):
 
 
 def federation_of(
-    program: Program, parameters: Parameters, share_home: ShareHome | None = None
+    program: Program,
+    parameters: Parameters,
+    share_home: ShareHome | None = None,
+    clients_in_turn: bool = False,
 ) -> Federation:
     """The federated algorithm of an experiment."""
     return Federation(
@@ -33,4 +36,5 @@ def federation_of(
         local_steps=program.local_steps,
         participants=program.participants,
         share_home=share_home,
+        in_turn=clients_in_turn,
     )

@@ -33,32 +33,47 @@ def momentum(optimizer_options: tuple[tuple[str, float], ...]) -> float:
     return dict(optimizer_options).get("momentum", 0.0)
 
 
-def coefficient_work(experiment: "Experiment") -> float:
-    """Multiplications of the coefficient engine: margins of both prompts and their pull, over all rows."""
-    samples = experiment.clients * max(experiment.samples)
-    per_step = 3 * samples * experiment.rows
-    return _runs(experiment) * experiment.record[-1] * experiment.local_steps * per_step
+def training_work(experiment: "Experiment", engine: str) -> float:
+    """Multiplications of all trainings by the coefficient or the Gram engine, drawing and recording apart.
+
+    With N samples, the Gram engine multiplies the N × N kernel once a round, and each client's own block of it
+    once for the local prompt and twice more in every further local step. The coefficient engine goes over all
+    samples and rows, once for margins and once for their pull; joint training has one of each, those of the mixture,
+    and the other protocols have two.
+
+    Example:
+        >>> from simulate.experiment import Experiment
+        >>> one = Experiment(clients=2, samples=(5,), noise_dim=97, rounds=3)
+        >>> training_work(one, "gram"), training_work(one, "coefficient")
+        (450, 6000)
+    """
+    most, steps = max(experiment.samples), experiment.local_steps
+    samples = experiment.clients * most
+    if engine == "gram":
+        per_round = samples**2 + samples * most * (2 * steps - 1)
+    else:
+        per_round = (2 if experiment.protocol == "joint" else 4) * samples * experiment.rows * steps
+    return _runs(experiment) * experiment.record[-1] * per_round
 
 
 def gram_work(experiment: "Experiment") -> float:
-    """Multiplications of the Gram engine: inner products once, margins every round, noise rows when recording."""
-    most = max(experiment.samples)
-    samples = experiment.clients * most
-    own = samples * most
-    per_round = samples**2 + own * (2 * experiment.local_steps - 1)
+    """Multiplications of the Gram engine: inner products once, training, noise rows when recording."""
+    samples = experiment.clients * max(experiment.samples)
     if experiment.gram == "wishart":
         once, per_record = samples**3, samples**2
     else:
         once, per_record = samples**2 * experiment.noise_dim, 2 * samples * experiment.noise_dim
     records = len(experiment.record) + 2  # the check of the band costs as much as two records
-    return experiment.replicates * once + _runs(experiment) * (
-        experiment.record[-1] * per_round + records * per_record
+    return (
+        experiment.replicates * once
+        + _runs(experiment) * records * per_record
+        + training_work(experiment, "gram")
     )
 
 
 def _runs(experiment: "Experiment") -> int:
     """Trainings: post-hoc trains once for all θ."""
-    return experiment.replicates * (1 if experiment.protocol == "posthoc" else len(experiment.theta))
+    return experiment.replicates * len(experiment.trained_thetas)
 
 
 def cheapest_engine(experiment: "Experiment") -> Literal["prompt", "coefficient", "gram"]:
@@ -67,6 +82,6 @@ def cheapest_engine(experiment: "Experiment") -> Literal["prompt", "coefficient"
         return "prompt"
     if experiment.gram == "wishart":
         return "gram"
-    work = coefficient_work(experiment)
+    work = training_work(experiment, "coefficient")
     worthwhile = work > SMALL and work > MARGIN * gram_work(experiment)
     return "gram" if worthwhile and not gram_obstacle(experiment) else "coefficient"

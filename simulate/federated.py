@@ -57,6 +57,8 @@ class Federation(NamedTuple):
         local_steps: E, static.
         participants: clients drawn per round, static.
         share_home: averages parts of what stays home among some of the clients; None leaves it all at home.
+        in_turn: whether clients work one after another, static. The result is the same; a processor is faster
+            while what it works on stays in its cache, where many clients' prompts do not fit at once.
     """
 
     optimizer: optax.GradientTransformation
@@ -64,6 +66,7 @@ class Federation(NamedTuple):
     local_steps: int
     participants: int
     share_home: ShareHome | None = None
+    in_turn: bool = False
 
 
 def autodiff(objective: Objective) -> Gradient:
@@ -113,16 +116,29 @@ def federated_round(
             return local_step(0, carry)
         return jax.lax.fori_loop(0, federation.local_steps, local_step, carry)
 
-    (global_prompts, local_prompts), optimizer_states = jax.vmap(client_round)(
-        state.local_prompts, state.optimizer_states, batches
-    )
+    def visit(total: Prompt, client: tuple[Array, Any]) -> tuple[Prompt, tuple[Prompt, Any]]:
+        weight, own = client
+        (global_prompt, local_prompt), optimizer_state = client_round(*own)
+        total = jax.tree.map(lambda sum, leaf: sum + weight * leaf, total, global_prompt)
+        return total, (local_prompt, optimizer_state)
+
+    clients = (state.local_prompts, state.optimizer_states, batches)
+    if federation.in_turn:
+        nothing = jax.tree.map(jnp.zeros_like, state.global_prompt)
+        global_prompt, (local_prompts, optimizer_states) = jax.lax.scan(
+            visit, nothing, (federation_weights, clients)
+        )
+    else:
+        (global_prompts, local_prompts), optimizer_states = jax.vmap(client_round)(*clients)
+        global_prompt = jax.tree.map(
+            lambda leaf: jnp.tensordot(federation_weights, leaf, axes=1), global_prompts
+        )
     if federation.participants < federation.client_weights.shape[0]:
         # An absent client's work is discarded: its local prompt and optimizer stay as they were.
         local_prompts = _where(participating, local_prompts, state.local_prompts)
         optimizer_states = _where(participating, optimizer_states, state.optimizer_states)
     if federation.share_home is not None:
         local_prompts = federation.share_home(local_prompts, federation_weights)
-    global_prompt = jax.tree.map(lambda leaf: jnp.tensordot(federation_weights, leaf, axes=1), global_prompts)
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
 

@@ -95,7 +95,7 @@ def advance(
     def local(
         parameters: Parameters, worlds: World, keys: Array, trained: Array, states: TrainState, gaps: Array
     ) -> tuple[TrainState, Snapshot]:
-        federation = federation_of(program, parameters)
+        federation = federation_of(program, parameters, clients_in_turn=layout.clients_in_turn)
 
         def replicate(seed: tuple[World, Array, TrainState]) -> tuple[TrainState, Snapshot]:
             world, key, states = seed
@@ -106,21 +106,58 @@ def advance(
 
             initial = rows(world.initial_global, world.initial_local)
 
-            def snapshot(state: TrainState) -> Snapshot:
-                present = rows(state.global_prompt, state.local_prompts)
+            def snapshot(server: Array, home: Array) -> Snapshot:
+                present = rows(server, home)
                 return take_snapshot(program, parameters, world.data, initial=initial, present=present)
 
-            def training(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+            def at_one(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
                 theta, state = at
-                return train(federation, engine.gradient, snapshot, world.data, theta, key, state, gaps)
 
-            return layout.over_thetas(training, (trained, states))
+                def measure(state: TrainState) -> Snapshot:
+                    return snapshot(state.global_prompt, state.local_prompts)
+
+                return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
+
+            def at_several(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+                thetas, states = at
+                gradient = jax.vmap(engine.gradient, (0, 0, 0, None))
+
+                def measure(state: TrainState) -> Snapshot:
+                    return jax.vmap(snapshot, (0, 1))(state.global_prompt, state.local_prompts)
+
+                state, records = train(
+                    federation, gradient, measure, world.data, thetas, key, _by_client(states), gaps
+                )
+                return _by_theta(state, thetas.size), jax.tree.map(
+                    lambda leaf: jnp.swapaxes(leaf, 0, 1), records
+                )
+
+            trainings = at_several if world.weights is None else jax.vmap(at_one)
+            return layout.over_thetas(trainings, (trained, states))
 
         return layout.over_seeds(replicate, (worlds, keys, states))
 
     given = (WHOLE, BY_SEED, BY_SEED, BY_THETA, BY_BOTH, WHOLE)
     return layout.divided(local, given, BY_BOTH)(
         parameters, worlds, participation_keys, trained, states, gaps
+    )
+
+
+def _by_client(states: TrainState) -> TrainState:
+    """States at several θ, turned from one state each into one state of prompts that have an axis of θ."""
+    local_prompts, optimizer_states = jax.tree.map(
+        lambda leaf: jnp.swapaxes(leaf, 0, 1), (states.local_prompts, states.optimizer_states)
+    )
+    return TrainState(states.global_prompt, local_prompts, optimizer_states, states.round[0])
+
+
+def _by_theta(state: TrainState, thetas: int) -> TrainState:
+    """The way back."""
+    local_prompts, optimizer_states = jax.tree.map(
+        lambda leaf: jnp.swapaxes(leaf, 0, 1), (state.local_prompts, state.optimizer_states)
+    )
+    return TrainState(
+        state.global_prompt, local_prompts, optimizer_states, jnp.broadcast_to(state.round, thetas)
     )
 
 

@@ -1,6 +1,7 @@
 """Run an experiment: in batches that fit a memory budget, on all local devices, measured at the recorded rounds."""
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from simulate.full_runner import advance, prepare
 from simulate.gram_runner import advance_gram, prepare_gram, stayed_in_band
 from simulate.gram_world import GramWorld
 from simulate.labels import label
+from simulate.lanes import in_lanes
 from simulate.measure import Measurement, measure
 from simulate.validation import ConfigurationError, require_number
 from simulate.world import World
@@ -48,7 +50,7 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
         progress: told of the rounds done, between compiled chunks.
         memory: GiB for the arrays of what runs at a time; None takes one GiB (half of an accelerator's own memory),
             or what a single replicate at a single θ needs. Neither it nor the number of devices has an influence on
-            results, beyond rounding.
+            results, beyond rounding; the number of cores has none at all.
 
     Returns:
         A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
@@ -109,25 +111,37 @@ def _run_replicates(
     batching = batching_for(experiment, replicates.size, memory)
     of_seeds = batches(replicates, batching.replicates)
     of_thetas = batches(np.asarray(experiment.trained_thetas), batching.thetas)
-    rounds, cells = experiment.record[-1], len(of_seeds) * len(of_thetas)
-    parts = []
-    for i, seeds in enumerate(of_seeds):
-        slices, redone = [], np.zeros(seeds.size, bool)
-        for j, thetas in enumerate(of_thetas):
+    cells = [(seeds, thetas) for seeds in of_seeds for thetas in of_thetas]
+    counter = _Counter(progress, len(cells) * experiment.record[-1])
 
-            def announce(done: int, before: int = (i * len(of_thetas) + j) * rounds) -> None:
-                if progress is not None:
-                    progress(before + done, cells * rounds)
+    def outcome(cell: tuple[np.ndarray, np.ndarray]) -> Outcome:
+        with jax.enable_x64(experiment.precision == "float64"):  # a setting of the thread's own
+            return _run_batch(experiment, batching, *cell, counter)
 
-            measurement, left, worlds = _run_batch(experiment, batching, seeds, thetas, announce)
-            slices.append(measurement)
-            redone |= left
-            if j == 0:  # the same worlds for every θ
-                overlap, shares = _conditions(experiment, worlds)
-            del worlds  # before the next ones are drawn
-        measurement = _joined(slices, 1, len(experiment.trained_thetas))
-        parts.append(Outcome(measurement, overlap, shares, redone))
-    return _joined(parts, 0, replicates.size)
+    outcomes = in_lanes(outcome, cells, batching.lanes)
+    rows = [outcomes[i : i + len(of_thetas)] for i in range(0, len(cells), len(of_thetas))]
+    return _joined([_over_thetas(row, len(experiment.trained_thetas)) for row in rows], 0, replicates.size)
+
+
+class _Counter:
+    """Adds up the rounds that all lanes have done, and tells of them."""
+
+    def __init__(self, progress: Progress | None, total: int):
+        self._progress, self._total, self._done = progress, total, 0
+        self._lock = threading.Lock()
+
+    def add(self, rounds: int) -> None:
+        with self._lock:
+            self._done += rounds
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+
+def _over_thetas(outcomes: list[Outcome], thetas: int) -> Outcome:
+    """One outcome of several of the same replicates, whose worlds are the same, at different θ."""
+    measurement = _joined([each.measurement for each in outcomes], 1, thetas)
+    redone = np.any([each.redone for each in outcomes], axis=0)
+    return outcomes[0]._replace(measurement=measurement, redone=redone)
 
 
 def _joined(parts: list[Any], axis: int, length: int) -> Any:
@@ -137,25 +151,21 @@ def _joined(parts: list[Any], axis: int, length: int) -> Any:
 
 
 def _run_batch(
-    experiment: Experiment,
-    batching: Batching,
-    seeds: np.ndarray,
-    thetas: np.ndarray,
-    announce: Callable[[int], None],
-) -> tuple[Measurement, np.ndarray, GramWorld | World]:
-    """What was recorded, in which seeds the engine failed, and the worlds."""
+    experiment: Experiment, batching: Batching, seeds: np.ndarray, thetas: np.ndarray, counter: _Counter
+) -> Outcome:
+    """What became of a batch; ``redone`` says in which replicates the engine failed."""
     gram = experiment.engine == "gram"
-    prepared: Any = (prepare_gram if gram else prepare)(experiment, seeds, thetas, batching.layout)
-    states, chunks, done = prepared.states, [], 0
+    prepared = (prepare_gram if gram else prepare)(experiment, seeds, thetas, batching.layout)
+    states, chunks = prepared.states, []
     for gaps in _chunked_gaps(experiment.record):
         states, snapshots = (advance_gram if gram else advance)(
             *prepared.constants, states, jnp.asarray(gaps)
         )
         chunks.append(measure(experiment, jax.tree.map(np.asarray, snapshots), thetas))
-        done += int(gaps.sum())
-        announce(done)
+        counter.add(int(gaps.sum()))
     left = ~stayed_in_band(prepared, states) if gram else np.zeros(seeds.size, bool)
-    return _joined(chunks, 2, len(experiment.record)), left, prepared.worlds
+    measurement = _joined(chunks, 2, len(experiment.record))
+    return Outcome(measurement, *_conditions(experiment, prepared.worlds), left)
 
 
 def _conditions(experiment: Experiment, worlds: GramWorld | World) -> tuple[np.ndarray, LabelShares]:

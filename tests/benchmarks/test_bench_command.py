@@ -15,12 +15,13 @@ from benchmarks.cases import AMID_NOISE, CASES, NEAR, Case, cases, sweep
 from benchmarks.comparison import CaseTime, Comparison, PeerTime, engine_behind
 from benchmarks.machine import Machine
 from benchmarks.peers import PEERS
-from benchmarks.products import own_products, square_products, training_operations
+from benchmarks.products import own_products, square_products
 from benchmarks.report import BEGIN, END, Report, as_record, blank_document, markdown, replaced, tables
 from benchmarks.scaling import Curve, measure_scaling, sizes_of
 from benchmarks.timing import in_turns, units_for
 from commands.bench import Bench
 from simulate import ConfigurationError, Experiment, run
+from simulate.engine_choice import training_work
 
 TINY = {"clients": 2, "samples": 2, "noise_dim": 9, "thetas": 2, "seeds": 1, "rounds": 2}
 
@@ -128,16 +129,15 @@ def test_ratios_and_rates() -> None:
 def test_operations_are_those_of_the_products() -> None:
     experiment = sweep(**{**TINY, "clients": 3, "samples": 4}, local_steps=2)
     kernel, blocks = 12 * 12, 3 * 4 * 4  # multiplications, for each θ
-    gram = 2 * 2 * 2 * (kernel + 3 * blocks)
-    assert training_operations(experiment, "gram") == gram
-    assert training_operations(experiment, "coefficient") == 2 * 2 * 2 * 2 * 3 * 12 * (1 + 3 + 9)
+    assert training_work(experiment, "gram") == 2 * 2 * (kernel + 3 * blocks)
+    assert training_work(experiment, "coefficient") == 2 * 2 * 2 * 2 * 12 * (1 + 3 + 9)
 
 
 @pytest.mark.parametrize("engine", ["gram", "coefficient"])
 def test_products_do_what_they_count(engine: str) -> None:
     experiment = sweep(**TINY)
-    products = own_products(experiment, engine, operations=1e4)
-    vectors = np.asarray(products.task())
+    products = own_products(experiment.replace(engine=engine), operations=1e4)
+    vectors = np.concatenate(products.task())
     seeds = vectors.shape[0]
     rounds = min(experiment.rounds, max(1, round(1e4 / (products.operations / experiment.rounds))))
     per_round = 2 * 4**2 * 2 if engine == "gram" else 2 * 2 * 2 * 2 * 12 * 2

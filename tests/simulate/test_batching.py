@@ -1,5 +1,6 @@
 """Batches, devices and memory change how a run is computed, never what comes out."""
 
+import contextlib
 import pathlib
 import subprocess
 import sys
@@ -34,6 +35,7 @@ BASE = Experiment(
     replicates=5,
 )
 COEFFICIENT = BASE.replace(engine="coefficient")
+WIDE = COEFFICIENT.replace(noise_dim=30000, prompt_dim=0)
 
 
 def budget_for(experiment: Experiment, replicates: int, thetas: int) -> float:
@@ -76,13 +78,20 @@ def test_batches_do_not_change_what_one_training_serves() -> None:
 
 @pytest.mark.parametrize("seeds_at_once", [0, 1, 2])
 @pytest.mark.parametrize("thetas_at_once", [1, 2])
-def test_groups_on_a_device_do_not_change_results(seeds_at_once: int, thetas_at_once: int) -> None:
-    experiment = COEFFICIENT.replace(replicates=4, theta=(0.1, 0.4, 0.6, 0.8))
+@pytest.mark.parametrize("clients_in_turn", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_groups_on_a_device_do_not_change_results(
+    seeds_at_once: int, thetas_at_once: int, clients_in_turn: bool, momentum: float
+) -> None:
+    options = (("momentum", momentum),) if momentum else ()
+    experiment = COEFFICIENT.replace(
+        replicates=4, theta=(0.1, 0.4, 0.6, 0.8), optimizer_options=options, noise_offset=0.5
+    )
     gaps = jnp.asarray([2, 4])
     with jax.enable_x64(True):
         plain, grouped = (
             prepare(experiment, layout=layout)
-            for layout in (Layout(), Layout(seeds_at_once=seeds_at_once, thetas_at_once=thetas_at_once))
+            for layout in (Layout(), Layout(1, 1, seeds_at_once, thetas_at_once, clients_in_turn))
         )
         expected, measured = (advance(*each.constants, each.states, gaps)[1] for each in (plain, grouped))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), expected, measured)
@@ -123,6 +132,38 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
     same(result, in_pieces)
 
 
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        BASE.replace(replicates=40, theta=tuple(i / 40 for i in range(41)), precision="float32"),
+        WIDE.replace(theta=tuple(i / 8 for i in range(9)), replicates=2, precision="float32"),
+        WIDE.replace(replicates=1, record=tuple(range(7))),
+        WIDE.replace(replicates=3, protocol="posthoc"),
+    ],
+)
+def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, lanes = [], []
+    for cores in (1, 2, 3):
+        monkeypatch.setattr("simulate.batching.processor_cores", lambda cores=cores: cores)
+        lanes.append(batching_for(experiment, experiment.replicates, None).lanes)
+        results.append(run(experiment))
+    assert lanes == sorted(lanes)
+    assert lanes[0] == 1 < lanes[1]
+    for result in results[1:]:
+        xr.testing.assert_identical(result, results[0])
+
+
+def test_as_many_lanes_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulate.batching.processor_cores", lambda: 4)
+    experiment = WIDE.replace(replicates=4)
+    lanes = []
+    for budget in np.geomspace(0.01, 10, 40):
+        with contextlib.suppress(ConfigurationError):
+            lanes.append(batching_for(experiment, experiment.replicates, float(budget)).lanes)
+    assert lanes == sorted(lanes)
+    assert set(lanes) >= {1, 2, 4}
+
+
 def test_too_little_memory_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"memory = 1e-06 .* at least .* one replicate at one θ"):
         run(BASE, memory=1e-6)
@@ -153,7 +194,7 @@ LARGE = Experiment(
 )
 def test_a_budget_covers_what_the_compiler_allots(experiment: Experiment, optimised: None) -> None:
     batching = batching_for(experiment, experiment.replicates, None)
-    allotted = bytes_allotted(experiment, batching)
+    allotted = batching.lanes * bytes_allotted(experiment, batching)
     needed = smallest_budget(experiment, batching) * GIB
     assert allotted < needed, "the estimate promises too much"
     assert needed < 8 * allotted, "the estimate wastes memory"
