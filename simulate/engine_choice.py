@@ -38,8 +38,8 @@ def training_work(experiment: "Experiment", engine: str) -> float:
 
     With N samples, the Gram engine multiplies the N × N kernel once a round, and each client's own block of it
     once for the local prompt and twice more in every further local step. The coefficient engine goes over all
-    samples and rows, once for margins and once for their pull; joint training has one of each, those of the mixture,
-    and the other protocols have two.
+    samples and rows, once for margins and once for their pull; joint training has one of each, the mixture's, and
+    the other protocols have two.
 
     Example:
         >>> from simulate.experiment import Experiment
