@@ -253,7 +253,8 @@ def z_test(
     """
     points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
     quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
-    error = np.asarray(standard_error, float)
+    # A run that diverged has no standard error, and no deviation is allowed it: the comparison does not hold.
+    error = np.nan_to_num(np.asarray(standard_error, float), nan=0.0)
     test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
     found = compare(what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test)
     at_worst = found.tolerance / quantile

@@ -67,6 +67,12 @@ def test_a_statistical_comparison_states_its_test() -> None:
         compare("x", 1, 1, bound="statistical", tolerance=0.1)
 
 
+def test_a_z_test_of_what_is_not_a_number_does_not_hold() -> None:
+    test = z_test("x", [0.1, np.nan], 0, standard_error=[0.1, np.nan], sample_size=5, name="mean of 5")
+    assert not test.holds
+    assert np.isnan(test.measured)
+
+
 def test_z_test_keeps_its_promises() -> None:
     """False alarms and power as stated, by simulation."""
     random, tries, points, alarm = np.random.default_rng(0), 4000, 5, 0.05
