@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from simulate.devices import full_precision
 from simulate.experiment import Experiment
 from simulate.federated import Gradient
 from simulate.full_runner import engine_of, prepare
@@ -158,6 +159,7 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
+@full_precision
 def _train(
     program: Program,
     rounds: int,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from companion.study_config import ClipStudy
+from simulate.devices import full_precision
 from simulate.experiment import Protocol
 from simulate.federated import Federation, TrainState, autodiff, initial_state, train
 from simulate.keys import fold_purpose
@@ -114,6 +115,7 @@ def start(
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="states")
+@full_precision
 def advance(
     program: TrainingProgram,
     scales: Scales,

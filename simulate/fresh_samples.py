@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.data import image_features, label_and_noise
+from simulate.devices import full_precision
 from simulate.experiment import Experiment
 from simulate.keys import derived_key, fold_purpose, replicate_key
 from simulate.portfolio import train_portfolio
@@ -74,6 +75,7 @@ def _mixtures(
 
 
 @functools.partial(jax.jit, static_argnames=("group_count", "noise_dim", "batch", "batches"))
+@full_precision
 def _count(
     key: Key[Array, ""],
     mixtures: Float[Array, "clients thetas rows"],

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.coefficient_engine import coefficient_engine
-from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout
+from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout, full_precision
 from simulate.engine import SyntheticEngine, federation_of
 from simulate.experiment import Experiment
 from simulate.federated import TrainState, initial_state, train
@@ -48,6 +48,7 @@ def prepare(
 @functools.partial(
     jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
 )
+@full_precision
 def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
 
@@ -76,6 +77,7 @@ def start(
 
 
 @functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
+@full_precision
 def advance(
     program: Program,
     layout: Layout,

@@ -9,7 +9,17 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
-from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, SEEDS, THETAS, WHOLE, Layout
+from simulate.devices import (
+    BY_BOTH,
+    BY_SEED,
+    BY_THETA,
+    ONE_DEVICE,
+    SEEDS,
+    THETAS,
+    WHOLE,
+    Layout,
+    full_precision,
+)
 from simulate.engine import federation_of
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
@@ -38,6 +48,7 @@ def prepare_gram(
 @functools.partial(
     jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
 )
+@full_precision
 def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> GramWorld:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
 
@@ -80,6 +91,7 @@ def _parts_of(states: TrainState) -> Any:
 
 
 @functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
+@full_precision
 def advance_gram(
     program: Program,
     layout: Layout,
@@ -139,6 +151,7 @@ def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames=("bound", "program", "layout"))
+@full_precision
 def _proved(
     bound: Any,
     program: Program,

@@ -85,9 +85,9 @@ def _from_features(program: Program, parameters: Parameters, keys: WorldKeys) ->
     columns = jnp.concatenate([jnp.sum(squares, axis=0)[None, :], squares])
     rate = SLOPE * parameters.squared_norms[-1]
     return GramWorld(
-        kernel=SLOPE * rate * _inner(flat, flat),
-        start_margins=(SLOPE * _inner(start_noise, flat)).reshape(-1, *data.labels.shape),
-        start_inner=SLOPE**2 * _inner(start_noise, start_noise),
+        kernel=SLOPE * rate * (flat @ flat.T),
+        start_margins=(SLOPE * (start_noise @ flat.T)).reshape(-1, *data.labels.shape),
+        start_inner=SLOPE**2 * (start_noise @ start_noise.T),
         initial_signals=start[:, :signals],
         classes=data.classes,
         labels=data.labels,
@@ -97,11 +97,6 @@ def _from_features(program: Program, parameters: Parameters, keys: WorldKeys) ->
         reach=jnp.sqrt(jnp.max(columns, axis=1)),
         start_reach=jnp.max(jnp.abs(start_noise), axis=1),
     )
-
-
-def _inner(left: Array, right: Array) -> Array:
-    """⟨left_i, right_j⟩ in full precision, which accelerators give only when asked."""
-    return jnp.matmul(left, right.T, precision="highest")
 
 
 def _from_law(program: Program, parameters: Parameters, keys: WorldKeys) -> GramWorld:
@@ -160,4 +155,4 @@ def _normal_gram(
         jnp.tril(normals.astype(dtype), -1)
         + jnp.eye(vectors, columns, dtype=dtype) * lengths.astype(dtype)[None, :]
     )
-    return _inner(triangle, triangle)
+    return triangle @ triangle.T

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from simulate.conditions import overlaps
 from simulate.data import ClientData
-from simulate.devices import ONE_DEVICE
+from simulate.devices import ONE_DEVICE, full_precision
 from simulate.encoder import Encoder
 from simulate.engine import federation_of
 from simulate.federated import ShareHome, TrainState, autodiff, initial_state, train
@@ -129,6 +129,7 @@ def _initial_home(
 
 # At this level it compiles in two thirds of the time, and on a CPU runs no slower.
 @functools.partial(jax.jit, static_argnames="program", compiler_options={"xla_backend_optimization_level": 1})
+@full_precision
 def simulate_hierarchy(
     program: Program,
     arrays: tuple[Parameters, World, Array, Array, Array, Array],

@@ -1,6 +1,7 @@
 """Train an experiment to its last round and hand over the prompts themselves."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,12 @@ from jaxtyping import Array, Float
 
 from simulate.conditions import overlaps
 from simulate.data import ClientData
+from simulate.devices import full_precision
 from simulate.encoder import Encoder
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
 from simulate.full_runner import advance, engine_of, prepare
+from simulate.program import Parameters, Program
 from simulate.world import World
 
 
@@ -57,27 +60,30 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
     """
     with jax.enable_x64(experiment.precision == "float64"):
         run = prepare(experiment)
-        worlds: World = run.worlds
-        gaps = jnp.asarray([experiment.rounds])
-        states, _ = advance(*run.constants, run.states, gaps)
-        program, parameters = run.program, run.parameters
-        encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
-
-        def features(
-            world: World, state: TrainState
-        ) -> tuple[Float[Array, " rows"], Float[Array, "_ rows"], Float[Array, ""]]:
-            read = engine_of(program, parameters, world).pre_activations
-            z_global, z_local = read(state.global_prompt), jax.vmap(read)(state.local_prompts)
-            largest = jnp.maximum(jnp.abs(z_global), jnp.max(jnp.abs(z_local), axis=0))
-            return (
-                encoder(z_global),
-                jax.vmap(encoder.__call__)(z_local),
-                jnp.max(largest / parameters.offset),
-            )
-
-        over_thetas = jax.vmap(features, (None, 0))
-        feature_global, feature_local, occupancy = jax.jit(jax.vmap(over_thetas))(worlds, states)
+        states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))
+        feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
-        conditions = (jnp.max(occupancy, axis=1), overlaps(worlds.data, experiment.noise_dim))
-        portfolio: Portfolio = jax.device_get(Portfolio(*worlds, *trained, *conditions))  # type: ignore[arg-type]
-        return portfolio
+        conditions = (occupancy, overlaps(run.worlds.data, experiment.noise_dim))
+        fields: tuple[Any, ...] = (*run.worlds, *trained, *conditions)
+        return Portfolio(*jax.device_get(fields))
+
+
+@functools.partial(jax.jit, static_argnames="program")
+@full_precision
+def _features(
+    program: Program, parameters: Parameters, worlds: World, states: TrainState
+) -> tuple[
+    Float[Array, "seeds thetas rows"], Float[Array, "seeds thetas clients rows"], Float[Array, " seeds"]
+]:
+    """Text features of the global and the local prompts, and the band occupancy of each replicate."""
+    encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
+
+    def at_one(world: World, state: TrainState) -> tuple[Array, Array, Array]:
+        read = engine_of(program, parameters, world).pre_activations
+        z_global, z_local = read(state.global_prompt), jax.vmap(read)(state.local_prompts)
+        largest = jnp.maximum(jnp.abs(z_global), jnp.max(jnp.abs(z_local), axis=0))
+        features = encoder(z_global), jax.vmap(encoder.__call__)(z_local)
+        return *features, jnp.max(largest / parameters.offset)
+
+    feature_global, feature_local, occupancy = jax.vmap(jax.vmap(at_one, (None, 0)))(worlds, states)
+    return feature_global, feature_local, jnp.max(occupancy, axis=1)

@@ -271,3 +271,15 @@ def test_results_do_not_depend_on_the_number_of_devices(
         with xr.open_dataset(tmp_path / f"{number}.nc", engine="h5netcdf") as result:
             assert tuple(result.attrs["parts"]) == parts
             same(run(experiment), result.load(), 1e-6)
+
+
+@pytest.mark.parametrize("experiment", [COEFFICIENT, BASE, BASE.replace(engine="prompt")])
+def test_every_product_of_training_asks_for_full_precision(experiment: Experiment) -> None:
+    with jax.enable_x64(True):
+        gram = experiment.engine == "gram"
+        first = (prepare_gram if gram else prepare)(experiment)
+        function = advance_gram if gram else advance
+        program = function.lower(*first.constants, first.states, jnp.asarray([1])).as_text()
+    products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
