@@ -87,6 +87,7 @@ class CaseTime:
         compile_seconds: the first run of a fresh process, less that.
         outside_seconds: of a run of one round: drawing, recording and labelling.
         peak_bytes, imported_bytes: memory of a fresh process, at its peak and before it ran anything.
+        device_bytes: memory of accelerators, at its peak.
         operations: of the matrix products that training needs.
         square_rate, own_rate: operations per second of matrix products alone, 2048³ and in the sweep's shapes.
         peers: the plain loops.
@@ -102,6 +103,7 @@ class CaseTime:
     outside_seconds: float
     peak_bytes: int
     imported_bytes: int
+    device_bytes: int
     operations: float
     square_rate: float
     own_rate: float
@@ -215,6 +217,7 @@ class _Subject:
             outside_seconds=best[self._named("one round")],
             peak_bytes=fresh.peak_bytes,
             imported_bytes=fresh.imported_bytes,
+            device_bytes=fresh.device_bytes,
             operations=2 * training_work(self.case.experiment, self.engine),
             square_rate=rates["square"],
             own_rate=rates["own"],

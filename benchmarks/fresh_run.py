@@ -30,6 +30,7 @@ class FreshRun:
         peak_bytes: largest resident memory of the process.
         imported_bytes: the same before the first run, libraries loaded.
         devices: number of JAX's local devices.
+        device_bytes: largest memory in use on all of them, 0 where they are the processor.
     """
 
     first_seconds: float
@@ -37,6 +38,7 @@ class FreshRun:
     peak_bytes: int
     imported_bytes: int
     devices: int
+    device_bytes: int
 
 
 def fresh_run(
@@ -102,7 +104,9 @@ def main() -> None:
         seconds.append(time.perf_counter() - started)
     import jax
 
-    answer = FreshRun(seconds[0], tuple(seconds[1:]), peak_bytes(), imported, jax.local_device_count())
+    statistics = [device.memory_stats() or {} for device in jax.local_devices()]
+    on_devices = sum(each.get("peak_bytes_in_use", 0) for each in statistics)
+    answer = FreshRun(seconds[0], tuple(seconds[1:]), peak_bytes(), imported, len(statistics), on_devices)
     print(json.dumps(dataclasses.asdict(answer)))
 
 

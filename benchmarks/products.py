@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.timing import Task
 from simulate.batching import batching_for
+from simulate.devices import full_precision
 from simulate.experiment import Experiment
 from simulate.lanes import in_lanes
 
@@ -39,7 +40,7 @@ def square_products(precision: str, size: int, operations: float) -> Products:
     times = max(1, round(operations / (2.0 * size**3)))
     with jax.enable_x64(precision == "float64"):
         left = jnp.asarray(_orthogonal(size, size, precision))
-        product = jax.jit(jnp.matmul)
+        product = jax.jit(full_precision(jnp.matmul))
         return Products(
             _task(lambda: [product(left, left) for _ in range(times)], precision), 2.0 * size**3 * times
         )
@@ -58,7 +59,7 @@ def own_products(experiment: Experiment, operations: float) -> Products:
         operations: how many there should be, about; the rate is the same for any number of rounds.
     """
     devices, gram = jax.local_devices(), experiment.engine == "gram"
-    lanes = batching_for(experiment, experiment.replicates, None).lanes
+    batching = batching_for(experiment, experiment.replicates, None)
     samples, most, thetas = _samples(experiment), max(experiment.samples), len(experiment.theta)
     start: tuple[int, ...]
     if gram:
@@ -69,19 +70,22 @@ def own_products(experiment: Experiment, operations: float) -> Products:
         matrices = np.broadcast_to(one, (experiment.clients, *one.shape))
         start = (experiment.clients, experiment.rows, thetas)
         per_round = 4.0 * samples * experiment.rows * thetas
-    # Two seeds to a device: the second one finds none of its own data in the cache.
-    seeds = min(experiment.replicates, 2) * len(devices)
-    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * lanes))))
+    at_once = batching.layout.seeds_at_once
+    # A second group of seeds finds none of its own data in the cache; accelerators take all seeds at once.
+    seeds = len(devices) * (2 * at_once or -(-batching.replicates // len(devices)))
+    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * batching.lanes))))
     with jax.enable_x64(experiment.precision == "float64"):
         every = np.broadcast_to(matrices, (seeds, *matrices.shape))
         mesh = Mesh(np.asarray(devices), ("seeds",))
         placed = jax.device_put(every, NamedSharding(mesh, PartitionSpec("seeds")))
-        loop = partial(_loop, start=start, rounds=rounds, back=not gram)
+        one_seed = partial(_loop, start=start, rounds=rounds, back=not gram)
+        loop = full_precision(lambda matrices: batching.layout.over_seeds(one_seed, matrices))
         part = PartitionSpec("seeds")
         compiled = jax.jit(jax.shard_map(loop, mesh=mesh, in_specs=part, out_specs=part))
     task = _task(lambda: compiled(placed), experiment.precision)
     return Products(
-        lambda: in_lanes(lambda _: task(), range(lanes), lanes), per_round * rounds * seeds * lanes
+        lambda: in_lanes(lambda _: task(), range(batching.lanes), batching.lanes),
+        per_round * rounds * seeds * batching.lanes,
     )
 
 
@@ -95,17 +99,16 @@ def _task(compute: Callable[[], Any], precision: str) -> Task:
     return task
 
 
-def _loop(matrices: jax.Array, start: tuple[int, ...], rounds: int, back: bool) -> jax.Array:
-    def one(matrix: jax.Array) -> jax.Array:
-        def step(_: object, vectors: jax.Array) -> jax.Array:
-            moved = matrix @ vectors
-            return jnp.swapaxes(matrix, -1, -2) @ moved if back else moved
+def _loop(matrix: jax.Array, start: tuple[int, ...], rounds: int, back: bool) -> jax.Array:
+    """A matrix, or one for each client, times vectors again and again."""
 
-        # Made from the matrix, so that the compiler knows that it differs from device to device.
-        vectors = jnp.ones(start, matrix.dtype) + 0 * matrix.ravel()[0]
-        return jax.lax.fori_loop(0, rounds, step, vectors)
+    def step(_: object, vectors: jax.Array) -> jax.Array:
+        moved = matrix @ vectors
+        return jnp.swapaxes(matrix, -1, -2) @ moved if back else moved
 
-    return jax.lax.map(one, matrices)
+    # Made from the matrix, so that the compiler knows that it differs from device to device.
+    vectors = jnp.ones(start, matrix.dtype) + 0 * matrix.ravel()[0]
+    return jax.lax.fori_loop(0, rounds, step, vectors)
 
 
 def _orthogonal(rows: int, columns: int, precision: str) -> np.ndarray:

@@ -79,6 +79,7 @@ def _engine(one: CaseTime) -> str:
 
 
 def _use(report: Report) -> TableText:
+    accelerators = any(one.device_bytes for one in report.comparison.cases)
     columns = (
         "case",
         ">|z|/c signal",
@@ -91,6 +92,7 @@ def _use(report: Report) -> TableText:
         ">training alone",
         ">share of square",
         ">memory, MiB",
+        *([">on devices"] if accelerators else []),
     )
     rows = []
     for one in report.comparison.cases:
@@ -104,6 +106,7 @@ def _use(report: Report) -> TableText:
                 *(f"{rate / 1e9:.1f}" for rate in rates),
                 *(f"{share:.0%}" if math.isfinite(share) else "–" for share in shares),
                 f"{one.peak_bytes / 2**20:,.0f}",
+                *([f"{one.device_bytes / 2**20:,.0f}"] if accelerators else []),
             ]
         )
     return TableText("What the machine gives: matrix products that training needs, and memory", columns, rows)

@@ -1,5 +1,6 @@
 """`promptfolio bench`: what it measures, writes and refuses. Nothing here depends on how fast anything is."""
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -41,6 +42,7 @@ def case_time(name: str = "S1") -> CaseTime:
         outside_seconds=0.5,
         peak_bytes=2**30,
         imported_bytes=2**28,
+        device_bytes=0,
         operations=1e11,
         square_rate=2e11,
         own_rate=1e11,
@@ -193,7 +195,7 @@ def test_scaling_measures_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
         experiment: Experiment, *, repetitions: int, virtual_devices: int
     ) -> fresh_run.FreshRun:
         asked.append((repetitions, virtual_devices))
-        return fresh_run.FreshRun(9.0, (2.0 / virtual_devices, 5.0), 2, 1, virtual_devices)
+        return fresh_run.FreshRun(9.0, (2.0 / virtual_devices, 5.0), 2, 1, virtual_devices, 0)
 
     ran: list[object] = []
     monkeypatch.setattr("benchmarks.scaling.fresh_run", fake_fresh_run)
@@ -214,15 +216,13 @@ def test_fresh_process_takes_the_devices_it_is_told(monkeypatch: pytest.MonkeyPa
 
     def fake_process(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         seen.update(options, words=words)
-        fields = (
-            '{"first_seconds": 2, "later_seconds": [1], "peak_bytes": 5, "imported_bytes": 4, "devices": 3}'
-        )
+        fields = json.dumps(dataclasses.asdict(fresh_run.FreshRun(2, (1,), 5, 4, 3, 6)))
         return subprocess.CompletedProcess(words, 0, stdout=f"chatter\n{fields}\n", stderr="")
 
     monkeypatch.setenv("XLA_FLAGS", "--a=1 --xla_force_host_platform_device_count=7")
     monkeypatch.setattr(fresh_run.subprocess, "run", fake_process)
     answer = fresh_run.fresh_run(sweep(**TINY), repetitions=2, virtual_devices=3)
-    assert answer == fresh_run.FreshRun(2, (1,), 5, 4, 3)
+    assert answer == fresh_run.FreshRun(2, (1,), 5, 4, 3, 6)
     assert seen["env"]["XLA_FLAGS"] == "--a=1 --xla_force_host_platform_device_count=3"
     assert json.loads(seen["input"])["repetitions"] == 2
     assert seen["words"][0] == sys.executable
@@ -241,7 +241,7 @@ def test_a_missing_package_is_said_not_fatal(monkeypatch: pytest.MonkeyPatch) ->
     quick = comparison.Effort(turns=1, peer_seconds=1e-3, operations=1e3, square=4)
     monkeypatch.setattr(comparison, "PEERS", (absent, PEERS[1]))
     monkeypatch.setattr("benchmarks.report.PEERS", (absent, PEERS[1]))
-    monkeypatch.setattr(comparison, "fresh_run", lambda experiment: fresh_run.FreshRun(5.0, (), 9, 8, 1))
+    monkeypatch.setattr(comparison, "fresh_run", lambda experiment: fresh_run.FreshRun(5.0, (), 9, 8, 1, 0))
     case = Case("S1", "tiny", sweep(**TINY, engine="gram"))
     found = comparison.compare([case], quick, lambda text: None)
     assert found.skipped == {absent.title: absent.missing}
