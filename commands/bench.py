@@ -89,6 +89,8 @@ class Bench:
         return Report(this_machine(), self.quick, effort.turns, comparison, curves, effort.square)
 
     def _show(self, report: "Report") -> None:
+        from rich.markup import escape
+
         from benchmarks.report import as_record, notes, tables
 
         emit_json(self.json, as_record(report))
@@ -96,4 +98,4 @@ class Bench:
         for one in tables(report):
             console.print(table(one.title, one.columns, one.rows))
         for note in notes(report):
-            console.print(f"• {note}")
+            console.print(f"• {escape(note)}")

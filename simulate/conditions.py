@@ -52,9 +52,10 @@ def overlap_of_gram(
         >>> overlap_of_gram(np.array([[4.0, -1.0], [-1.0, 2.0]]), np.array([True, True]))
         0.5
     """
-    gram = gram[np.ix_(present, present)]
-    between = np.abs(gram) * (1 - np.eye(len(gram), dtype=gram.dtype))
-    return float(np.max(between / np.diagonal(gram)[:, None]))
+    between = np.abs(gram if present.all() else gram[np.ix_(present, present)])
+    own = between.diagonal().copy()
+    np.fill_diagonal(between, 0)
+    return float(np.max(between.max(axis=1) / own))
 
 
 def overlaps(data: ClientData, noise_dim: int) -> Float[np.ndarray, " seeds"]:

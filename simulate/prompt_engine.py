@@ -16,6 +16,9 @@ def prompt_engine(
 ) -> SyntheticEngine:
     """The synthetic model with prompts of R^d.
 
+    One vector holds the class offsets of all rows, the small ones only to the rounding of the largest: float32
+    keeps three digits of 0.4 next to 1000. The other engines keep every row's own offset.
+
     Args:
         weights: W, orthogonal rows with the parameters' norms; a row of norm zero (a = 0 or b = 0)
             is a feature switched off.

@@ -30,6 +30,9 @@ SMALL = Experiment(
 )
 
 
+PRECISIONS = st.sampled_from(["float64", "float32"])
+
+
 def largest_difference(experiment: Experiment) -> float:
     """Largest difference between the two full engines, as `difference`."""
     return difference(run(experiment.replace(engine="prompt")), run(experiment.replace(engine="coefficient")))
@@ -92,7 +95,7 @@ def test_engines_agree_with_wrong_labels_and_unequal_priors(protocol: str) -> No
     assert largest_difference(experiment) < RELATIVE["float64"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     protocol=st.sampled_from(["joint", "posthoc", "detached"]),
@@ -102,6 +105,7 @@ def test_engines_agree_with_wrong_labels_and_unequal_priors(protocol: str) -> No
     label_noise=st.sampled_from([0.0, 0.4]),
     prior_feature=st.sampled_from([0.0, 1.5]),
     seed=st.integers(0, 2**31 - 1),
+    precision=PRECISIONS,
 )
 def test_engines_agree_on_random_configurations(
     samples: list[int],
@@ -112,6 +116,7 @@ def test_engines_agree_on_random_configurations(
     label_noise: float,
     prior_feature: float,
     seed: int,
+    precision: str,
 ) -> None:
     experiment = Experiment(
         clients=len(samples),
@@ -131,8 +136,9 @@ def test_engines_agree_on_random_configurations(
         signal_offset=0.4,
         noise_offset=0.4,
         seed=seed,
+        precision=precision,
     )
-    assert largest_difference(experiment) < RELATIVE["float64"]
+    assert largest_difference(experiment) < RELATIVE[precision]
 
 
 LINEAR_NOISE = SMALL.replace(noise_offset=30.0)
@@ -155,7 +161,7 @@ def test_gram_engine_agrees_with_momentum_in_both_precisions() -> None:
     assert gram_difference(momentum.replace(precision="float32")) < RELATIVE["float32"]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     protocol=st.sampled_from(["joint", "posthoc", "detached"]),
@@ -168,6 +174,7 @@ def test_gram_engine_agrees_with_momentum_in_both_precisions() -> None:
     prior_feature=st.sampled_from([0.0, 1.5]),
     init_std=st.sampled_from([0.0, 0.05]),
     seed=st.integers(0, 2**31 - 1),
+    precision=PRECISIONS,
 )
 def test_gram_engine_agrees_on_random_configurations(
     samples: list[int], thetas: list[float], **options: Any
@@ -187,7 +194,7 @@ def test_gram_engine_agrees_on_random_configurations(
         replicates=2,
         **options,
     )
-    assert gram_difference(experiment) < RELATIVE["float64"]
+    assert gram_difference(experiment) < RELATIVE[experiment.precision]
 
 
 def test_float32_is_the_float64_run_rounded() -> None:
