@@ -70,6 +70,7 @@ def compare_mixing(
     precision: Precision = "float32",
     engine: Engine = "auto",
     progress: Progress | None = None,
+    memory: float | None = None,
 ) -> xr.Dataset:
     """Simulate a setting and put the theory beside it.
 
@@ -78,7 +79,7 @@ def compare_mixing(
         protocol: joint, posthoc or detached.
         steps: rounds (of one gradient step each) at which to compare, increasing, from 1.
         theta: grid of mixing coefficients, from 0 to 1.
-        replicates, seed, precision, engine, progress: as in `simulate.Experiment` and `simulate.run`.
+        replicates, seed, precision, engine, progress, memory: as in `simulate.Experiment` and `simulate.run`.
 
     Returns:
         accuracy (seed, step, theta), the mean over clients of the exact test accuracy; accuracy_predicted
@@ -96,7 +97,7 @@ def compare_mixing(
         precision=precision,
         engine=engine,
     )
-    result = run(experiment, progress)
+    result = run(experiment, progress, memory)
     measured = result.accuracy.sel(predictor="mixture").mean("client").transpose("seed", "step", "theta")
     mean = measured.mean("seed")
     best = mean.max("theta")

@@ -66,8 +66,8 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
         # fault can neither hide in it nor leave anything behind.
         environment = {
             **ENVIRONMENT,
-            **os.environ,
             **cache_environment(compiled),
+            **os.environ,
         }
         pending = [pool.submit(_try_in_a_process, mutant, environment) for mutant in mutants]
         try:

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from commands.console import console_for, table, tracking
+from commands.options import Compilation
 from commands.output import emit_json, require_json_target, require_writable_file, write_text
 
 
@@ -19,6 +20,7 @@ class Audit:
     """File for the report as Markdown."""
     json: str | None = None
     """File for the findings as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
@@ -29,6 +31,7 @@ class Audit:
         require_writable_file("out", self.out)
         require_json_target(self.json)
         banks = [load_bank(path) for path in self.bank]
+        self.compilation.apply()
         with tracking("auditing") as tracker:
 
             def announce(name: str) -> None:

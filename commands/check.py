@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from commands.console import console_for, table, tracking
 from commands.mutants import as_records as mutant_records
 from commands.mutants import outcomes_table, try_mutants
+from commands.options import Compilation
 from commands.output import emit_json, require_json_target
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Check:
     """Instead, plant faults in the code one at a time, and see that the claims notice."""
     json: str | None = None
     """File for the findings as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
@@ -44,6 +46,7 @@ class Check:
         require_json_target(self.json)
         for name in self.claims:
             require_claim(name)
+        self.compilation.apply()
         if self.mutants:
             outcomes = try_mutants(self.claims)
             emit_json(self.json, mutant_records(outcomes))

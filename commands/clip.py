@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from commands.console import console_for, table, tracking
+from commands.options import Compilation
 from commands.output import (
     emit_json,
     require_json_target,
@@ -33,6 +34,7 @@ class Clip:
     """Folder for the dataset and a figure."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
@@ -43,6 +45,7 @@ class Clip:
         require_writable_folder("out", self.out)
         require_json_target(self.json)
         bank = self._load()
+        self.compilation.apply()
         with tracking("rounds") as tracker:
             result = run_study(self.study, bank, tracker)
         if self.out is not None:

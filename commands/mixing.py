@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from checks.setting import SymmetricSetting
 from commands.console import console_for, table, tracking
+from commands.options import Resources
 from commands.output import emit_json, require_json_target, require_writable_folder, write_dataset
 from simulate.experiment import Precision, Protocol
 from simulate.validation import ConfigurationError, require_integer
@@ -58,12 +59,14 @@ class Mixing:
     """Folder for one netCDF file per setting and protocol."""
     json: str | None = None
     """File for the comparison as JSON; - for standard output."""
+    resources: Resources = dataclasses.field(default_factory=Resources)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from checks.mixing import compare_mixing, theta_grid
 
         self._check()
+        self.resources.apply()
         cells = [(setting, protocol) for setting in self._settings() for protocol in self.protocols]
         grid = theta_grid(self.theta_step)
         rows: list[dict[str, Any]] = []
@@ -81,6 +84,7 @@ class Mixing:
                     seed=self.seed,
                     precision=self.precision,
                     progress=tracker,
+                    memory=self.resources.memory,
                 )
                 if self.out is not None:
                     write_dataset(pathlib.Path(self.out) / f"{name}.nc", data)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from commands.check import exit_status, findings_table, run_checks, start_workers
 from commands.console import console_for
 from commands.figures import draw_all
+from commands.options import Compilation
 from commands.output import (
     emit_json,
     require_json_target,
@@ -46,6 +47,7 @@ class Reproduce:
     """A report to hold claims and verdicts against; exit status 1 if they differ (digits may)."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
@@ -64,6 +66,7 @@ class Reproduce:
         require_json_target(self.json)
         expected = None if self.against is None else _read(self.against)
         banks = [load_bank(path) for path in self.bank]
+        self.compilation.apply()
 
         started = time.perf_counter()
         scale: Scale = "quick" if self.quick else "full"

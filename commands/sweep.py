@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from commands.console import console_for, table, tracking
+from commands.options import Resources
 from commands.output import emit_json, require_json_target, require_writable_folder
+from simulate.validation import ConfigurationError
 from sweep.cell import Cell, shown
 from sweep.specification import Specification, read_specification
 from sweep.store import as_json, cell_path, sweep_states
@@ -39,6 +41,7 @@ class Sweep:
     """Only show which cells are done."""
     json: str | None = None
     """File for the cells and their states as JSON; - for standard output."""
+    resources: Resources = dataclasses.field(default_factory=Resources)
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
@@ -56,6 +59,13 @@ class Sweep:
     def _run(self, specification: Specification) -> int:
         from sweep.execution import run_sweep
 
+        if self.scheduler is not None and self.resources.compilation_cache is not None:
+            raise ConfigurationError(
+                "compilation_cache",
+                self.resources.compilation_cache,
+                "left out with a scheduler: its workers have their own",
+            )
+        self.resources.apply()
         with tracking("sweeping") as tracker:
             outcomes = run_sweep(
                 specification,
@@ -63,6 +73,7 @@ class Sweep:
                 workers=self.workers,
                 threads=self.threads,
                 scheduler=self.scheduler,
+                memory=self.resources.memory,
                 progress=tracker,
             )
         self._emit([(outcome.cell, outcome.state, outcome.reason) for outcome in outcomes])

@@ -134,7 +134,8 @@ def _environment(cores: int, scratch: str) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # workers on one accelerator share its memory as they need it
     }
     chosen = {name: os.environ.get(name, value) for name, value in defaults.items()}
-    return {**chosen, "NPROC": str(cores)}  # which XLA takes for the number of the machine's
+    # XLA takes NPROC for the number of the machine's cores; the other is what `simulate.lanes` goes by.
+    return {**chosen, "NPROC": str(cores), "OMP_NUM_THREADS": str(cores)}
 
 
 @contextlib.contextmanager
@@ -155,7 +156,9 @@ def _interrupts_only_here() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def compute_on(client: "Client", cells: list[Cell], folder: pathlib.Path) -> Iterator[tuple[Cell, str]]:
+def compute_on(
+    client: "Client", cells: list[Cell], folder: pathlib.Path, memory: float | None
+) -> Iterator[tuple[Cell, str]]:
     """Have workers compute cells, and yield each as it is finished, with the reason if it failed.
 
     A worker process has one cell at a time, and no queue: when it dies, only that cell is run again, and only that
@@ -168,9 +171,8 @@ def compute_on(client: "Client", cells: list[Cell], folder: pathlib.Path) -> Ite
             for _ in range(min(len(client.nthreads()) - len(flying), len(deck))):
                 cell = deck.draw()
                 key = (sweep, cell.name)
-                flying[
-                    client.submit(run_cell, settings_json(cell), cell.name, str(folder), key=key, pure=False)
-                ] = cell
+                task = (settings_json(cell), cell.name, str(folder), memory)
+                flying[client.submit(run_cell, *task, key=key, pure=False)] = cell
             for future in _arrived(client, flying):
                 cell = flying.pop(future)
                 reason = _reason(future)

@@ -43,6 +43,7 @@ def run_sweep(
     workers: int | None = None,
     threads: int | None = None,
     scheduler: str | None = None,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Compute the cells whose files are missing; a cell that fails does not keep the others from being computed.
@@ -54,6 +55,7 @@ def run_sweep(
             other, without Dask; None takes one process per core, fewer where memory is short.
         threads: cores for each of them; None divides the machine's.
         scheduler: address of a Dask scheduler, such as ``tcp://node:8786``, whose workers are used instead.
+        memory: GiB for the arrays of each cell, as of `simulate.run`.
         progress: told of the cells that are there.
 
     Returns:
@@ -79,7 +81,9 @@ def run_sweep(
     if missing:
         try:
             # Closed at once when interrupted, so that no process is left behind.
-            with contextlib.closing(_finished(missing, folder, workers, threads, scheduler)) as arriving:
+            with contextlib.closing(
+                _finished(missing, folder, workers, threads, scheduler, memory)
+            ) as arriving:
                 for cell, reason in arriving:
                     reasons[cell.name] = reason
                     if progress is not None:
@@ -105,19 +109,24 @@ def in_turn(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def _finished(
-    cells: list[Cell], folder: pathlib.Path, workers: int | None, threads: int | None, scheduler: str | None
+    cells: list[Cell],
+    folder: pathlib.Path,
+    workers: int | None,
+    threads: int | None,
+    scheduler: str | None,
+    memory: float | None,
 ) -> Generator[tuple[Cell, str]]:
     if workers == 0:
         _prepare(folder, cells)
         runner = Runner()
         for cell in cells:
-            yield cell, runner.compute(cell.experiment, folder)
+            yield cell, runner.compute(cell.experiment, folder, memory)
         return
     from sweep.cluster import compute_on, connected, local_cluster
 
     with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
         _prepare(folder, cells)
-        for cell, reason in compute_on(client, cells, folder):
+        for cell, reason in compute_on(client, cells, folder, memory):
             if not reason:
                 _require_shared(folder, cell)
             yield cell, reason

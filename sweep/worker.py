@@ -19,19 +19,19 @@ class Runner:
         self._turn = threading.Lock()
         self._shape: tuple[Any, ...] | None = None
 
-    def compute(self, experiment: Experiment, folder: pathlib.Path) -> str:
-        """Have an experiment's result in its file: found there, or computed now.
+    def compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None = None) -> str:
+        """Have an experiment's result in its file: found there, or computed now within a budget of memory.
 
         Returns:
             Why there is none, in one line; empty if there is.
         """
         with self._turn:
             try:
-                return self._compute(experiment, folder)
+                return self._compute(experiment, folder, memory)
             except Exception as error:
                 return one_line(error)
 
-    def _compute(self, experiment: Experiment, folder: pathlib.Path) -> str:
+    def _compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None) -> str:
         # A worker that dies takes its last answers with it, and the scheduler asks for those cells again.
         name, state = cell_name(experiment), cell_state(folder, experiment)
         if state == "done":
@@ -46,7 +46,7 @@ class Runner:
         if self._shape not in (None, shape):
             jax.clear_caches()
         self._shape = shape
-        save_cell(folder, name, run(experiment))
+        save_cell(folder, name, run(experiment, memory=memory))
         return ""
 
 
@@ -54,13 +54,14 @@ class Runner:
 _RUNNER = Runner()
 
 
-def run_cell(settings: str, name: str, folder: str) -> str:
+def run_cell(settings: str, name: str, folder: str, memory: float | None = None) -> str:
     """`Runner.compute` as a task for a cluster, which carries text and nothing else.
 
     Args:
         settings: the cell, as `sweep.store.settings_json` writes it.
         name: what the cell is called where the sweep was started.
         folder: where results go; it must be the same folder for everybody.
+        memory: GiB for the arrays of the cell, None for what `simulate.run` takes.
 
     Returns:
         Why there is no result, in one line; empty if there is.
@@ -70,7 +71,7 @@ def run_cell(settings: str, name: str, folder: str) -> str:
     experiment = experiment_from(settings)
     if cell_name(experiment) != name:
         return "the worker has another version of promptfolio, to which the cell is another experiment"
-    return _RUNNER.compute(experiment, pathlib.Path(folder))
+    return _RUNNER.compute(experiment, pathlib.Path(folder), memory)
 
 
 def one_line(error: BaseException) -> str:

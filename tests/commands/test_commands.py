@@ -15,6 +15,7 @@ from simulate import Experiment, run
 
 SMALL = ("--clients", "2", "--samples", "4", "--noise-dim", "30", "--rounds", "3", "--theta", "0", "0.5", "1")
 BAD_BANK = "bank.npz"
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -56,6 +57,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("bench", "--cases", "S9"), ("cases", "S9")),
         (("bench", "--cases", "S1", "S1"), ("cases", "once")),
         (("simulate", "--memory", "0"), ("memory", "0", "> 0")),
+        (("mixing", "--memory", "-1"), ("memory", "-1", "> 0")),
         (("simulate", "--memory", "1e-9"), ("memory", "1e-09", "at least")),
         (("clip", "--bank", "nowhere.npz"), ("nowhere.npz",)),
         (("clip", "--beta", "0"), ("beta", "0", "> 0")),
@@ -86,6 +88,12 @@ def test_bad_input_is_one_line(
         ("reproduce", "--quick", "--out", "file/deeper"),
         ("mixing", "--noise-dim", "30", "--json", "file/x.json"),
         ("clip", "--out", "file"),
+        ("simulate", *SMALL, "--compilation-cache", "file/compiled"),
+        ("mixing", "--noise-dim", "30", "--compilation-cache", "file/compiled"),
+        ("check", "--compilation-cache", "file/compiled"),
+        ("reproduce", "--quick", "--compilation-cache", "file/compiled"),
+        ("audit", "--quick", "--compilation-cache", "file/compiled"),
+        ("clip", "--compilation-cache", "file/compiled"),
     ],
 )
 def test_unwritable_output_is_refused_before_any_work(
@@ -99,6 +107,21 @@ def test_unwritable_output_is_refused_before_any_work(
     (tmp_path / "folder").mkdir()
     refused(capsys, *arguments)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
+    """A process of its own, since the cache is a setting of the whole process."""
+    folder = tmp_path / "compiled"
+
+    def programs(*words: str) -> set[str]:
+        command = [sys.executable, "promptfolio.py", *words, "--compilation-cache", str(folder)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        return {path.name for path in folder.iterdir() if path.name.endswith("-cache")}
+
+    first = programs("simulate", *SMALL, "--seed", "1")
+    assert first
+    assert programs("simulate", *SMALL, "--seed", "2", "--memory", "0.5") == first
+    assert programs("check", "--quick", "--claims", "aggregation") > first
 
 
 @pytest.mark.parametrize("content", [b"", b"not a bank", b"PK\x03\x04 broken"])

@@ -14,6 +14,7 @@ from conftest import ROOT
 
 from simulate import ConfigurationError
 from sweep import Specification, cell_path, load_cell, parse_specification, run_sweep, sweep_states
+from sweep.cluster import local_cluster
 from sweep.execution import Outcome
 from sweep.store import settings_json
 from sweep.worker import run_cell
@@ -41,13 +42,13 @@ import simulate.runner
 real = simulate.runner.real = getattr(simulate.runner, "real", simulate.runner.run)
 folder = pathlib.Path(os.environ["SWEEP_TEST_FOLDER"])
 
-def run(experiment):
+def run(experiment, **options):
     (folder / f"start-{{experiment.seed}}-{{os.getpid()}}").touch()
     if experiment.seed == {KILLER}:
         os._exit(1)
     while experiment.seed in {GATED} and not (folder / "gate").exists():
         time.sleep(0.01)
-    return real(experiment)
+    return real(experiment, **options)
 
 simulate.runner.run = run
 """
@@ -151,6 +152,13 @@ def test_local_processes_compute_what_this_one_does(tmp_path: pathlib.Path, as_h
             assert there[name].values.tobytes() == here[name].values.tobytes()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_know_their_share_of_the_cores(threads: int) -> None:
+    with local_cluster(1, threads, 1) as client:
+        told = [client.submit(os.getenv, name).result() for name in ("OMP_NUM_THREADS", "NPROC")]
+    assert told == [str(threads)] * 2
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "tcp://nowhere.invalid:8786"])
 def test_a_scheduler_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, address: str
@@ -166,7 +174,7 @@ def test_a_folder_that_workers_do_not_share(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("sweep.execution._PATIENCE", 0.1)
     monkeypatch.setattr("sweep.cluster.connected", lambda address: contextlib.nullcontext())
     monkeypatch.setattr(
-        "sweep.cluster.compute_on", lambda client, cells, folder: iter([(cell, "") for cell in cells])
+        "sweep.cluster.compute_on", lambda client, cells, folder, memory: iter([(cell, "") for cell in cells])
     )
     with pytest.raises(ConfigurationError, match="all workers share"):
         run_sweep(sweep, tmp_path, scheduler="tcp://elsewhere:1")

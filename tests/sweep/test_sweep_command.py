@@ -36,7 +36,7 @@ def spec(tmp_path: pathlib.Path) -> str:
 
 
 def sweep(*arguments: str) -> int:
-    return tyro.cli(Sweep, args=arguments).execute()
+    return tyro.cli(Sweep, args=arguments, config=(tyro.conf.OmitArgPrefixes,)).execute()
 
 
 def states(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -94,6 +94,12 @@ def test_a_foreign_file(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Pa
         (("--out", "spec.toml/deeper", "--status"), "out"),
         (("--out", "new", "--json", "."), "json"),
         (("--out", "new", "--workers", "-1"), "workers"),
+        (("--out", "new", "--memory", "0"), "memory"),
+        (("--out", "new", "--compilation-cache", "spec.toml"), "compilation_cache"),
+        (
+            ("--out", "new", "--compilation-cache", "new", "--scheduler", "tcp://127.0.0.1:1"),
+            "compilation_cache",
+        ),
     ],
 )
 def test_bad_options_are_refused_and_write_nothing(

@@ -39,9 +39,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
     ran: list[Experiment] = []
     real = simulate.runner.run
 
-    def counted(experiment: Experiment) -> xr.Dataset:
+    def counted(experiment: Experiment, **options: Any) -> xr.Dataset:
         ran.append(experiment)
-        return real(experiment)
+        return real(experiment, **options)
 
     monkeypatch.setattr(simulate.runner, "run", counted)
     return ran
@@ -172,12 +172,12 @@ def test_a_cell_that_fails_does_not_lose_the_others(
 ) -> None:
     real = simulate.runner.run
 
-    def fails(experiment: Experiment) -> xr.Dataset:
+    def fails(experiment: Experiment, **options: Any) -> xr.Dataset:
         if experiment.seed == 1:
             raise ConfigurationError("noise_offset", 1, "larger")
         if experiment.seed == 2:
             raise MemoryError("too\nlarge")
-        return real(experiment)
+        return real(experiment, **options)
 
     monkeypatch.setattr(simulate.runner, "run", fails)
     outcomes = run_sweep(sweep_of({"seed": [0, 1, 2, 3]}), tmp_path, workers=0)
@@ -186,15 +186,25 @@ def test_a_cell_that_fails_does_not_lose_the_others(
     assert outcomes[2].reason == "MemoryError: too large"
 
 
+def test_cells_keep_to_the_memory_they_are_given(tmp_path: pathlib.Path) -> None:
+    sweep = sweep_of({"seed": [0, 1]})
+    outcomes = run_sweep(sweep, tmp_path, workers=0, memory=1e-9)
+    assert [outcome.state for outcome in outcomes] == ["failed", "failed"]
+    assert all("memory = 1e-09 is not allowed" in outcome.reason for outcome in outcomes)
+    assert [outcome.state for outcome in run_sweep(sweep, tmp_path, workers=0, memory=0.5)] == [
+        "computed"
+    ] * 2
+
+
 def test_an_interruption_leaves_finished_cells(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = simulate.runner.run
 
-    def interrupted(experiment: Experiment) -> xr.Dataset:
+    def interrupted(experiment: Experiment, **options: Any) -> xr.Dataset:
         if experiment.seed == 1:
             raise KeyboardInterrupt
-        return real(experiment)
+        return real(experiment, **options)
 
     monkeypatch.setattr(simulate.runner, "run", interrupted)
     sweep = sweep_of({"seed": [0, 1, 2]})
