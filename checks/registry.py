@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -10,7 +9,6 @@ from typing import Protocol
 import xarray as xr
 
 from checks.claim import Claim, Finding, Scale
-from checks.workers import Workers
 from simulate.validation import ConfigurationError
 
 CLAIMS = (
@@ -104,34 +102,19 @@ def load_claim(name: str) -> ClaimModule:
 
 
 def check_claims(
-    names: Sequence[str],
-    scale: Scale,
-    announce: Callable[[str], None] | None = None,
-    workers: Workers | None = None,
+    names: Sequence[str], scale: Scale, workers: concurrent.futures.Executor | None = None
 ) -> Iterator[Checked]:
-    """Check claims, and yield what becomes of them.
+    """Check claims, and yield what becomes of each as soon as it is there.
 
     Args:
         names: claims to check, each once.
         scale: quick (smaller sizes, seconds) or full.
-        announce: told each claim's name before its work starts; from other threads where there are workers.
-        workers: processes to check the claims in. Without them they are checked here, one after the other.
-
-    Yields:
-        Findings in the order of the names; where there are workers, as soon as each is there.
+        workers: processes to check the claims in. Without them they are checked here, in the order of the names.
     """
-    announce = announce or (lambda name: None)
     if workers is None:
-        for name in names:
-            announce(name)
-            yield _check(name, scale)
+        yield from (_check(name, scale) for name in names)
         return
-    pending = [
-        workers.submit(
-            _check_together, together, scale, begin=functools.partial(announce, ", ".join(together))
-        )
-        for together in _jobs(names)
-    ]
+    pending = [workers.submit(_check_together, together, scale) for together in _jobs(names)]
     for done in concurrent.futures.as_completed(pending):
         yield from done.result()
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from commands.console import console_for, table, tracking
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from checks.claim import Finding, Scale
     from checks.registry import Checked
-    from checks.workers import Workers
 
 
 _MOST_WORKERS = 3
@@ -62,17 +62,17 @@ class Check:
         return exit_status(findings)
 
 
-def start_workers() -> "Workers":
+def start_workers() -> contextlib.AbstractContextManager[Executor]:
     """As many processes as this machine has cores for, up to a few."""
-    from checks.workers import Workers
+    from checks.workers import worker_processes
 
-    return Workers(min(_MOST_WORKERS, os.cpu_count() or 1))
+    return worker_processes(min(_MOST_WORKERS, os.cpu_count() or 1))
 
 
 def run_checks(
     names: tuple[str, ...],
     scale: "Scale",
-    workers: "Workers | None",
+    workers: Executor | None,
     receive: "Callable[[Checked], None]" = lambda checked: None,
 ) -> "list[Checked]":
     """Check claims under a progress bar.
@@ -90,12 +90,10 @@ def run_checks(
 
     checked: dict[str, Checked] = {}
     with tracking("checking") as tracker:
-
-        def announce(name: str) -> None:
-            tracker.describe(f"checking {name}")
-
-        for each in check_claims(names, scale, announce, workers):
-            checked[each.finding.claim.name] = each
+        for each in check_claims(names, scale, workers):
+            name = each.finding.claim.name
+            checked[name] = each
+            tracker.describe(f"checked {name}")
             tracker(len(checked), len(names))
             receive(each)
     return [checked[name] for name in names]

@@ -1,26 +1,15 @@
 """Jobs on processes of their own: results and errors come back, and nothing outlives the context."""
 
-import multiprocessing
 import os
-import threading
 import time
 
+import loky
+import psutil
 import pytest
 
 from checks.registry import CLAIMS, JOBS, check_claims
-from checks.workers import ENVIRONMENT, WorkerError, Workers
+from checks.workers import ENVIRONMENT, worker_processes
 from simulate.validation import ConfigurationError, require_integer
-
-
-class TwoParts(Exception):
-    """It cannot be sent: it is rebuilt from one argument, and takes two."""
-
-    def __init__(self, first: str, second: str):
-        super().__init__(first + second)
-
-
-def raise_two_parts() -> None:
-    raise TwoParts("in ", "two parts")
 
 
 def test_every_claim_is_in_one_job() -> None:
@@ -28,39 +17,42 @@ def test_every_claim_is_in_one_job() -> None:
 
 
 def test_errors_come_back_and_work_goes_on() -> None:
-    with Workers(1) as workers:
+    with worker_processes(1) as workers:
         with pytest.raises(ConfigurationError, match="clients = 0") as refused:
             workers.submit(require_integer, "clients", 0, 1).result()
         assert refused.value.field == "clients"
-        with pytest.raises(WorkerError, match="failed") as failed:
-            workers.submit(raise_two_parts).result()
-        assert "TwoParts: in two parts" in str(failed.value.__cause__)
         assert workers.submit(divmod, 7, 2).result() == (3, 1)
 
 
 def test_a_process_that_dies_is_an_error() -> None:
-    with Workers(1) as workers, pytest.raises(WorkerError, match="status 7"):
+    with (
+        worker_processes(1) as workers,
+        pytest.raises(loky.process_executor.TerminatedWorkerError, match="7"),
+    ):
         workers.submit(os._exit, 7).result()
 
 
 def test_nothing_outlives_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    begun = threading.Event()
-    with Workers(1) as workers:
+    with worker_processes(1) as workers:
         assert workers.submit(os.getenv, "OMP_NUM_THREADS").result() == ENVIRONMENT["OMP_NUM_THREADS"]
         assert "OMP_NUM_THREADS" not in os.environ
-        endless, waiting = workers.submit(time.sleep, 1e6, begin=begun.set), workers.submit(divmod, 7, 2)
-        begun.wait()
-    assert multiprocessing.active_children() == []
-    with pytest.raises(WorkerError):
-        endless.result()
-    assert waiting.cancelled()
+        process = workers.submit(os.getpid).result()
+        endless, waiting = workers.submit(time.sleep, 1e6), workers.submit(divmod, 7, 2)
+        assert psutil.pid_exists(process)
+    assert not psutil.pid_exists(process)
+    assert endless.exception() is not None
+    assert waiting.cancelled() or waiting.exception() is not None
+
+
+def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    with worker_processes(1) as workers:
+        assert workers.submit(os.getenv, "OMP_NUM_THREADS").result() == "5"
 
 
 def test_claims_are_checked_in_processes() -> None:
-    announced: list[str] = []
-    with Workers(1) as workers:
-        (checked,) = check_claims(("aggregation",), "quick", announced.append, workers)
-    assert announced == ["aggregation"]
+    with worker_processes(1) as workers:
+        (checked,) = check_claims(("aggregation",), "quick", workers)
     assert (checked.finding.claim.name, checked.finding.verdict) == ("aggregation", "holds")
     assert checked.data.sizes["client"] == 6
