@@ -1,12 +1,11 @@
 """Processes to check claims in: SymPy, and all that Python does before a program runs, use one core at a time."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import Executor
-
-import loky
+from concurrent.futures import Executor, ProcessPoolExecutor
 
 ENVIRONMENT = {
     # One thread each: with as many processes as cores, more would mostly wait for each other.
@@ -31,12 +30,21 @@ def worker_processes(number: int) -> Iterator[Executor]:
         ...     workers.submit(divmod, 17, 5).result()
         (3, 2)
     """
-    told = {name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}
-    pool = loky.ProcessPoolExecutor(number, env=told, initializer=_ignore_interrupts)
+    others = multiprocessing.active_children()
+    # Libraries read the environment when they load, before a job could set it; processes start when there are jobs.
+    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    # A forked process could not use JAX.
+    pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _ignore_interrupts)
     try:
         yield pool
     finally:
-        pool.shutdown(kill_workers=True)
+        for name in added:
+            del os.environ[name]
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:
