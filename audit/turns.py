@@ -14,10 +14,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from simulate.devices import full_precision
 from simulate.experiment import Experiment
 from simulate.federated import Gradient
 from simulate.full_runner import engine_of, prepare
+from simulate.jit import full_precision
 from simulate.measure import Measurement, measure
 from simulate.program import Parameters, Program
 from simulate.protocols import Batch, Prompt

@@ -15,8 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.timing import Task
 from simulate.batching import batching_for
-from simulate.devices import full_precision
 from simulate.experiment import Experiment
+from simulate.jit import full_precision
 from simulate.lanes import in_lanes
 
 SQUARE = 2048

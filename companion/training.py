@@ -15,9 +15,9 @@ from jaxtyping import Array, Float, Int, Key
 
 from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from companion.study_config import ClipStudy
-from simulate.devices import full_precision
 from simulate.experiment import Protocol
 from simulate.federated import Federation, TrainState, autodiff, initial_state, train
+from simulate.jit import full_precision
 from simulate.keys import fold_purpose
 from simulate.optimizer import build_optimizer
 from simulate.protocols import mix, portfolio_objective

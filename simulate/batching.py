@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from simulate.devices import Layout, parts
-from simulate.engine_choice import momentum
+from simulate.engine_choice import BRIEF, momentum, training_work
 from simulate.experiment import Experiment
 from simulate.lanes import processor_cores
 from simulate.validation import ConfigurationError
@@ -66,31 +66,46 @@ def batching_for(experiment: Experiment, replicates: int, memory: float | None) 
     sizes = _Sizes(experiment)
     seed_parts, theta_parts = parts(replicates, len(jax.local_devices()))
     theta_parts = min(theta_parts, sizes.trainings)
-    devices = seed_parts * theta_parts
-    budget, needed = (default_memory() if memory is None else memory) * GIB, devices * sizes.of(1, 1)
-    if memory is not None and budget < needed:
+    budget = _budget(sizes, memory, seed_parts * theta_parts)
+    seeds, thetas = _share(replicates, seed_parts), _share(sizes.trainings, theta_parts)
+    unit = _unit(experiment, sizes, seeds, thetas, budget)
+    seed_units, theta_units = _share(seeds, unit.seeds_at_once), _share(thetas, unit.thetas_at_once)
+    seed_lanes = theta_lanes = 1
+    if _on_processor() and len(jax.local_devices()) == 1:
+        fit = int(budget // sizes.of(unit.seeds_at_once, unit.thetas_at_once))
+        seed_lanes, theta_lanes = parts(seed_units, min(processor_cores(), fit))
+        theta_lanes = min(theta_lanes, theta_units)
+    lanes = seed_lanes * theta_lanes
+
+    # A lane's batch: of its share of the units first as many θ as fit, then as many replicates.
+    budget /= lanes
+    fit = int((budget / unit.seeds_at_once - sizes.replicate) // (unit.thetas_at_once * sizes.theta))
+    thetas = unit.thetas_at_once * _even(_share(theta_units, theta_lanes), max(1, fit))
+    fit = int(budget // sizes.of(unit.seeds_at_once, thetas))
+    seeds = unit.seeds_at_once * _even(_share(seed_units, seed_lanes), max(1, fit))
+    layout = Layout(seed_parts, theta_parts, brief=is_brief(experiment))
+    if _on_processor():
+        layout = dataclasses.replace(layout, **unit._asdict())
+    return Batching(seeds * seed_parts, thetas * theta_parts, lanes, layout)
+
+
+def _budget(sizes: "_Sizes", memory: float | None, devices: int) -> float:
+    """Bytes for each of so many devices."""
+    needed = devices * sizes.of(1, 1)
+    if memory is None:
+        return max(default_memory() * GIB, needed) / devices
+    if memory * GIB < needed:
         raise ConfigurationError(
             "memory",
             memory,
             f"at least {needed / GIB:.2g} (GiB), for one replicate at one θ on each of {devices} device(s)",
         )
-    budget = max(budget, needed) / devices
-    seeds, thetas = _share(replicates, seed_parts), _share(sizes.trainings, theta_parts)
-    unit = _unit(experiment, sizes, seeds, thetas, budget)
-    seed_units, theta_units = _share(seeds, unit.seeds), _share(thetas, unit.thetas)
-    seed_lanes = theta_lanes = 1
-    if _on_processor() and len(jax.local_devices()) == 1:
-        fit = int(budget // sizes.of(unit.seeds, unit.thetas))
-        seed_lanes, theta_lanes = parts(seed_units, min(processor_cores(), fit))
-        theta_lanes = min(theta_lanes, theta_units)
-    lanes = seed_lanes * theta_lanes
-    budget /= lanes
-    fit = int((budget - unit.seeds * sizes.replicate) // (unit.seeds * unit.thetas * sizes.theta))
-    thetas = unit.thetas * _even(_share(theta_units, theta_lanes), max(1, fit))
-    fit = int(budget // sizes.of(unit.seeds, thetas))
-    seeds = unit.seeds * _even(_share(seed_units, seed_lanes), max(1, fit))
-    layout = Layout(seed_parts, theta_parts, *(unit if _on_processor() else ()))
-    return Batching(seeds * seed_parts, thetas * theta_parts, lanes, layout)
+    return memory * GIB / devices
+
+
+def is_brief(experiment: Experiment) -> bool:
+    """Whether an experiment is over before a careful compilation would pay."""
+    return training_work(experiment, experiment.engine) < BRIEF
 
 
 def _on_processor() -> bool:
@@ -98,15 +113,10 @@ def _on_processor() -> bool:
 
 
 class _Unit(NamedTuple):
-    """What a processor computes at once.
+    """What a processor computes at once, by `Layout`'s names."""
 
-    Attributes:
-        seeds, thetas: how many replicates and θ.
-        clients_in_turn: whether clients work one after another.
-    """
-
-    seeds: int
-    thetas: int
+    seeds_at_once: int
+    thetas_at_once: int
     clients_in_turn: bool
 
 

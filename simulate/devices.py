@@ -6,16 +6,14 @@ there a device takes a few replicates and θ after the others. An accelerator ta
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 SEEDS, THETAS = "seeds", "thetas"
-Function = TypeVar("Function", bound=Callable[..., Any])
 WHOLE = PartitionSpec()
 BY_SEED = PartitionSpec(SEEDS)
 BY_THETA = PartitionSpec(THETAS)
@@ -32,6 +30,7 @@ class Layout:
         seeds_at_once: replicates that a device takes at once, 0 for all.
         thetas_at_once: θ that a device takes at once, 0 for all.
         clients_in_turn: whether clients work one after another.
+        brief: whether the run is so short that compiling it with care would take longer.
     """
 
     seeds: int = 1
@@ -39,6 +38,7 @@ class Layout:
     seeds_at_once: int = 0
     thetas_at_once: int = 0
     clients_in_turn: bool = False
+    brief: bool = False
 
     @property
     def mesh(self) -> Mesh:
@@ -84,20 +84,6 @@ def _in_groups(function: Callable[[Any], Any], tree: Any, at_once: int) -> Any:
         return function(tree)
     groups = jax.tree.map(lambda leaf: leaf.reshape(-1, at_once, *leaf.shape[1:]), tree)
     return jax.tree.map(lambda leaf: leaf.reshape(length, *leaf.shape[2:]), jax.lax.map(function, groups))
-
-
-def full_precision(function: Function) -> Function:
-    """Have a function's matrix products keep all digits of their numbers, which accelerators do only when asked.
-
-    It goes under `jax.jit`, since products are given their precision when they are traced.
-    """
-
-    @functools.wraps(function)
-    def traced(*arguments: Any, **named: Any) -> Any:
-        with jax.default_matmul_precision("highest"):
-            return function(*arguments, **named)
-
-    return traced  # type: ignore[return-value]
 
 
 def parts(total: int, devices: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 SMALL = 5e10
 """Work of the coefficient engine, in multiplications, below which compiling takes longer than running."""
+BRIEF = 1e10
+"""Work, in multiplications, below which compiling with care takes longer than it saves."""
 MARGIN = 2.0
 """How many times cheaper the Gram engine must be by count before it is chosen."""
 
@@ -34,12 +36,12 @@ def momentum(optimizer_options: tuple[tuple[str, float], ...]) -> float:
 
 
 def training_work(experiment: "Experiment", engine: str) -> float:
-    """Multiplications of all trainings by the coefficient or the Gram engine, drawing and recording apart.
+    """Multiplications of all trainings by an engine, drawing and recording apart.
 
     With N samples, the Gram engine multiplies the N × N kernel once a round, and each client's own block of it
     once for the local prompt and twice more in every further local step. The coefficient engine goes over all
     samples and rows, once for margins and once for their pull; joint training has one of each, the mixture's, and
-    the other protocols have two.
+    the other protocols have two. So does the prompt engine, which multiplies both prompts and gradients by W, too.
 
     Example:
         >>> from simulate.experiment import Experiment
@@ -53,6 +55,8 @@ def training_work(experiment: "Experiment", engine: str) -> float:
         per_round = samples**2 + samples * most * (2 * steps - 1)
     else:
         per_round = (2 if experiment.protocol == "joint" else 4) * samples * experiment.rows * steps
+        if engine == "prompt":
+            per_round += 4 * experiment.clients * experiment.rows * experiment.prompt_dim * steps
     return _runs(experiment) * experiment.record[-1] * per_round
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.data import image_features, label_and_noise
-from simulate.devices import full_precision
 from simulate.experiment import Experiment
+from simulate.jit import full_precision
 from simulate.keys import derived_key, fold_purpose, replicate_key
 from simulate.portfolio import train_portfolio
 from simulate.program import label_thresholds

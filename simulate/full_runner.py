@@ -1,6 +1,7 @@
 """Run replicates by the engines that keep every encoder row: the prompt and the coefficient engine."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.coefficient_engine import coefficient_engine
-from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout, full_precision
+from simulate.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout
 from simulate.engine import SyntheticEngine, federation_of
 from simulate.experiment import Experiment
-from simulate.federated import TrainState, initial_state, train
+from simulate.federated import Federation, TrainState, initial_state, train
+from simulate.jit import ByLength, compiled_quickly
 from simulate.prepared import Prepared, set_up
 from simulate.program import Parameters, Program
 from simulate.prompt_engine import prompt_engine
@@ -44,11 +46,7 @@ def prepare(
     return set_up(experiment, replicates, thetas, layout, draw, start)
 
 
-# Drawing runs once: at full optimisation it takes three times as long to compile, and is no faster.
-@functools.partial(
-    jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
-)
-@full_precision
+@compiled_quickly("program", "layout")
 def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
 
@@ -58,7 +56,7 @@ def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKe
     return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "layout"))
+@compiled_quickly("program", "layout")
 def start(
     program: Program, layout: Layout, parameters: Parameters, worlds: World, theta: Float[Array, " thetas"]
 ) -> TrainState:
@@ -76,8 +74,7 @@ def start(
     return layout.divided(local, (WHOLE, BY_SEED, BY_THETA), BY_BOTH)(parameters, worlds, theta)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
-@full_precision
+@functools.partial(ByLength, donated="states")
 def advance(
     program: Program,
     layout: Layout,
@@ -101,40 +98,7 @@ def advance(
 
         def replicate(seed: tuple[World, Array, TrainState]) -> tuple[TrainState, Snapshot]:
             world, key, states = seed
-            engine = engine_of(program, parameters, world)
-
-            def rows(server: Array, home: Array) -> Array:
-                return jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
-
-            initial = rows(world.initial_global, world.initial_local)
-
-            def snapshot(server: Array, home: Array) -> Snapshot:
-                present = rows(server, home)
-                return take_snapshot(program, parameters, world.data, initial=initial, present=present)
-
-            def at_one(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
-                theta, state = at
-
-                def measure(state: TrainState) -> Snapshot:
-                    return snapshot(state.global_prompt, state.local_prompts)
-
-                return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
-
-            def at_several(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
-                thetas, states = at
-                gradient = jax.vmap(engine.gradient, (0, 0, 0, None))
-
-                def measure(state: TrainState) -> Snapshot:
-                    return jax.vmap(snapshot, (0, 1))(state.global_prompt, state.local_prompts)
-
-                state, records = train(
-                    federation, gradient, measure, world.data, thetas, key, _by_client(states), gaps
-                )
-                return _by_theta(state, thetas.size), jax.tree.map(
-                    lambda leaf: jnp.swapaxes(leaf, 0, 1), records
-                )
-
-            trainings = at_several if world.weights is None else jax.vmap(at_one)
+            trainings = _trainings(program, parameters, federation, world, key, gaps)
             return layout.over_thetas(trainings, (trained, states))
 
         return layout.over_seeds(replicate, (worlds, keys, states))
@@ -145,22 +109,59 @@ def advance(
     )
 
 
-def _by_client(states: TrainState) -> TrainState:
-    """States at several θ, turned from one state each into one state of prompts that have an axis of θ."""
-    local_prompts, optimizer_states = jax.tree.map(
-        lambda leaf: jnp.swapaxes(leaf, 0, 1), (states.local_prompts, states.optimizer_states)
-    )
-    return TrainState(states.global_prompt, local_prompts, optimizer_states, states.round[0])
+def _trainings(
+    program: Program,
+    parameters: Parameters,
+    federation: Federation,
+    world: World,
+    key: Key[Array, ""],
+    gaps: Int[Array, " records"],
+) -> Callable[[tuple[Array, TrainState]], tuple[TrainState, Snapshot]]:
+    """The function that trains a replicate at several θ, from (θ, states) with a leading axis of θ.
+
+    The prompt engine trains at each θ by itself, since an optimizer may look at a prompt as a whole. That of the
+    coefficient engine does not: there prompts have an axis of θ, and one product of two matrices serves them all.
+    """
+    engine = engine_of(program, parameters, world)
+
+    def rows(server: Array, home: Array) -> Array:
+        return jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+
+    initial = rows(world.initial_global, world.initial_local)
+
+    def snapshot(server: Array, home: Array) -> Snapshot:
+        present = rows(server, home)
+        return take_snapshot(program, parameters, world.data, initial=initial, present=present)
+
+    def by_itself(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+        theta, state = at
+
+        def measure(state: TrainState) -> Snapshot:
+            return snapshot(state.global_prompt, state.local_prompts)
+
+        return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
+
+    def together(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+        thetas, states = at
+        gradient = jax.vmap(engine.gradient, (0, 0, 0, None))
+
+        def measure(state: TrainState) -> Snapshot:
+            return jax.vmap(snapshot, (0, 1))(state.global_prompt, state.local_prompts)
+
+        state = _axes_swapped(states)._replace(round=states.round[0])
+        state, records = train(federation, gradient, measure, world.data, thetas, key, state, gaps)
+        states = _axes_swapped(state)._replace(round=jnp.broadcast_to(state.round, thetas.shape))
+        return states, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
+
+    return jax.vmap(by_itself) if program.engine == "prompt" else together
 
 
-def _by_theta(state: TrainState, thetas: int) -> TrainState:
-    """The way back."""
+def _axes_swapped(state: TrainState) -> TrainState:
+    """What clients keep with its axes of θ and of clients the other way round."""
     local_prompts, optimizer_states = jax.tree.map(
         lambda leaf: jnp.swapaxes(leaf, 0, 1), (state.local_prompts, state.optimizer_states)
     )
-    return TrainState(
-        state.global_prompt, local_prompts, optimizer_states, jnp.broadcast_to(state.round, thetas)
-    )
+    return state._replace(local_prompts=local_prompts, optimizer_states=optimizer_states)
 
 
 def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:

@@ -18,7 +18,6 @@ from simulate.devices import (
     THETAS,
     WHOLE,
     Layout,
-    full_precision,
 )
 from simulate.engine import federation_of
 from simulate.experiment import Experiment
@@ -26,6 +25,7 @@ from simulate.federated import TrainState
 from simulate.gram_engine import View, initial_gram_state, train_gram
 from simulate.gram_measure import gram_snapshot, path_bound, quick_path_bound
 from simulate.gram_world import GramWorld, gram_world
+from simulate.jit import ByLength, compiled_quickly
 from simulate.prepared import Prepared, set_up
 from simulate.program import Parameters, Program
 from simulate.snapshot import Snapshot
@@ -45,10 +45,7 @@ def prepare_gram(
     return set_up(experiment, replicates, thetas, layout, draw_gram, start_gram)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("program", "layout"), compiler_options={"xla_backend_optimization_level": 1}
-)
-@full_precision
+@compiled_quickly("program", "layout")
 def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> GramWorld:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
 
@@ -58,7 +55,7 @@ def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: Wo
     return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "layout"))
+@compiled_quickly("program", "layout")
 def start_gram(
     program: Program,
     layout: Layout,
@@ -90,8 +87,7 @@ def _parts_of(states: TrainState) -> Any:
     return jax.tree.map(part, states)
 
 
-@functools.partial(jax.jit, static_argnames=("program", "layout"), donate_argnames="states")
-@full_precision
+@functools.partial(ByLength, donated="states")
 def advance_gram(
     program: Program,
     layout: Layout,
@@ -150,8 +146,7 @@ def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
     return proved
 
 
-@functools.partial(jax.jit, static_argnames=("bound", "program", "layout"))
-@full_precision
+@compiled_quickly("bound", "program", "layout")
 def _proved(
     bound: Any,
     program: Program,

@@ -4,7 +4,6 @@ The federated loop is that of two prompts. What a client keeps is a stack of pro
 belongs to and its own; after every round those of a cluster are averaged over its members, with weights n_k.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from simulate.conditions import overlaps
 from simulate.data import ClientData
-from simulate.devices import ONE_DEVICE, full_precision
+from simulate.devices import ONE_DEVICE
 from simulate.encoder import Encoder
 from simulate.engine import federation_of
 from simulate.federated import ShareHome, TrainState, autodiff, initial_state, train
@@ -23,6 +22,7 @@ from simulate.full_runner import draw
 from simulate.hierarchy_config import Hierarchy
 from simulate.hierarchy_labels import label_levels
 from simulate.hierarchy_measure import LevelRecord, MixtureRecord, level_features, measure_levels
+from simulate.jit import compiled_quickly
 from simulate.keys import derived_key
 from simulate.loss import logistic_loss
 from simulate.program import Parameters, Program, split
@@ -102,7 +102,7 @@ def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     return PreparedHierarchy(program, parameters, worlds, participation_keys, initial_home, together, weights)
 
 
-@functools.partial(jax.jit, static_argnames="program", compiler_options={"xla_backend_optimization_level": 1})
+@compiled_quickly("program")
 def _initial_home(
     program: Program,
     parameters: Parameters,
@@ -127,9 +127,7 @@ def _initial_home(
     return jax.vmap(replicate)(keys, initial_local)
 
 
-# At this level it compiles in two thirds of the time, and on a CPU runs no slower.
-@functools.partial(jax.jit, static_argnames="program", compiler_options={"xla_backend_optimization_level": 1})
-@full_precision
+@compiled_quickly("program")
 def simulate_hierarchy(
     program: Program,
     arrays: tuple[Parameters, World, Array, Array, Array, Array],

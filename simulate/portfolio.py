@@ -1,6 +1,5 @@
 """Train an experiment to its last round and hand over the prompts themselves."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,13 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from simulate.batching import is_brief
 from simulate.conditions import overlaps
 from simulate.data import ClientData
-from simulate.devices import full_precision
+from simulate.devices import Layout
 from simulate.encoder import Encoder
 from simulate.experiment import Experiment
 from simulate.federated import TrainState
 from simulate.full_runner import advance, engine_of, prepare
+from simulate.jit import compiled_quickly
 from simulate.program import Parameters, Program
 from simulate.world import World
 
@@ -59,7 +60,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         (1, 1, 2, 23)
     """
     with jax.enable_x64(experiment.precision == "float64"):
-        run = prepare(experiment)
+        run = prepare(experiment, layout=Layout(brief=is_brief(experiment)))
         states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))
         feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
@@ -68,8 +69,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         return Portfolio(*jax.device_get(fields))
 
 
-@functools.partial(jax.jit, static_argnames="program")
-@full_precision
+@compiled_quickly("program")
 def _features(
     program: Program, parameters: Parameters, worlds: World, states: TrainState
 ) -> tuple[

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Key, UInt32
 
 from simulate.data import ClientData, draw_client_data
 from simulate.experiment import Experiment
+from simulate.jit import compiled_quickly
 from simulate.keys import Purpose, derived_key, fold_purposes
 from simulate.program import Parameters, Program
 
@@ -85,7 +86,7 @@ def streams_of(
     return _streams(jax.random.key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
 
 
-@jax.jit
+@compiled_quickly()
 def _streams(
     seed: Key[Array, ""], replicates: UInt32[Array, " seeds"]
 ) -> tuple[WorldKeys, Key[Array, " seeds"]]:

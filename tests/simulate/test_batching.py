@@ -16,6 +16,7 @@ from simulate.batching import GIB, Batching, batches, batching_for
 from simulate.devices import Layout
 from simulate.full_runner import advance, prepare
 from simulate.gram_runner import advance_gram, prepare_gram
+from simulate.jit import ByLength
 
 ROOT = pathlib.Path(__file__).parents[2]
 BASE = Experiment(
@@ -98,15 +99,17 @@ def test_groups_on_a_device_do_not_change_results(
 
 
 @pytest.mark.parametrize(("experiment", "function"), [(COEFFICIENT, advance), (BASE, advance_gram)])
-def test_batches_and_cells_of_one_shape_share_a_compilation(experiment: Experiment, function: object) -> None:
+def test_batches_and_cells_of_one_shape_share_a_compilation(
+    experiment: Experiment, function: ByLength
+) -> None:
     memory = budget_for(experiment, 1, 2)
     run(experiment.replace(replicates=1, theta=(0.2, 0.3)), memory=memory)
-    compiled = function._cache_size()
+    compiled = function.programs()
     run(experiment.replace(seed=3, learning_rate=2e-3), memory=memory)
     run(experiment.replace(replicates=3, noise_std=0.5, theta=(0.0, 0.5, 0.7)), memory=memory)
-    assert function._cache_size() == compiled
+    assert function.programs() == compiled
     run(experiment.replace(theta=(0.0,), replicates=2))
-    assert function._cache_size() == compiled + 1
+    assert function.programs() == compiled + 1
 
 
 def test_rounds_of_all_batches_are_counted() -> None:
@@ -210,7 +213,12 @@ def bytes_allotted(experiment: Experiment, batching: Batching) -> int:
         )
         gaps = jnp.asarray([1] * -(-len(experiment.record) // 16))
         function = advance_gram if experiment.engine == "gram" else advance
-        memory = function.lower(*first.constants, first.states, gaps).compile().memory_analysis()
+        memory = (
+            function.compiled(batching.layout)
+            .lower(*first.constants, first.states, gaps)
+            .compile()
+            .memory_analysis()
+        )
     return int(
         memory.temp_size_in_bytes
         + memory.argument_size_in_bytes
@@ -279,7 +287,20 @@ def test_every_product_of_training_asks_for_full_precision(experiment: Experimen
         gram = experiment.engine == "gram"
         first = (prepare_gram if gram else prepare)(experiment)
         function = advance_gram if gram else advance
-        program = function.lower(*first.constants, first.states, jnp.asarray([1])).as_text()
+        program = (
+            function.compiled(first.layout).lower(*first.constants, first.states, jnp.asarray([1])).as_text()
+        )
     products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
     assert products
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+
+
+def test_how_carefully_a_run_is_compiled_changes_rounding_only() -> None:
+    experiment = COEFFICIENT.replace(noise_offset=0.5)
+    gaps = jnp.asarray([2, 4])
+    with jax.enable_x64(True):
+        runs = [prepare(experiment, layout=Layout(brief=brief)) for brief in (False, True)]
+        careful, quick = (advance(*each.constants, each.states, gaps)[1] for each in runs)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), careful, quick)
+    assert batching_for(experiment, 5, None).layout.brief
+    assert not batching_for(experiment.replace(rounds=10**9, record=(10**9,)), 5, None).layout.brief

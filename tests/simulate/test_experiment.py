@@ -156,12 +156,12 @@ def test_equal_shapes_compile_once() -> None:
     from simulate.full_runner import advance
 
     run(TINY)
-    compiled = advance._cache_size()
+    compiled = advance.programs()
     run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
     run(TINY.replace(label_noise=0.2, class_prior=(0.3,)))
-    assert advance._cache_size() == compiled
+    assert advance.programs() == compiled
     run(TINY.replace(local_steps=7))
-    assert advance._cache_size() == compiled + 1
+    assert advance.programs() == compiled + 1
 
 
 @pytest.mark.parametrize("name", optimizer_names())
