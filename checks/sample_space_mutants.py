@@ -52,17 +52,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "gram_groups_merged",
         _ENGINE,
-        "return jnp.concatenate([total[:1], own_group.T @ views[:, 1], total[2:]])",
-        "return jnp.concatenate([total[:1], jnp.ones_like(own_group.T) @ views[:, 1], total[2:]])",
-        "in the space of samples, every client moves the features of all groups",
+        'return jnp.einsum("kvs,kvt->st", sees, views)',
+        'return jnp.einsum("kvs,jvt->st", sees, views) / views.shape[0]',
+        "in the space of samples, clients of all groups move every group's feature alike",
         _CLAIM,
     ),
     # --- the world ---
     Mutant(
         "gram_kernel_slope_missing",
         _WORLD,
-        "kernel=SLOPE * rate * (flat @ flat.T),",
-        "kernel=rate * (flat @ flat.T),",
+        "kernel=SLOPE * rate * gram,",
+        "kernel=rate * gram,",
         "the kernel has one factor h′ instead of two",
         _CLAIM,
     ),

@@ -26,6 +26,8 @@ RECORD_CHUNKS = 16
 _CACHE = {"prompt": 1.25 * 2**20, "coefficient": 1.25 * 2**20, "gram": 2**17}
 # θ that the coefficient engine takes at once, at most: more gain little, and leave less to divide among cores.
 _MOST_THETAS = 24
+_VECTOR = 16
+"""Numbers in a processor's widest vector."""
 # Copies of what a processor works on at once that the compiled step keeps: gradients, updates, uploads.
 _WORKING_COPIES = 5
 # Of a snapshot's margins and moments, what NumPy keeps while it works out a record.
@@ -135,7 +137,12 @@ def _unit(experiment: Experiment, sizes: "_Sizes", seeds: int, thetas: int, budg
             working /= experiment.clients
     if experiment.engine != "gram":  # which takes all θ in one product
         thetas = _even(thetas, max(1, int(cache // working)))
-    thetas = _even(thetas, int((budget - sizes.replicate) // sizes.theta))
+    fit = int((budget - sizes.replicate) // sizes.theta)
+    thetas = _even(thetas, fit)
+    if experiment.engine == "gram":
+        # θ stand along the last axis there: on whole vectors, the copies that fill them up cost less than nothing.
+        filled = _share(thetas, _VECTOR) * _VECTOR
+        thetas = filled if filled < 2 * thetas and filled <= fit else thetas
     together = 1 if in_turn else int(min(cache // (thetas * working), budget // sizes.of(1, thetas)))
     return _Unit(_even(seeds, max(1, together)), thetas, in_turn)
 

@@ -39,20 +39,13 @@ def noise_overlap(
     """max |⟨x_i, x_j⟩| / ‖x_i‖² over the training samples i ≠ j of all clients; 0 means orthogonal noise.
 
     The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
-    """
-    return overlap_of_gram(noise @ noise.T, present)
-
-
-def overlap_of_gram(
-    gram: Float[np.ndarray, "samples samples"], present: Bool[np.ndarray, " samples"]
-) -> float:
-    """`noise_overlap` from the inner products of all samples' noise, in any unit.
 
     Example:
-        >>> overlap_of_gram(np.array([[4.0, -1.0], [-1.0, 2.0]]), np.array([True, True]))
-        0.5
+        >>> noise_overlap(np.array([[2.0, 0.0], [-0.5, 1.0], [9.0, 9.0]]), np.array([True, True, False]))
+        0.8
     """
-    between = np.abs(gram if present.all() else gram[np.ix_(present, present)])
+    noise = noise[present]
+    between = np.abs(noise @ noise.T)
     own = between.diagonal().copy()
     np.fill_diagonal(between, 0)
     return float(np.max(between.max(axis=1) / own))

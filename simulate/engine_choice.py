@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 SMALL = 5e10
 """Work of the coefficient engine, in multiplications, below which compiling takes longer than running."""
-BRIEF = 1e10
+BRIEF = 1e9
 """Work, in multiplications, below which compiling with care takes longer than it saves."""
 MARGIN = 2.0
 """How many times cheaper the Gram engine must be by count before it is chosen."""

@@ -43,12 +43,14 @@ class View(NamedTuple):
     """How the clients see the rows and samples; all but ``theta`` are the same for every θ.
 
     Attributes:
-        encoder: text encoder of the rows that each client sees.
+        sees: which rows those are that each client sees: 1 or 0.
+        encoder: text encoder of these rows.
         norms: ‖w_r‖² of these rows.
         sign: label times class, 0 where padded: what the signal adds to a margin.
         theta: θ.
     """
 
+    sees: Float[Array, "clients views signals"]
     encoder: Encoder
     norms: Float[Array, "clients views 1"]
     sign: Float[Array, "clients samples 1"]
@@ -60,13 +62,15 @@ class View(NamedTuple):
 
 def view_of(program: Program, parameters: Parameters, world: GramWorld, theta: Thetas) -> View:
     """The clients' view of a world."""
+    sees = rows_in_view(parameters.own_group, program.constant_rows)
     offset, norms = (
-        seen_by_clients(parameters.own_group, values[: program.signals, None])
+        seen_by_clients(sees, values[: program.signals, None])
         for values in (parameters.offset, parameters.squared_norms)
     )
     clients, samples = world.labels.shape
     blocks = world.kernel.reshape(clients, samples, clients, samples)
     return View(
+        sees=sees,
         encoder=Encoder(program.activation, parameters.activation_parameter, offset),
         norms=norms,
         sign=(world.labels * world.classes)[:, :, None],
@@ -77,24 +81,31 @@ def view_of(program: Program, parameters: Parameters, world: GramWorld, theta: T
     )
 
 
-def seen_by_clients(
-    own_group: Float[Array, "clients groups"], rows: Float[Array, "signals _"]
-) -> Float[Array, "clients views _"]:
-    """The rows (shared, own group, constant) that every client sees of the same prompt."""
+def rows_in_view(
+    own_group: Float[Array, "clients groups"], constant_rows: int
+) -> Float[Array, "clients views signals"]:
+    """Which of the task-relevant rows are those that every client sees: (shared, own group, constant)."""
     clients, groups = own_group.shape
-    shared = jnp.broadcast_to(rows[None, :1], (clients, 1, rows.shape[1]))
-    constant = jnp.broadcast_to(
-        rows[None, 1 + groups :], (clients, rows.shape[0] - 1 - groups, rows.shape[1])
+    every = jnp.eye(1 + groups + constant_rows, dtype=own_group.dtype)
+    shared, constant = (
+        jnp.broadcast_to(rows, (clients, *rows.shape)) for rows in (every[:1], every[1 + groups :])
     )
-    return jnp.concatenate([shared, (own_group @ rows[1 : 1 + groups])[:, None, :], constant], axis=1)
+    own = jnp.pad(own_group, ((0, 0), (1, constant_rows)))
+    return jnp.concatenate([shared, own[:, None], constant], axis=1)
+
+
+def seen_by_clients(
+    sees: Float[Array, "clients views signals"], rows: Float[Array, "signals _"]
+) -> Float[Array, "clients views _"]:
+    """The rows that every client sees of the same prompt."""
+    return jnp.einsum("kvs,st->kvt", sees, rows)
 
 
 def sum_over_clients(
-    own_group: Float[Array, "clients groups"], views: Float[Array, "clients views _"]
+    sees: Float[Array, "clients views signals"], views: Float[Array, "clients views _"]
 ) -> Float[Array, "signals _"]:
     """Add up what every client says of the rows it sees: the transpose of `seen_by_clients`."""
-    total = jnp.sum(views, axis=0)
-    return jnp.concatenate([total[:1], own_group.T @ views[:, 1], total[2:]])
+    return jnp.einsum("kvs,kvt->st", sees, views)
 
 
 def margins_of(
@@ -116,9 +127,10 @@ def initial_gram_state(
     optimizer: optax.GradientTransformation,
 ) -> TrainState:
     """The state before training."""
-    initial, own = world.initial_signals, parameters.own_group
+    initial = world.initial_signals
+    sees = rows_in_view(parameters.own_group, program.constant_rows)
     coefficients = jnp.zeros((*world.labels.shape, thetas), initial.dtype)
-    local = jax.vmap(lambda own, rows: seen_by_clients(own[None, :], rows[:, None])[0])(own, initial[1:])
+    local = jnp.einsum("kvs,ks->kv", sees, initial[1:])[:, :, None]
     everywhere = jnp.broadcast_to(local, (*local.shape[:2], thetas))
     local_prompts = GramPrompt(everywhere, coefficients)
     server = GramPrompt(jnp.broadcast_to(initial[0][:, None], (initial.shape[1], thetas)), coefficients)
@@ -129,7 +141,6 @@ def initial_gram_state(
 
 def gram_round(
     program: Program,
-    parameters: Parameters,
     federation: Federation,
     world: GramWorld,
     view: View,
@@ -141,14 +152,13 @@ def gram_round(
     Clients work on their displacement of the server's prompt, of which their own samples' coefficients suffice.
     The server's own part of the margins is the same throughout a round.
     """
-    own_group = parameters.own_group
     weights, participating = participants_of_round(federation, participation_key, state.round)
     server = state.global_prompt
     coefficients = server.coefficients.reshape(-1, server.coefficients.shape[-1])
     server_margins = world.global_start_margins + (world.kernel @ coefficients).reshape(
         server.coefficients.shape
     )
-    server_signals = seen_by_clients(own_group, server.signals)
+    server_signals = seen_by_clients(view.sees, server.signals)
 
     def local_step(step: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         (displacement, local), optimizer_state = carry
@@ -179,7 +189,7 @@ def gram_round(
         )
     share = jax.tree.map(lambda leaf: weights[:, None, None] * leaf, displacement)
     global_prompt = GramPrompt(
-        server.signals + sum_over_clients(own_group, share.signals), server.coefficients + share.coefficients
+        server.signals + sum_over_clients(view.sees, share.signals), server.coefficients + share.coefficients
     )
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
@@ -201,10 +211,10 @@ def _gradients(
 
     def gradient(signals: Array, weight: Array, residual: Array) -> GramPrompt:
         # Weighting sums, not terms, lets both prompts share them where they share the residuals.
-        through_class = jnp.sum(view.sign * residual, axis=1, keepdims=True)
+        through_class = jnp.swapaxes(view.sign, 1, 2) @ residual
         pull = jnp.broadcast_to(through_class, (signals.shape[0], 2, signals.shape[2]))
         if signals.shape[1] > 2:
-            constant = jnp.sum(view.labels * residual, axis=1, keepdims=True)
+            constant = jnp.swapaxes(view.labels, 1, 2) @ residual
             pull = jnp.concatenate([pull, constant], axis=1)
         return GramPrompt(-view.norms * view.encoder.slope(signals) * (weight * pull), -weight * residual)
 
@@ -233,7 +243,7 @@ def train_gram(
 
     def advance(state: TrainState, gap: Array) -> tuple[TrainState, Any]:
         def one_round(_: Any, state: TrainState) -> TrainState:
-            return gram_round(program, parameters, federation, world, view, participation_key, state)
+            return gram_round(program, federation, world, view, participation_key, state)
 
         state = jax.lax.fori_loop(0, gap, one_round, state)
         return state, measure(view, state)

@@ -27,14 +27,12 @@ def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: T
     pulled_local = view.own_kernel @ local.coefficients
 
     initial = world.initial_signals[:, :, None]
-    home = _all_rows(
-        parameters.own_group,
-        local.signals,
-        jnp.broadcast_to(initial[1:], (*initial[1:].shape[:2], shape[-1])),
-    )
+    # Of every local prompt the rows it sees, and the others as they were at the start.
+    moving = jnp.any(view.sees > 0, axis=1)[:, :, None]
+    home = jnp.where(moving, jnp.einsum("kvs,kvt->kst", view.sees, local.signals), initial[1:])
     present = jnp.concatenate([server.signals[None], home])
     offset = parameters.offset[: present.shape[1]][None, :, None]
-    seen = seen_by_clients(parameters.own_group, server.signals)
+    seen = seen_by_clients(view.sees, server.signals)
     margins = (
         margins_of(view, seen, world.global_start_margins + pulled_global),
         margins_of(view, local.signals, world.local_start_margins + pulled_local),
@@ -47,17 +45,6 @@ def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: T
         margins=jnp.stack(margins),
     )
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), snapshot)
-
-
-def _all_rows(
-    own_group: Float[Array, "clients groups"],
-    views: Float[Array, "clients views thetas"],
-    initial: Float[Array, "clients signals thetas"],
-) -> Float[Array, "clients signals thetas"]:
-    """Every local prompt's task-relevant rows: those it sees, and the others as they were at the start."""
-    groups = own_group.shape[1]
-    own = jnp.where(own_group[:, :, None] > 0, views[:, 1:2], initial[:, 1 : 1 + groups])
-    return jnp.concatenate([views[:, :1], own, views[:, 2:]], axis=1)
 
 
 def _moments(

@@ -43,6 +43,7 @@ class GramWorld(NamedTuple):
         start_noise: z(0); None when the Gram matrix is drawn itself.
         reach: max_l (Σ_i x_il²)^½ over the samples that move a prompt, or a bound on it.
         start_reach: max_l |z_l(0)|, or a bound on it.
+        noise_overlap: max |⟨x_i, x_j⟩|/‖x_i‖² over samples i ≠ j, as `simulate.conditions.noise_overlap`.
     """
 
     kernel: Float[Array, "all_samples all_samples"]
@@ -56,6 +57,7 @@ class GramWorld(NamedTuple):
     start_noise: Float[Array, "prompts noise_dim"] | None
     reach: Float[Array, " prompts"]
     start_reach: Float[Array, " prompts"]
+    noise_overlap: Float[Array, ""]
 
     @property
     def global_start_margins(self) -> Float[Array, "clients samples 1"]:
@@ -84,8 +86,9 @@ def _from_features(program: Program, parameters: Parameters, keys: WorldKeys) ->
     squares = jnp.sum(noise**2, axis=1)
     columns = jnp.concatenate([jnp.sum(squares, axis=0)[None, :], squares])
     rate = SLOPE * parameters.squared_norms[-1]
+    gram = flat @ flat.T
     return GramWorld(
-        kernel=SLOPE * rate * (flat @ flat.T),
+        kernel=SLOPE * rate * gram,
         start_margins=(SLOPE * (start_noise @ flat.T)).reshape(-1, *data.labels.shape),
         start_inner=SLOPE**2 * (start_noise @ start_noise.T),
         initial_signals=start[:, :signals],
@@ -96,7 +99,15 @@ def _from_features(program: Program, parameters: Parameters, keys: WorldKeys) ->
         start_noise=start_noise,
         reach=jnp.sqrt(jnp.max(columns, axis=1)),
         start_reach=jnp.max(jnp.abs(start_noise), axis=1),
+        noise_overlap=_overlap(gram),
     )
+
+
+def _overlap(gram: Float[Array, "all_samples all_samples"]) -> Float[Array, ""]:
+    """The largest inner product of two samples over the first one's squared length; padding has neither."""
+    lengths = jnp.diagonal(gram)
+    between = jnp.where(jnp.eye(lengths.size, dtype=bool), 0, jnp.abs(gram))
+    return jnp.max(jnp.max(between, axis=1) / jnp.where(lengths > 0, lengths, 1))
 
 
 def _from_law(program: Program, parameters: Parameters, keys: WorldKeys) -> GramWorld:
@@ -135,6 +146,7 @@ def _from_law(program: Program, parameters: Parameters, keys: WorldKeys) -> Gram
         start_noise=None,
         reach=parameters.noise_std * (jnp.asarray(roots, scale.dtype) + tail),
         start_reach=jnp.broadcast_to(start_std * tail, (prompts,)),
+        noise_overlap=_overlap(inner[:samples, :samples]),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from simulate.batching import RECORD_CHUNKS, Batching, batches, batching_for
-from simulate.conditions import LabelShares, label_shares, overlap_of_gram, overlaps
+from simulate.conditions import LabelShares, label_shares, overlaps
 from simulate.experiment import Experiment
 from simulate.full_runner import advance, prepare
 from simulate.gram_runner import advance_gram, prepare_gram, stayed_in_band
@@ -174,10 +174,9 @@ def _conditions(experiment: Experiment, worlds: GramWorld | World) -> tuple[np.n
         data = jax.tree.map(np.asarray, worlds.data)
         shares = label_shares(data.classes, data.labels, data.sample_weights > 0)
         return overlaps(data, experiment.noise_dim), shares
-    present = np.asarray(worlds.sample_weights) > 0
-    pairs = zip(np.asarray(worlds.kernel), present.reshape(len(present), -1), strict=True)
-    overlap = np.asarray([overlap_of_gram(*replicate) for replicate in pairs])
-    return overlap, label_shares(np.asarray(worlds.classes), np.asarray(worlds.labels), present)
+    drawn = (worlds.classes, worlds.labels, worlds.sample_weights, worlds.noise_overlap)
+    classes, labels, weights, overlap = map(np.asarray, drawn)
+    return overlap, label_shares(classes, labels, weights > 0)
 
 
 def _chunked_gaps(record: tuple[int, ...]) -> list[np.ndarray]:
