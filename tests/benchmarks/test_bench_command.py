@@ -242,7 +242,7 @@ def test_a_missing_package_is_said_not_fatal(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(comparison, "PEERS", (absent, PEERS[1]))
     monkeypatch.setattr("benchmarks.report.PEERS", (absent, PEERS[1]))
     monkeypatch.setattr(comparison, "fresh_run", lambda experiment: fresh_run.FreshRun(5.0, (), 9, 8, 1, 0))
-    case = Case("S1", "tiny", sweep(**TINY, engine="gram"))
+    case = Case("S1", "tiny", sweep(**{**TINY, "rounds": 5}, engine="gram"))
     found = comparison.compare([case], quick, lambda text: None)
     assert found.skipped == {absent.title: absent.missing}
     assert [peer.name for peer in found.cases[0].peers] == ["numpy"]
