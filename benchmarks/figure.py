@@ -52,6 +52,8 @@ def _by_case(axis: Axes, report: Report) -> None:
     bars = [("toolkit", GLOBAL), *((peer.title, _COLOURS[peer.name]) for peer in ran)]
     lowest = min([peer.run_steps_per_second for one in cases for peer in one.peers] or [1.0])
     highest = max(one.run_steps_per_second for one in cases)
+    top = highest * (highest / lowest) ** 0.55
+    bottom = lowest * (lowest / top) ** 0.36  # so that the lowest bar has room for its number
     for number, (title, colour) in enumerate(bars):
         heights = [
             one.run_steps_per_second if number == 0 else one.peers[number - 1].run_steps_per_second
@@ -62,14 +64,14 @@ def _by_case(axis: Axes, report: Report) -> None:
         for place, height, one in zip(places, heights, cases, strict=True):
             # Ratios stand upright in the bars: above them, those of neighbours would touch.
             if number:
-                text, at, how = _times(one.peers[number - 1].ratio), lowest / 7, _inside(colour)
+                text, at, how = _times(one.peers[number - 1].ratio), bottom, _inside(colour)
             else:
-                text, at, how = _thousands(height), height, {"color": colour, "fontsize": 7}
+                text, at, how = _rate(height), height, {"color": colour, "fontsize": 7}
             axis.annotate(
                 text, (place, at), (0, 2), textcoords="offset points", ha="center", va="bottom", **how
             )
     axis.set_yscale("log")
-    axis.set_ylim(lowest / 7, highest * (highest / lowest) ** 0.36)
+    axis.set_ylim(bottom, top)
     axis.set_xticks(range(len(cases)), [_label(one.case.name, one.engine) for one in cases])
     axis.set_xlim(-0.55, len(cases) - 0.45)
     axis.grid(axis="x", visible=False)
@@ -82,7 +84,9 @@ def _inside(colour: str) -> dict[str, Any]:
     return {"color": "0.1" if colour == _COLOURS["jax_clients"] else "white", "rotation": 90, "fontsize": 6.5}
 
 
-def _thousands(rate: float) -> str:
+def _rate(rate: float) -> str:
+    if rate >= 1e6:
+        return f"{rate / 1e6:.3g}M"
     return f"{rate / 1e3:,.0f}k" if rate >= 1e4 else f"{rate / 1e3:.2g}k"
 
 

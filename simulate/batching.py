@@ -107,7 +107,7 @@ def _budget(sizes: "_Sizes", memory: float | None, devices: int) -> float:
 
 def is_brief(experiment: Experiment) -> bool:
     """Whether an experiment is over before a careful compilation would pay."""
-    return training_work(experiment, experiment.engine) < BRIEF
+    return training_work(experiment, experiment.engine) < BRIEF[experiment.engine]
 
 
 def _on_processor() -> bool:
