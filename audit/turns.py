@@ -4,7 +4,6 @@ The algorithm is that of `simulate.federated`. There, clients train at the same 
 here, an optimizer's momentum and schedule pass from visitor to visitor.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from simulate.experiment import Experiment
 from simulate.federated import Gradient
 from simulate.full_runner import engine_of, prepare
-from simulate.jit import full_precision
+from simulate.jit import compiled_quickly
 from simulate.measure import Measurement, measure
 from simulate.program import Parameters, Program
 from simulate.protocols import Batch, Prompt
@@ -158,8 +157,7 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
     return measured
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-@full_precision
+@compiled_quickly("program", "rounds")
 def _train(
     program: Program,
     rounds: int,

@@ -103,7 +103,7 @@ def _law(quick: bool) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
         record=(5,),
         learning_rate=0.1,
         engine="gram",
-        replicates=1000 if quick else 4000,
+        replicates=1000 if quick else 2000,
     )
     found: dict[str, list[np.ndarray]] = {}
     for way, seed in (("features", 1), ("wishart", 2)):
@@ -134,7 +134,7 @@ def _noticed(quick: bool) -> dict[str, float]:
         learning_rate=1e-2,
         signal_offset=1e6,  # far out, so that occupancies are those of the noise rows
         engine="coefficient",
-        replicates=20 if quick else 60,
+        replicates=20 if quick else 40,
     )
     everywhere = ("theta", "step", "client", "prompt")
     reach = run(experiment).band_occupancy.max(everywhere) * experiment.noise_offset

@@ -17,7 +17,7 @@ from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_
 from companion.study_config import ClipStudy
 from simulate.experiment import Protocol
 from simulate.federated import Federation, TrainState, autodiff, initial_state, train
-from simulate.jit import full_precision
+from simulate.jit import compiled_quickly, full_precision
 from simulate.keys import fold_purpose
 from simulate.optimizer import build_optimizer
 from simulate.protocols import mix, portfolio_objective
@@ -90,7 +90,7 @@ class HeldOutLogits(NamedTuple):
     local_prompt: Float[Array, "*batch clients samples classes"]
 
 
-@functools.partial(jax.jit, static_argnames="program")
+@compiled_quickly("program")
 def start(
     program: TrainingProgram,
     scales: Scales,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 SMALL = 5e10
 """Work of the coefficient engine, in multiplications, below which compiling takes longer than running."""
-BRIEF = {"prompt": 2e9, "coefficient": 2e9, "gram": 1e8}
+BRIEF = {"prompt": 1e10, "coefficient": 1e10, "gram": 4e8}
 """Work of each engine, in multiplications, below which compiling with care takes much longer than it saves.
 
 Without it the Gram engine, with its many small steps, takes up to four times as long, the others hardly more.
