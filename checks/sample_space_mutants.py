@@ -46,7 +46,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _ENGINE,
         "lambda after, before: jnp.where(participating[:, None, None], after, before),",
         "lambda after, before: after,",
-        "in the space of samples, absent clients train their local prompts",
+        "in the space of samples, absent clients keep what they trained",
         _CLAIM,
     ),
     Mutant(
