@@ -127,8 +127,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "turns_unweighted",
         "simulate.federated",
-        "lambda sum, leaf: sum + weight * leaf",
-        "lambda sum, leaf: sum + leaf / federation_weights.size",
+        "lambda before, leaf: before + weight * leaf",
+        "lambda before, leaf: before + leaf / federation_weights.size",
         "clients that work in turn are averaged with equal weights",
         ("per_client",),
     ),

@@ -119,7 +119,7 @@ def federated_round(
     def visit(total: Prompt, client: tuple[Array, Any]) -> tuple[Prompt, tuple[Prompt, Any]]:
         weight, own = client
         (global_prompt, local_prompt), optimizer_state = client_round(*own)
-        total = jax.tree.map(lambda sum, leaf: sum + weight * leaf, total, global_prompt)
+        total = jax.tree.map(lambda before, leaf: before + weight * leaf, total, global_prompt)
         return total, (local_prompt, optimizer_state)
 
     clients = (state.local_prompts, state.optimizer_states, batches)
