@@ -9,6 +9,7 @@ import pytest
 from checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
 from checks.registry import CLAIMS, load_claim
 from checks.report import Picture, as_records, false_alarm, first_difference, report
+from checks.unjudged import unjudged
 from figures.registry import FIGURES, load_figure
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
@@ -245,3 +246,16 @@ def test_a_factor_is_a_measurement() -> None:
     )
     assert zero != tiny
     assert first_difference(zero, tiny) is None
+
+
+def test_a_check_that_raised_is_in_report_and_records() -> None:
+    broken = unjudged("sample_claim", ZeroDivisionError("division | by\nzero"))
+    findings = [_finding(1.0), broken]
+    text = report(findings, "quick", {}, missing=("other",), problems=("A figure | is missing.",))
+    assert "2 claims, at quick scale: 1 holds, 1 error." in text
+    assert "| 2 | [sample_claim](#2-sample_claim) | | | | | **error** |" in text
+    assert "ZeroDivisionError: division | by zero" in text
+    assert "**Unfinished.** Not here yet: other." in text
+    assert "- A figure \\| is missing." in text
+    assert [record["verdict"] for record in as_records(findings)] == ["holds", "error"]
+    json.dumps(as_records(findings))
