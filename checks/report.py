@@ -33,7 +33,8 @@ over (1: none of it was used). For inequalities, the gap between the two sides r
 the claim fails.
 
 **Verdict.** *holds*, *fails*, or *not applicable* when an assumption of the claim did not hold in its run,
-whatever the numbers say. Conditions a claim does not need are measured all the same.
+whatever the numbers say; *error* when its check raised an exception. Conditions a claim does not need are measured
+all the same.
 
 **Would catch.** Faults that were planted in this code, one at a time, and made the claim fail
 (`promptfolio check --mutants` plants them all again).
