@@ -2,20 +2,24 @@
 
 A prompt holds its coordinates u along the unit directions of the text encoder's rows, so that z = ‖w‖ u is W p
 without the matrix W: multiplying by W would only make the loop slower. Gradient descent on u is gradient descent
-on the prompt (T5).
+on the prompt (T5). PyTorch is imported where it is used, so that this module can be read without it.
 """
 
 from collections.abc import Mapping
 from functools import partial
-
-import torch
+from typing import TYPE_CHECKING
 
 from benchmarks.peers import Train
 from benchmarks.peers.problem import Problem, Prompts
 
+if TYPE_CHECKING:
+    import torch
+
 
 def variants() -> Mapping[str, Train]:
     """The loop in every way to try: on the GPU if there is one, with as many threads as torch likes, with one."""
+    import torch
+
     found: dict[str, Train] = {}
     if torch.cuda.is_available():
         found["CUDA"] = partial(train, device="cuda")
@@ -29,6 +33,8 @@ def train(
     problem: Problem, theta: float, rounds: int, *, device: str = "cpu", threads: int | None = None
 ) -> Prompts:
     """Joint training (T3) for so many rounds; ``threads`` is how many a CPU may use, None leaves it to torch."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -38,7 +44,9 @@ def train(
 
 
 def _train(problem: Problem, theta: float, rounds: int, device: str) -> Prompts:
-    def tensor(array: object) -> torch.Tensor:
+    import torch
+
+    def tensor(array: object) -> "torch.Tensor":
         return torch.tensor(array, device=device)
 
     scale, offset = tensor(problem.scale), tensor(problem.offset)
@@ -47,7 +55,7 @@ def _train(problem: Problem, theta: float, rounds: int, device: str) -> Prompts:
         for features, labels in zip(problem.features, problem.labels, strict=True)
     ]
 
-    def encode(prompt: torch.Tensor) -> torch.Tensor:
+    def encode(prompt: "torch.Tensor") -> "torch.Tensor":
         # σ(z + c) − σ(−z + c) in one piece: faster, and exact for z far below c.
         z = scale * prompt
         return z + torch.clamp(z, -offset, offset)

@@ -1,5 +1,7 @@
 """The plain loops train what the simulator trains: otherwise comparing their speeds would say nothing."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -32,7 +34,12 @@ EXPERIMENT = Experiment(
 EXPERIMENTS = (EXPERIMENT, EXPERIMENT.replace(seed=1))
 
 
-@pytest.fixture(scope="module", params=PEERS, ids=lambda peer: peer.name)
+def _own_mark(peer: Peer) -> Any:
+    """PyTorch is large and optional: `pytest -m torch` runs what needs it where it is installed."""
+    return pytest.param(peer, id=peer.name, marks=pytest.mark.torch if peer.needs == "torch" else ())
+
+
+@pytest.fixture(scope="module", params=[_own_mark(peer) for peer in PEERS])
 def peer(request: pytest.FixtureRequest) -> Peer:
     pytest.importorskip(request.param.needs)
     return request.param
