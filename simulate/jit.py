@@ -64,10 +64,6 @@ class ByLength:
         """The function as JAX compiles it for a layout."""
         return self._quickly if layout.brief else self._with_care
 
-    def programs(self) -> int:
-        """How many programs have been compiled."""
-        return sum(jitted._cache_size() for jitted in (self._quickly, self._with_care))
-
     def __call__(self, program: Any, layout: Layout, *arrays: Any) -> Any:
         """Call it."""
         return self.compiled(layout)(program, layout, *arrays)

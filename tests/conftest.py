@@ -1,7 +1,9 @@
 """Shared test set-up: strict array semantics, and run-time shape checks on the modules that hold arrays."""
 
+import importlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import pytest
@@ -36,6 +38,28 @@ install_import_hook(
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def calls_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Count a function's calls: give its full name, and get a list that has one entry per call from now on.
+
+    What `jax.jit` traces is called once for each program, so that calls of a traced function count programs.
+    """
+
+    def counted(name: str) -> list[str]:
+        calls: list[str] = []
+        module, _, attribute = name.rpartition(".")
+        real = getattr(importlib.import_module(module), attribute)
+
+        def function(*arguments: Any, **named: Any) -> Any:
+            calls.append(name)
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(name, function)
+        return calls
+
+    return counted
 
 
 @pytest.fixture

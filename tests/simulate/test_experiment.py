@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -152,16 +153,17 @@ def test_progress_counts_rounds_to_the_end() -> None:
     assert seen[-1] == (40, 40)
 
 
-def test_equal_shapes_compile_once() -> None:
-    from simulate.full_runner import advance
-
-    run(TINY)
-    compiled = advance.programs()
-    run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
-    run(TINY.replace(label_noise=0.2, class_prior=(0.3,)))
-    assert advance.programs() == compiled
-    run(TINY.replace(local_steps=7))
-    assert advance.programs() == compiled + 1
+def test_equal_shapes_are_traced_once(calls_of: Callable[[str], list[str]]) -> None:
+    experiment = TINY.replace(noise_dim=19, prompt_dim=0)  # no other test's shape
+    traces = calls_of("simulate.full_runner._trainings")
+    run(experiment)
+    first = len(traces)
+    assert first > 0
+    run(experiment.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
+    run(experiment.replace(label_noise=0.2, class_prior=(0.3,)))
+    assert len(traces) == first
+    run(experiment.replace(local_steps=7))
+    assert len(traces) > first
 
 
 @pytest.mark.parametrize("name", optimizer_names())
