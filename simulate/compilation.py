@@ -3,6 +3,9 @@
 import os
 import sys
 
+LEAST_SECONDS = 0.1
+"""Programs that compile faster are not kept; most take less than the second that JAX would ask for."""
+
 
 def cache_settings(folder: str | os.PathLike[str]) -> dict[str, str | float | int]:
     """Settings of JAX under which it keeps compiled programs in a folder.
@@ -12,8 +15,7 @@ def cache_settings(folder: str | os.PathLike[str]) -> dict[str, str | float | in
     """
     return {
         "jax_compilation_cache_dir": os.path.abspath(folder),
-        # Most programs here compile in less than the second above which JAX would keep them.
-        "jax_persistent_cache_min_compile_time_secs": 0.1,
+        "jax_persistent_cache_min_compile_time_secs": LEAST_SECONDS,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
 

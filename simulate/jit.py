@@ -10,8 +10,10 @@ from simulate.devices import Layout
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-QUICKLY: dict[str, bool | int] = {"xla_backend_optimization_level": 1, "xla_gpu_autotune_level": 0}
+QUICKLY: dict[str, bool | int] = {"xla_gpu_autotune_level": 0}
 """Compiler options for what runs for a moment: it compiles in half of the time, and may run twice as long."""
+if not jax.config.read("jax_disable_most_optimizations"):  # whose lower level an option would override
+    QUICKLY["xla_backend_optimization_level"] = 1
 if jax.__version_info__ < (0, 11):  # which has no such options any more
     QUICKLY |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 

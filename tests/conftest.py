@@ -1,6 +1,7 @@
 """Shared test set-up: strict array semantics, and run-time shape checks on the modules that hold arrays."""
 
 import importlib
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,10 +35,37 @@ install_import_hook(
     "conftest.checked",
 )
 
-# Tests check arithmetic on small arrays, where compiling costs far more than running.
+# Tests check arithmetic on small arrays, where compiling costs far more than running; in the processes that they
+# start, too.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+if jax.__version_info__ < (0, 11):  # which has no such options any more
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{quick} {os.environ.get('XLA_FLAGS', '')}"
+# What the suite presumes of JAX's settings, whatever the environment says.
+jax.config.update("jax_enable_x64", False)
+os.environ["JAX_ENABLE_X64"] = "0"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+_DERIVING = (
+    "tests/theory/test_theory_derivations.py",
+    "tests/theory/test_theory_skeleton.py",
+    "tests/project/",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one process: they share what is computed, compiled and derived for them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "derivations" if nodeid.startswith(_DERIVING) else nodeid.split("::", 1)[0]
+
+    return ByFile(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture

@@ -254,7 +254,6 @@ import jax
 from simulate import Experiment, run
 from simulate.batching import batching_for
 
-jax.config.update("jax_disable_most_optimizations", True)
 devices, folder, *texts = sys.argv[1:]
 assert len(jax.devices()) == int(devices)
 for number, text in enumerate(texts):

@@ -66,12 +66,6 @@ def sweep_over(*seeds: int) -> Specification:
 
 
 @pytest.fixture
-def as_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have workers compile as this process does; equal programs give equal bits."""
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-
-
-@pytest.fixture
 def log(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     folder = tmp_path / "log"
     folder.mkdir()
@@ -80,7 +74,7 @@ def log(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path
 
 
 @pytest.fixture
-def scheduler(as_here: None, log: pathlib.Path) -> Iterator[str]:
+def scheduler(log: pathlib.Path) -> Iterator[str]:
     """A cluster of two processes that belongs to somebody else."""
     with (
         # One death, of the worker that the test kills, must not condemn a cell; two must.
@@ -138,7 +132,7 @@ def test_killed_workers_cost_only_the_cells_they_had(
     assert len(started(KILLER)) == 2
 
 
-def test_local_processes_compute_what_this_one_does(tmp_path: pathlib.Path, as_here: None) -> None:
+def test_local_processes_compute_what_this_one_does(tmp_path: pathlib.Path) -> None:
     sweep = sweep_over(0, 1, 2, 3)
     steps: list[tuple[int, int]] = []
     run_sweep(sweep, tmp_path / "two", workers=2, progress=lambda *step: steps.append(step))
