@@ -35,8 +35,8 @@ class FeatureBank:
         ...     backbone="none",
         ...     source="by hand",
         ... )
-        >>> bank.image_features[0].tolist(), bank.rows("test").tolist(), bank.dim
-        ([0.6000000238418579, 0.800000011920929], [1], 2)
+        >>> bank.image_features[0].astype(float).round(3).tolist(), bank.rows("test").tolist(), bank.dim
+        ([0.6, 0.8], [1], 2)
     """
 
     # No shapes in these types: construction itself reports bad ones, in terms a user can read.

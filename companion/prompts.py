@@ -36,8 +36,9 @@ def residual_encoder(anchors: Classes) -> Callable[[Classes, ImageBatch | None],
 
     Example:
         >>> encode = residual_encoder(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
-        >>> encode(jnp.array([[2.0, 4.0], [0.0, 0.0]]), None).round(1).tolist()
-        [[0.6000000238418579, 0.800000011920929], [0.0, 1.0]]
+        >>> features = encode(jnp.array([[2.0, 4.0], [0.0, 0.0]]), None).tolist()
+        >>> [[round(value, 3) for value in feature] for feature in features]
+        [[0.6, 0.8], [0.0, 1.0]]
     """
 
     def encode(prompt: Classes, batch: ImageBatch | None) -> Classes:

@@ -41,7 +41,8 @@ def noise_overlap(
     The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
 
     Example:
-        >>> noise_overlap(np.array([[2.0, 0.0], [-0.5, 1.0], [9.0, 9.0]]), np.array([True, True, False]))
+        >>> noise = np.array([[2.0, 0.0], [-0.5, 1.0], [9.0, 9.0]])
+        >>> round(noise_overlap(noise, np.array([True, True, False])), 6)
         0.8
     """
     noise = noise[present]

@@ -49,7 +49,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-_DERIVING = (
+_DERIVING = ("theory/", "tests/theory/test_theory_derivations", "tests/theory/test_theory_skeleton", "tests/project/")
     "tests/theory/test_theory_derivations.py",
     "tests/theory/test_theory_skeleton.py",
     "tests/project/",

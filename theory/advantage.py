@@ -184,7 +184,7 @@ def unconstrained_ratio_squared(
     Raises:
         ValueError: ratios that are not positive, ρ outside [−1, 1].
 
-    >>> float(unconstrained_ratio_squared(1.0, 1.0, 0.25))
+    >>> round(float(unconstrained_ratio_squared(1.0, 1.0, 0.25)), 6)
     1.6
     """
     first, second, rho = _checked(ratio_global, ratio_local, correlation)
@@ -203,7 +203,7 @@ def optimal_ratio_squared(ratio_global: ArrayLike, ratio_local: ArrayLike, corre
     Raises:
         ValueError: ratios that are not positive, ρ outside [−1, 1].
 
-    >>> optimal_ratio_squared(1.0, 2.0, [0.0, 0.5, 0.9]).tolist()
+    >>> optimal_ratio_squared(1.0, 2.0, [0.0, 0.5, 0.9]).round(6).tolist()
     [5.0, 4.0, 4.0]
     """
     first, second, rho = _checked(ratio_global, ratio_local, correlation)

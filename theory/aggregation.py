@@ -186,7 +186,7 @@ def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
         ValueError: a sample count below one.
 
     >>> factors = noise_energy_factor([10, 30])
-    >>> float(factors.global_prompt)
+    >>> round(float(factors.global_prompt), 6)
     0.025
     """
     counts = np.atleast_1d(between("sample_counts", sample_counts, 1))

@@ -255,7 +255,7 @@ def kernel(people: Population, noise_energy: ArrayLike) -> Kernel:
 
     >>> from theory.sample_types import population
     >>> people = population(global_signal=1, local_signal=2, sample_counts=[5, 15], groups=[0, 1])
-    >>> kernel(people, 40).average.tolist()
+    >>> kernel(people, 40).average.round(6).tolist()
     [[11.0, 3.0], [1.0, 17.0]]
     """
     energy = nonnegative("noise_energy", noise_energy)

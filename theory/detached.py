@@ -152,7 +152,7 @@ def accumulated(
             outside (0, 1].
 
     >>> tau = accumulated(0.5, 1, 0.1, rate_global=5.0, rate_local=20.0)
-    >>> float(tau.global_prompt), float(tau.local_prompt)
+    >>> round(float(tau.global_prompt), 6), round(float(tau.local_prompt), 6)
     (0.05, 0.05)
     """
     t = nonnegative("step", step)

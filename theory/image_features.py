@@ -239,7 +239,7 @@ def expected_overlap(noise_dim: ArrayLike) -> Values:
     Raises:
         ValueError: fewer than one coordinate.
 
-    >>> expected_overlap([100, 10_000]).tolist()
+    >>> expected_overlap([100, 10_000]).round(6).tolist()
     [0.1, 0.01]
     """
     return result(_numeric()[2](between("noise_dim", noise_dim, 1)))

@@ -108,7 +108,7 @@ def independent_odds(
     Raises:
         ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
 
-    >>> float(independent_odds(global_signal=3, local_signal=8, clients=4, alignment=1))
+    >>> round(float(independent_odds(global_signal=3, local_signal=8, clients=4, alignment=1)), 6)
     0.55
     """
     a, b, count, chi = leading_order.checked_letters(global_signal, local_signal, clients, alignment)

@@ -290,8 +290,8 @@ def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate
     Raises:
         ValueError: ε outside [0, 1/2], a negative signal rate, a noise rate that is not positive.
 
-    >>> float(largest_disparity(0.25, 1, 1))
-    1.6666666666666667
+    >>> round(float(largest_disparity(0.25, 1, 1)), 6)
+    1.666667
     """
     rates = nonnegative("signal_rate", signal_rate), positive("noise_rate", noise_rate)
     return result(_numeric()[1](_rate(label_noise), *rates))

@@ -278,7 +278,7 @@ def optimal_ratio(signals: ArrayLike, gram: ArrayLike, noise_std: ArrayLike = 1.
     Raises:
         ValueError: as `optimal_weights`; σ_p not positive.
 
-    >>> float(optimal_ratio([3.0, 4.0], [[1.0, 0.0], [0.0, 1.0]]))
+    >>> round(float(optimal_ratio([3.0, 4.0], [[1.0, 0.0], [0.0, 1.0]])), 6)
     5.0
     """
     s, covariance = _checked(signals, gram)
@@ -296,7 +296,7 @@ def mixture_ratio(
     Raises:
         ValueError: weights that are not finite; as `optimal_ratio`.
 
-    >>> float(mixture_ratio([0.5, 0.5], [1.0, 1.0], [[1.0, -0.5], [-0.5, 1.0]]))
+    >>> round(float(mixture_ratio([0.5, 0.5], [1.0, 1.0], [[1.0, -0.5], [-0.5, 1.0]])), 6)
     2.0
     """
     s, covariance = _checked(signals, gram)

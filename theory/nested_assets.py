@@ -295,9 +295,9 @@ def nested_moments(
     >>> moments = nested_moments(
     ...     global_signal=1, local_signal=4, sample_counts=[5] * 4, groups=[0, 0, 1, 1], clusters=[[0, 1, 1, 0]]
     ... )
-    >>> moments.signals[0].tolist()
+    >>> moments.signals[0].round(6).tolist()
     [3.0, 3.0, 5.0]
-    >>> moments.gram[0].tolist()
+    >>> moments.gram[0].round(6).tolist()
     [[0.05, 0.05, 0.05], [0.05, 0.1, 0.1], [0.05, 0.1, 0.2]]
     """
     a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)

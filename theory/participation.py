@@ -258,7 +258,7 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
     Raises:
         ValueError: r outside (0, 1], fewer than one round.
 
-    >>> float(energy_excess(0.25, 100))
+    >>> round(float(energy_excess(0.25, 100)), 6)
     1.03
     """
     return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))

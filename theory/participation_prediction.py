@@ -41,7 +41,7 @@ def accumulated(
 
     >>> tau = accumulated("joint", 0.5, 100, 0.001, participation=0.5, global_signal=3, local_signal=7,
     ...                   noise_energy=400, samples=10, clients=4, alignment=1)
-    >>> float(tau.local_prompt / tau.global_prompt)
+    >>> round(float(tau.local_prompt / tau.global_prompt), 6)
     0.5
     """
     energies = {

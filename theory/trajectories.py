@@ -223,8 +223,8 @@ def noise_norm(
     Raises:
         ValueError: σ_p not positive, negative e or τ, ω outside [0, 1], L, n or K below one.
 
-    >>> float(noise_norm(
-    ...     noise_feature=1, weight=1, tau=0.5, noise_std=1, noise_dim=400, samples=25, clients=4))
+    >>> round(float(noise_norm(
+    ...     noise_feature=1, weight=1, tau=0.5, noise_std=1, noise_dim=400, samples=25, clients=4)), 6)
     2.0
     """
     energy = _numeric()[1](

@@ -169,7 +169,7 @@ def test_spread_tells_partition_from_initialisation() -> None:
     )
     spread = partition_seed.spread(data).sel(bank="none")
     deviation = effect.std(ddof=1)
-    np.testing.assert_allclose(spread.sel(quantity="partition"), [0, deviation])
+    np.testing.assert_allclose(spread.sel(quantity="partition"), [0, deviation], atol=1e-12)
     np.testing.assert_allclose(spread.sel(quantity="initialisation"), [deviation, deviation])
 
 

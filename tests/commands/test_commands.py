@@ -113,20 +113,25 @@ def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
     """In processes of their own, which keep every program, however quickly it was compiled."""
     folder = tmp_path / "compiled"
     code = (
-        "import sys, promptfolio, simulate.compilation\n"
+        "import os, sys, promptfolio, simulate.compilation\n"
         "simulate.compilation.LEAST_SECONDS = 0\n"
-        "sys.exit(promptfolio.main(sys.argv[1:]))"
+        "for words in sys.argv[2:]:\n"
+        "    assert promptfolio.main([*words.split(), '--compilation-cache', sys.argv[1]]) == 0\n"
+        "    print('KEPT', *os.listdir(sys.argv[1]))"
     )
 
-    def programs(*words: str) -> set[str]:
-        command = [sys.executable, "-c", code, *words, "--compilation-cache", str(folder)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        return {path.name for path in folder.iterdir() if path.name.endswith("-cache")}
+    def kept_after(*commands: str) -> list[set[str]]:
+        words = [sys.executable, "-c", code, str(folder), *commands]
+        shown = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        lines = [line.split()[1:] for line in shown.splitlines() if line.startswith("KEPT")]
+        return [{name for name in line if name.endswith("-cache")} for line in lines]
 
-    first = programs("simulate", *SMALL, "--seed", "1")
+    simulate = " ".join(("simulate", *SMALL))
+    (first,) = kept_after(f"{simulate} --seed 1")
     assert any("advance" in name for name in first)
-    assert programs("simulate", *SMALL, "--seed", "2", "--memory", "0.5") == first
-    assert programs("check", "--quick", "--claims", "aggregation") > first
+    same, more = kept_after(f"{simulate} --seed 2 --memory 0.5", "check --quick --claims aggregation")
+    assert same == first
+    assert more > first
 
 
 @pytest.mark.parametrize("content", [b"", b"not a bank", b"PK\x03\x04 broken"])

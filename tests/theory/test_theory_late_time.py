@@ -52,7 +52,7 @@ def test_two_samples_by_hand():
     assert_allclose(both.margins, 1.0, rtol=1e-12)
     # where the second is classified beyond the margin by the first, it has no weight
     one = maximum_margin([[2.0, 3.0], [3.0, 9.0]])
-    assert_allclose(one.alpha, [0.5, 0.0])
+    assert_allclose(one.alpha, [0.5, 0.0], atol=1e-12)
     assert_allclose(one.margins, [1.0, 1.5])
 
 

@@ -55,7 +55,7 @@ def test_encoder_is_the_difference_of_two_relus(z, offset):
 def test_encoder_is_the_simulators():
     z = np.linspace(-3, 3, 25)  # without the border itself, where either slope is right
     simulated = Encoder(offset=jnp.full(z.shape, 1.1), activation="relu", parameter=jnp.float32(0))
-    assert_allclose(text_encoder.encode(z, 1.1), simulated(jnp.asarray(z, jnp.float32)), rtol=1e-6)
+    assert_allclose(text_encoder.encode(z, 1.1), simulated(jnp.asarray(z, jnp.float32)), rtol=1e-6, atol=1e-6)
     assert_allclose(text_encoder.slope(z, 1.1), simulated.slope(jnp.asarray(z, jnp.float32)), rtol=1e-6)
 
 
