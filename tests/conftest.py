@@ -49,9 +49,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-_DERIVING = ("theory/", "tests/theory/test_theory_derivations", "tests/theory/test_theory_skeleton", "tests/project/")
-    "tests/theory/test_theory_derivations.py",
-    "tests/theory/test_theory_skeleton.py",
+_DERIVING = (
+    "theory/",
+    "tests/theory/test_theory_derivations",
+    "tests/theory/test_theory_skeleton",
     "tests/project/",
 )
 
