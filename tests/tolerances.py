@@ -3,4 +3,13 @@
 Each is a few hundred roundings: what tens of training steps accumulate when sums run in another order.
 """
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 RELATIVE = {"float64": 1e-9, "float32": 1e-4}
+
+
+def assert_agree(found: ArrayLike, expected: ArrayLike, relative: float, name: str = "") -> None:
+    """Two computations agree: each number, and one near zero by comparison with the largest."""
+    largest = float(np.abs(np.asarray(expected)).max())
+    np.testing.assert_allclose(found, expected, rtol=relative, atol=relative * largest, err_msg=name)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, ndtr
-from tolerances import RELATIVE
+from tolerances import RELATIVE, assert_agree
 
 from simulate import Experiment, run
 from simulate.encoder import Encoder, activation_function
@@ -57,7 +57,7 @@ def test_noise_has_the_requested_distribution() -> None:
 def test_a_clients_samples_do_not_depend_on_the_others() -> None:
     few = world_of(UNEQUAL).data.features[1, :5]
     more = world_of(UNEQUAL.replace(samples=(9, 5, 9, 9))).data.features[1, :5]
-    np.testing.assert_array_equal(few, more)
+    assert_agree(few, more, RELATIVE[UNEQUAL.precision])
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus", "tanh", "relu_power"])
@@ -163,9 +163,7 @@ def test_joint_training_at_the_ends_is_each_prompt_alone() -> None:
     for theta, prompt in ((0.0, "global"), (1.0, "local")):
         alone = ends.sel(theta=theta, prompt=prompt)
         for name in ("beta", "gamma_own", "phi_norm"):
-            np.testing.assert_allclose(
-                alone[name], posthoc[name].sel(prompt=prompt), rtol=RELATIVE["float64"]
-            )
+            assert_agree(alone[name], posthoc[name].sel(prompt=prompt), RELATIVE["float64"], name)
         np.testing.assert_allclose(
             ends.accuracy.sel(theta=theta, predictor="mixture"),
             posthoc.accuracy.sel(theta=theta, predictor=prompt),
