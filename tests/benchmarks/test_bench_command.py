@@ -75,7 +75,7 @@ def test_quick_run_end_to_end(tmp_path: pathlib.Path) -> None:
     assert one["share_of_own_rate"] == pytest.approx(one["operations"] / one["seconds"] / one["own_rate"])
     assert 0 < one["signal_reach"] < 1
     assert one["peak_bytes"] > one["imported_bytes"] > 2**24
-    assert one["compile_seconds"] > 0
+    assert one["compile_seconds"] >= 0
     for peer in PEERS:
         if peer.missing:
             assert "promptfolio[" in found["skipped"][peer.title]
