@@ -7,7 +7,7 @@ import dataclasses
 from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
-from simulate.engine_choice import cheapest_engine, gram_obstacle
+from simulate.engines.choice import cheapest_engine, gram_obstacle
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 Protocol = Literal["joint", "posthoc", "detached"]

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 import promptfolio
-from audit import registry
-from audit.finding import Table
-from checks.claim import Claim, Finding, compare
+from promptfolio.audit import registry
+from promptfolio.audit.finding import Table
+from promptfolio.checks.claim import Claim, Finding, compare
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ def test_exit_status_and_outputs(
     status: int,
 ) -> None:
     monkeypatch.setattr(registry, "FINDINGS", ("stub",))
-    for module in ("audit.registry.load_finding", "audit.report.load_finding"):
+    for module in ("promptfolio.audit.registry.load_finding", "promptfolio.audit.report.load_finding"):
         monkeypatch.setattr(module, lambda name: Stub(size))
     out = tmp_path / "deep" / "audit.md"
     assert promptfolio.main(["audit", "--quick", "--out", str(out), "--json", "-"]) == status

@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from audit import mixture_norm, overwritten_options, partition_seed, pooled_split, shared_optimizer
-from audit.finding import FindingModule
-from audit.pairs import replicate_keys, train_pairs
-from audit.registry import FINDINGS, Audited, audit, load_finding
-from audit.report import as_records, audit_section
-from audit.setting import Setting, audit_setting
-from companion.study import draw_partitions, run_study
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.audit import (
+    mixture_norm,
+    overwritten_options,
+    partition_seed,
+    pooled_split,
+    shared_optimizer,
+)
+from promptfolio.audit.finding import FindingModule
+from promptfolio.audit.pairs import replicate_keys, train_pairs
+from promptfolio.audit.registry import FINDINGS, Audited, audit, load_finding
+from promptfolio.audit.report import as_records, audit_section
+from promptfolio.audit.setting import Setting, audit_setting
+from promptfolio.companion.study import draw_partitions, run_study
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError
 
@@ -235,7 +241,7 @@ def test_findings_are_phrased_about_the_released_code(module: FindingModule) -> 
 
 def test_synthetic_model_stays_in_the_linear_band() -> None:
     # Ratios of the audit's model are those of the theory only there.
-    from simulate.runner import run
+    from simulate.running.runner import run
 
     experiment = audit_setting("quick").experiment.replace(theta=(0.5,), replicates=1)
     assert float(run(experiment).band_occupancy.max()) < 1

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.turns import cosine_rate, measure_in_turns, take_turns, train_in_turns
+from promptfolio.audit.turns import cosine_rate, measure_in_turns, take_turns, train_in_turns
 from simulate.experiment import Experiment
-from simulate.runner import run
+from simulate.running.runner import run
 
 EXPERIMENT = Experiment(
     clients=3,

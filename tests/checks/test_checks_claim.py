@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
-from checks.registry import CLAIMS, load_claim
-from checks.report import Picture, as_records, false_alarm, first_difference, report
 from figures.registry import FIGURES, load_figure
+from promptfolio.checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
+from promptfolio.checks.registry import CLAIMS, load_claim
+from promptfolio.checks.report import Picture, as_records, false_alarm, first_difference, report
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
 NAN = float("nan")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from checks.mixing import compare_mixing, theta_grid
-from checks.per_client import collect
-from checks.setting import SymmetricSetting
+from promptfolio.checks.claims.per_client import collect
+from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
+from promptfolio.checks.settings.symmetric import SymmetricSetting
 
 pytestmark = pytest.mark.usefixtures("optimised")
 

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from checks.mutants import MUTANTS
-from checks.mutation import Mutant, Outcome, edited, plant, run_mutants
-from checks.registry import CLAIMS
+from promptfolio.checks.mutants import MUTANTS
+from promptfolio.checks.mutation import Mutant, Outcome, edited, plant, run_mutants
+from promptfolio.checks.registry import CLAIMS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -28,13 +28,13 @@ def test_the_suite_is_large_and_every_claim_can_fail() -> None:
 
 
 def test_what_is_imported_already_cannot_be_planted() -> None:
-    assert "checks.mutation" in sys.modules
+    assert "promptfolio.checks.mutation" in sys.modules
     with pytest.raises(ValueError, match="imported already"):
-        plant(Mutant("late", "checks.mutation", "a", "b", "", ("aggregation",)))
+        plant(Mutant("late", "promptfolio.checks.mutation", "a", "b", "", ("aggregation",)))
 
 
 def test_text_must_occur_once() -> None:
-    mutant = Mutant("twice", "simulate.loss", "x", "y", "", ("aggregation",))
+    mutant = Mutant("twice", "simulate.model.loss", "x", "y", "", ("aggregation",))
     with pytest.raises(ValueError, match="occurs 2 times"):
         edited("x = x", mutant)
 
@@ -48,7 +48,7 @@ def test_only_failing_claims_kill() -> None:
 
 def test_processes_tell_dead_from_alive() -> None:
     """One fault that matters and one that does not, each in a process of its own."""
-    module, before = "simulate.federated", "return weights, jnp.ones(clients, bool)"
+    module, before = "simulate.model.federated", "return weights, jnp.ones(clients, bool)"
     sums = "return jnp.ones_like(weights), jnp.ones(clients, bool)"
     same = "return 1 * weights, jnp.ones(clients, bool)"
     mutants = [

@@ -7,8 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from checks.registry import CLAIMS, JOBS, check_claims
-from checks.workers import ENVIRONMENT, worker_processes
+from promptfolio.checks.registry import CLAIMS, JOBS, check_claims
+from promptfolio.checks.workers import ENVIRONMENT, worker_processes
 from simulate.validation import ConfigurationError, require_integer
 
 

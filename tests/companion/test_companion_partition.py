@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from companion.holdings import gather
-from companion.partition import class_anchors, partition_bank, training_split
-from companion.study import draw_partitions
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
-from simulate.keys import replicate_key
+from promptfolio.companion.holdings import gather
+from promptfolio.companion.partition import class_anchors, partition_bank, training_split
+from promptfolio.companion.study import draw_partitions
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from simulate.model.keys import replicate_key
 from simulate.validation import ConfigurationError
 
 BANK = draw_synthetic_bank(classes=6, dim=8)

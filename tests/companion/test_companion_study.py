@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from companion.bank import load_bank
-from companion.evaluate import accuracy_of
-from companion.study import run_study
-from companion.study_config import ClipStudy
-from companion.summary import summarise
-from companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.bank import load_bank
+from promptfolio.companion.evaluate import accuracy_of
+from promptfolio.companion.study import run_study
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.summary import summarise
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 
 BANK = draw_synthetic_bank(classes=5, dim=16)
 STUDY = ClipStudy(
@@ -146,7 +146,7 @@ def test_progress_reaches_its_total():
 
 
 def test_blocks_of_theta_do_not_change_the_result(result, monkeypatch):
-    monkeypatch.setattr("companion.study._PROMPT_BYTES", 1)
+    monkeypatch.setattr("promptfolio.companion.study._PROMPT_BYTES", 1)
     split = run_study(STUDY, BANK)
     for name in result.data_vars:
         np.testing.assert_allclose(split[name], result[name], atol=0.03, err_msg=name)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from companion.study_config import ClipStudy
+from promptfolio.companion.study_config import ClipStudy
 from simulate.validation import ConfigurationError
 
 BAD = [

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from companion.holdings import gather
-from companion.partition import partition_bank
-from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
-from companion.training import Scales, advance, smallest_margins, start, training_program
-from simulate.federated import autodiff
-from simulate.keys import replicate_key
-from simulate.protocols import mix, portfolio_objective
+from promptfolio.companion.holdings import gather
+from promptfolio.companion.partition import partition_bank
+from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.training import Scales, advance, smallest_margins, start, training_program
+from simulate.model.federated import autodiff
+from simulate.model.keys import replicate_key
+from simulate.model.schemes import mix, portfolio_objective
 from tests.tolerances import RELATIVE
 
 BANK = draw_synthetic_bank(classes=4, dim=12)

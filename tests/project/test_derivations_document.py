@@ -5,9 +5,9 @@ import re
 import pytest
 from conftest import ROOT
 
-from theory.catalogue import RESULTS, derive
-from theory.document import document, sections
-from theory.typesetting import width
+from theory.proof.catalogue import RESULTS, derive
+from theory.proof.document import document, sections
+from theory.proof.typesetting import width
 
 # What GitHub's MathJax is known to refuse, or what would be a mistake of the typesetting.
 FORBIDDEN = ("operatorname", "mbox", "phantom", "newcommand", "def", "substack", "href", "class", "unicode")

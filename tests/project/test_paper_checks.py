@@ -3,9 +3,9 @@
 import pytest
 from conftest import ROOT
 
-from audit.registry import FINDINGS, load_finding
-from checks.mutants import MUTANTS
-from checks.registry import CLAIMS, load_claim
+from promptfolio.audit.registry import FINDINGS, load_finding
+from promptfolio.checks.mutants import MUTANTS
+from promptfolio.checks.registry import CLAIMS, load_claim
 
 TEXT = (ROOT / "paper_checks.md").read_text(encoding="utf-8")
 

@@ -12,11 +12,11 @@ import pytest
 import xarray as xr
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.batching import GIB, Batching, batches, batching_for
-from simulate.devices import Layout
-from simulate.full_runner import advance, prepare
-from simulate.gram_runner import advance_gram, prepare_gram
-from simulate.jit import ByLength
+from simulate.engines.gram.run import advance_gram, prepare_gram
+from simulate.engines.rows import advance, prepare
+from simulate.running.batching import GIB, Batching, batches, batching_for
+from simulate.running.devices import Layout
+from simulate.running.jit import ByLength
 
 ROOT = pathlib.Path(__file__).parents[2]
 BASE = Experiment(
@@ -147,7 +147,7 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
 def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     results, lanes = [], []
     for cores in (1, 2, 3):
-        monkeypatch.setattr("simulate.batching.processor_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("simulate.running.batching.processor_cores", lambda cores=cores: cores)
         lanes.append(batching_for(experiment, experiment.replicates, None).lanes)
         results.append(run(experiment))
     assert lanes == sorted(lanes)
@@ -157,7 +157,7 @@ def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch:
 
 
 def test_as_many_lanes_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulate.batching.processor_cores", lambda: 4)
+    monkeypatch.setattr("simulate.running.batching.processor_cores", lambda: 4)
     experiment = WIDE.replace(replicates=4)
     lanes = []
     for budget in np.geomspace(0.01, 10, 40):
@@ -244,7 +244,7 @@ CHILD = """
 import sys
 import jax
 from simulate import Experiment, run
-from simulate.batching import batching_for
+from simulate.running.batching import batching_for
 
 jax.config.update("jax_disable_most_optimizations", True)
 devices, folder, *texts = sys.argv[1:]

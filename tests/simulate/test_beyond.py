@@ -7,10 +7,10 @@ from scipy.special import ndtr
 from tolerances import RELATIVE
 
 from simulate import Experiment, run
-from simulate.data import ClientData
-from simulate.fresh_samples import count_correct
-from simulate.full_runner import prepare
-from simulate.portfolio import train_portfolio
+from simulate.engines.rows import prepare
+from simulate.model.data import ClientData
+from simulate.model.fresh_samples import count_correct
+from simulate.running.portfolio import train_portfolio
 
 BASE = Experiment(
     clients=3,

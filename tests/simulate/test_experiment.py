@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.optimizer import build_optimizer, optimizer_names
+from simulate.model.optimizer import build_optimizer, optimizer_names
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -153,7 +153,7 @@ def test_progress_counts_rounds_to_the_end() -> None:
 
 
 def test_equal_shapes_compile_once() -> None:
-    from simulate.full_runner import advance
+    from simulate.engines.rows import advance
 
     run(TINY)
     compiled = advance.programs()

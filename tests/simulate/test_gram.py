@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.gram_measure import path_bound, quick_path_bound
-from simulate.gram_runner import advance_gram, prepare_gram
-from simulate.portfolio import train_portfolio
-from simulate.prepared import Prepared
+from simulate.engines.gram.measure import path_bound, quick_path_bound
+from simulate.engines.gram.run import advance_gram, prepare_gram
+from simulate.running.portfolio import train_portfolio
+from simulate.running.prepared import Prepared
 
 BASE = Experiment(
     clients=3,

@@ -10,8 +10,8 @@ import pytest
 from tolerances import RELATIVE
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.hierarchy import prepare_hierarchy, run_hierarchy, simulate_hierarchy
-from simulate.hierarchy_config import Hierarchy
+from simulate.hierarchy.config import Hierarchy
+from simulate.hierarchy.run import prepare_hierarchy, run_hierarchy, simulate_hierarchy
 
 SMALL = Experiment(
     clients=4,

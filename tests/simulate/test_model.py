@@ -8,9 +8,9 @@ from scipy.special import expit, ndtr
 from tolerances import RELATIVE
 
 from simulate import Experiment, run
-from simulate.encoder import Encoder, activation_function
-from simulate.full_runner import prepare
-from simulate.world import World
+from simulate.engines.rows import prepare
+from simulate.model.encoder import Encoder, activation_function
+from simulate.model.world import World
 
 UNEQUAL = Experiment(
     clients=4,

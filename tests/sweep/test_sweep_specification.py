@@ -8,10 +8,10 @@ import tomllib
 
 import pytest
 
+from promptfolio.sweep import Specification, cell_name, parse_specification, read_specification
+from promptfolio.sweep.cell import canonical_json, compiled_shape
+from promptfolio.sweep.fields import field_kinds
 from simulate import ConfigurationError, Experiment
-from sweep import Specification, cell_name, parse_specification, read_specification
-from sweep.cell import canonical_json, compiled_shape
-from sweep.fields import field_kinds
 
 
 def parsed(text: str) -> Specification:

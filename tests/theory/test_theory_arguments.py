@@ -6,29 +6,21 @@ import sys
 import numpy as np
 import pytest
 
-from theory import (
-    accuracy,
+from theory.dynamics import detached, margin_rate, sandwich, saturation, symmetric_ratio, trajectories
+from theory.mixing import (
     advantage,
-    aggregation,
-    arguments,
-    decomposition,
-    detached,
     independent_assets,
     joint_law,
     leading_advantage,
     leading_order,
-    margin_rate,
-    notation,
     per_client,
-    sandwich,
-    saturation,
-    symmetric_ratio,
     tangency,
     training_time,
-    trajectories,
-    update_rule,
 )
-from theory.catalogue import RESULTS
+from theory.model import accuracy, aggregation, decomposition, update_rule
+from theory.numerics import validation as arguments
+from theory.proof import notation
+from theory.proof.catalogue import RESULTS
 
 RATES = dict(global_signal=3.0, local_signal=7.0, noise_energy=400.0, samples=10, clients=4, alignment=1)
 LETTERS = dict(
@@ -174,7 +166,7 @@ def test_functions_broadcast_and_keep_scalars():
 
 
 def test_importing_the_package_does_not_import_sympy():
-    modules = ", ".join([*RESULTS.values(), "theory.notation", "theory.symbols"])
+    modules = ", ".join([*RESULTS.values(), "theory.proof.notation", "theory.proof.symbols"])
     code = f"import sys, {modules}; assert 'sympy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

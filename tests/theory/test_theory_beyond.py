@@ -5,20 +5,20 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from theory import (
+from theory.dynamics import symmetric_ratio
+from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics.mean_field import SampleTypes, accumulated
+from theory.extensions import (
     class_priors,
     label_noise,
     noisy_clients,
     participation,
     participation_prediction,
     prior_prediction,
-    symmetric_ratio,
 )
-from theory.leading_order import mixing_from_odds, posthoc_odds
-from theory.margin_rate import joint_rate
-from theory.mean_field import SampleTypes, accumulated
-from theory.per_client import posthoc_mixing
-from theory.training_time import limiting_odds, posthoc_odds_at
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.mixing.per_client import posthoc_mixing
+from theory.mixing.training_time import limiting_odds, posthoc_odds_at
 
 LETTERS = {
     "global_signal": 3.0,
@@ -155,7 +155,7 @@ def test_no_wrong_labels_is_one_type():
         [5], 0.4, 1e-2, protocol="detached", noise_energy=400.0, types=SampleTypes.plain(3), **shared
     )
     assert tau.local_prompt.shape == (1, 1, 3, 1)
-    from theory.predicted_ratio import predicted_ratio
+    from theory.dynamics.predicted_ratio import predicted_ratio
 
     plain = predicted_ratio(
         [0.4],

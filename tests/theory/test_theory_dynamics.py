@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 
-from theory import margin_rate, sandwich, saturation, trajectories
-from theory.derivation import as_function
-from theory.update_rule import coefficient_increment
+from theory.dynamics import margin_rate, sandwich, saturation, trajectories
+from theory.model.update_rule import coefficient_increment
+from theory.proof.derivation import as_function
 
 # --- T8 ---
 

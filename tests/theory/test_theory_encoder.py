@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from theory.aggregation import client_alignment, noise_energy_factor, signal_factor
-from theory.decomposition import coefficients, reconstruct
-from theory.update_rule import coefficient_increment, preactivation_increment
+from theory.model.aggregation import client_alignment, noise_energy_factor, signal_factor
+from theory.model.decomposition import coefficients, reconstruct
+from theory.model.update_rule import coefficient_increment, preactivation_increment
 
 seeds = st.integers(0, 2**32 - 1)
 

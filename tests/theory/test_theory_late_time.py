@@ -8,13 +8,17 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from theory import drift_prediction, late_time, late_time_drift, late_time_field, late_time_flow
-from theory.joint_law import joint_mixing
-from theory.late_time import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
-from theory.leading_order import mixing_from_odds, posthoc_odds
-from theory.margin_kernel import exact_margins, margin_kernel
-from theory.symmetric_ratio import predicted_ratio, symmetric_tau
-from theory.training_time import limiting_odds
+from theory.dynamics.margin_kernel import exact_margins, margin_kernel
+from theory.dynamics.symmetric_ratio import predicted_ratio, symmetric_tau
+from theory.late_time.limit import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
+from theory.late_time.limit import dynamical_mean_field as late_time_field
+from theory.late_time.limit import first_order as late_time_drift
+from theory.late_time.limit import first_order_prediction as drift_prediction
+from theory.late_time.limit import limit as late_time
+from theory.late_time.limit import solver as late_time_flow
+from theory.mixing.joint_law import joint_mixing
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.mixing.training_time import limiting_odds
 
 # N/L = 1/2; the letters behind the drift from 0.35 to 0.28
 LETTERS = dict(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import isotonic_regression
 
-from theory import advantage, joint_law, leading_order, per_client, tangency
-from theory.joint_weights import joint_weights
-from theory.many_assets import formula, mixture_ratio, optimal_ratio, optimal_weights, with_entries
-from theory.nested_assets import nested_moments, three_level_weights
+from theory.mixing import advantage, joint_law, leading_order, per_client, tangency
+from theory.mixing.joint_weights import joint_weights
+from theory.mixing.many_assets import formula, mixture_ratio, optimal_ratio, optimal_weights, with_entries
+from theory.mixing.nested_assets import nested_moments, three_level_weights
 
 seeds = st.integers(0, 2**31 - 1)
 

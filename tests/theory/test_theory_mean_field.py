@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
-from theory import client_margins, detached, per_client, predicted_ratio, round_recursion, symmetric_ratio
-from theory.client_mixing import best_mixing
-from theory.derivation import as_function
-from theory.margin_rate import global_rate, local_rate
-from theory.mean_field import Accumulated, SampleTypes, accumulated, margins
-from theory.sample_types import population
-from theory.tangency import effective_weights
+from theory.dynamics import client_margins, detached, predicted_ratio, round_recursion, symmetric_ratio
+from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.mean_field import Accumulated, SampleTypes, accumulated, margins
+from theory.dynamics.sample_types import population
+from theory.mixing import per_client
+from theory.mixing.client_mixing import best_mixing
+from theory.mixing.tangency import effective_weights
+from theory.proof.derivation import as_function
 
 PROTOCOLS = ("joint", "posthoc", "detached")
 UNEQUAL = dict(

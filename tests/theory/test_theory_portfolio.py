@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 
-from theory import (
+from theory.dynamics import margin_rate
+from theory.mixing import (
     advantage,
     independent_assets,
     joint_law,
     leading_advantage,
     leading_order,
-    margin_rate,
     per_client,
     tangency,
     training_time,

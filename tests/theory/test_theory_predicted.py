@@ -6,9 +6,10 @@ from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from theory import detached, joint_law, leading_order, margin_rate, training_time
-from theory.accuracy import accuracy
-from theory.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.dynamics import detached, margin_rate
+from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.mixing import joint_law, leading_order, training_time
+from theory.model.accuracy import accuracy
 
 
 def _letters(dim, samples=10, clients=4):

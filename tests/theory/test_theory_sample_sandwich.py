@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
-from theory import margin_rate
-from theory.margin_kernel import exact_margins, margin_kernel
-from theory.sample_sandwich import bounds, largest_spread, rates
+from theory.dynamics import margin_rate
+from theory.dynamics.margin_kernel import exact_margins, margin_kernel
+from theory.dynamics.sample_sandwich import bounds, largest_spread, rates
 
 
 def _world(seed, counts, groups, dim, sigma=1.0):

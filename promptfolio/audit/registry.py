@@ -1,0 +1,69 @@
+"""All findings, in the order of the report."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Sequence
+
+import xarray as xr
+
+from promptfolio.audit.finding import FindingModule
+from promptfolio.audit.setting import Setting, audit_setting
+from promptfolio.checks.claim import Finding, Scale
+from promptfolio.companion.bank import FeatureBank
+from simulate.validation import ConfigurationError
+
+FINDINGS = (
+    "pooled_split",
+    "partition_seed",
+    "overwritten_options",
+    "shared_optimizer",
+    "mixture_norm",
+)
+"""Names of the modules of this package that hold a finding."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audited:
+    """A finding with the data it was judged on."""
+
+    finding: Finding
+    data: xr.Dataset
+
+
+def load_finding(name: str) -> FindingModule:
+    """Import one finding's module.
+
+    Raises:
+        ConfigurationError: when there is no finding of this name.
+    """
+    if name not in FINDINGS:
+        raise ConfigurationError("finding", name, "one of " + ", ".join(FINDINGS))
+    return importlib.import_module(f"promptfolio.audit.{name}")
+
+
+def audit(name: str, setting: Setting) -> Audited:
+    """Demonstrate one finding and judge it."""
+    module = load_finding(name)
+    data = module.demonstrate(setting)
+    return Audited(module.judge(data), data)
+
+
+def run_audit(
+    scale: Scale = "full",
+    banks: Sequence[FeatureBank] = (),
+    announce: Callable[[str], None] | None = None,
+) -> tuple[Audited, ...]:
+    """Demonstrate all findings.
+
+    Args:
+        scale: quick (smaller sizes) or full.
+        banks: feature banks to demonstrate on; without one, a synthetic bank.
+        announce: told each finding's name before its work starts.
+    """
+    setting = audit_setting(scale, banks)
+    results = []
+    for name in FINDINGS:
+        if announce is not None:
+            announce(name)
+        results.append(audit(name, setting))
+    return tuple(results)
