@@ -51,9 +51,9 @@ def demonstrate(setting: Setting) -> xr.Dataset:
 def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
     keys = replicate_keys(study)
     pairs = train_pairs(study, bank, draw_partitions(study, bank, keys), keys)
-    images = np.asarray(pairs.holdings.replicates.held_out, float)
-    held_out = pairs.holdings.validation | pairs.holdings.test
-    labels = pairs.holdings.labels[held_out]
+    images = np.asarray(pairs.splits.replicates.held_out, float)
+    held_out = pairs.splits.validation | pairs.splits.test
+    labels = pairs.splits.labels[held_out]
     feature_global, feature_local = _unit(pairs.feature_global)[:, None], _unit(pairs.feature_local)
     cosine = (feature_global * feature_local).sum(axis=-1)
     logit_error, norm_error, norms, changed, accuracy = [], [], [], [], []

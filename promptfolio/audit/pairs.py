@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from promptfolio.companion.bank import FeatureBank
-from promptfolio.companion.holdings import Holdings, gather
+from promptfolio.companion.client_splits import ClientSplits, gather
 from promptfolio.companion.partition import Partition
 from promptfolio.companion.prompts import residual_encoder
 from promptfolio.companion.study_config import ClipStudy
-from promptfolio.companion.training import HeldOutLogits, Scales, advance, start, training_program
+from promptfolio.companion.training import HeldOutLogits, Hyperparameters, advance, start, training_program
 from simulate.model.keys import replicate_key
 
 
@@ -21,13 +21,13 @@ class Pairs(NamedTuple):
     """Trained pairs, as NumPy arrays; leading axis of replicates.
 
     Attributes:
-        holdings: which held-out image is what.
+        splits: which held-out image is what.
         logits_global, logits_local: of the held-out images; shape (replicates, clients, samples, classes).
         feature_global: text features of the global prompt, of unit length; shape (replicates, classes, dim).
         feature_local: of the local prompts; shape (replicates, clients, classes, dim).
     """
 
-    holdings: Holdings
+    splits: ClientSplits
     logits_global: np.ndarray
     logits_local: np.ndarray
     feature_global: np.ndarray
@@ -50,25 +50,25 @@ def train_pairs(
         partitions: one per replicate.
         keys: one per replicate, from which initial prompts and participation are drawn.
     """
-    holdings = gather(bank, partitions)
+    splits = gather(bank, partitions)
     program = training_program(study, "posthoc")
-    scales = Scales(
+    hyperparameters = Hyperparameters(
         *(
             jnp.asarray(value, jnp.float32)
             for value in (study.learning_rate, study.logit_scale, study.init_std)
         )
     )
     theta = jnp.zeros(1, jnp.float32)  # post-hoc training knows no θ
-    states = start(program, scales, holdings.replicates, keys, theta)
+    states = start(program, hyperparameters, splits.replicates, keys, theta)
     gap = jnp.asarray(study.rounds, jnp.int32)
-    states, measured = advance(program, scales, holdings.replicates, keys, theta, states, gap)
+    states, measured = advance(program, hyperparameters, splits.replicates, keys, theta, states, gap)
     assert isinstance(measured, HeldOutLogits)
 
     def features(anchors: Array, prompt: Array) -> Float[Array, "classes dim"]:
         return residual_encoder(anchors)(prompt, None)
 
-    anchors = holdings.replicates.anchors
+    anchors = splits.replicates.anchors
     feature_global = jax.vmap(features)(anchors, states.global_prompt[:, 0])
     feature_local = jax.vmap(jax.vmap(features, (None, 0)))(anchors, states.local_prompts[:, 0])
     arrays = (*(logits[:, 0] for logits in measured), feature_global, feature_local)
-    return Pairs(holdings, *(np.asarray(array) for array in arrays))
+    return Pairs(splits, *(np.asarray(array) for array in arrays))

@@ -72,8 +72,8 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
             for first, second, labels, mask in zip(
                 pairs.logits_global,
                 pairs.logits_local,
-                pairs.holdings.labels,
-                pairs.holdings.test,
+                pairs.splits.labels,
+                pairs.splits.test,
                 strict=True,
             )
         ]

@@ -51,14 +51,14 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
     theta = pooled.theta.values
     # In the disjoint study nobody trained on any image outside the training split, whatever its purpose.
     measured = ((pooled, ["test"]), (pooled, ["validation"]), (disjoint, ["validation", "test"]))
-    curves = np.stack([_curve(result, holdings) for result, holdings in measured])
+    curves = np.stack([_curve(result, splits) for result, splits in measured])
     best = np.apply_along_axis(greatest, -1, curves)
     chosen_on_untouched, chosen_on_pool = (
         np.take_along_axis(curves[1], choice[..., None], axis=-1)[..., 0] for choice in (best[1], best[0])
     )
     # Counted where nothing is pooled, so that a pool with a row too few or too many shows.
     train_rows = disjoint.train_samples.sum("client")
-    all_rows = train_rows + disjoint.samples.sum(("holding", "client"))
+    all_rows = train_rows + disjoint.samples.sum(("split", "client"))
     described = {
         "accuracy": (
             ("measured_on", "round", "seed", "predictor"),
@@ -102,15 +102,15 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
     )
 
 
-def _curve(result: xr.Dataset, holdings: list[str]) -> np.ndarray:
-    """Accuracy of the mixture over all clients' images of some holdings together; shape (rounds, seeds, thetas)."""
-    counts = result.samples.sum("client").sel(holding=holdings)
-    curve = result.overall_accuracy.sel(protocol="posthoc", holding=holdings).weighted(counts).mean("holding")
+def _curve(result: xr.Dataset, splits: list[str]) -> np.ndarray:
+    """Accuracy of the mixture over all clients' images of some splits together; shape (rounds, seeds, thetas)."""
+    counts = result.samples.sum("client").sel(split=splits)
+    curve = result.overall_accuracy.sel(scheme="posthoc", split=splits).weighted(counts).mean("split")
     return curve.transpose("step", "seed", "theta").values
 
 
 def _reused(result: xr.Dataset) -> np.ndarray:
-    return (result.reused_samples.sum("client") / result.samples.sel(holding="test").sum("client")).values
+    return (result.reused_samples.sum("client") / result.samples.sel(split="test").sum("client")).values
 
 
 def judge(data: xr.Dataset) -> Finding:

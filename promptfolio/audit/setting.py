@@ -19,7 +19,7 @@ class Setting:
 
     Attributes:
         banks: feature banks, for the demonstrations on trained prompts.
-        study: prompts on a bank: clients, rounds, recorded rounds, replicates. Its protocol is post-hoc: one
+        study: prompts on a bank: clients, rounds, recorded rounds, replicates. Its scheme is post-hoc: one
             training serves every θ.
         spread_replicates: replicates behind a standard deviation over seeds.
         experiment: the synthetic model, for the demonstrations on the algorithm itself.
@@ -45,7 +45,7 @@ def audit_setting(scale: Scale = "full", banks: Sequence[FeatureBank] = ()) -> S
     """
     quick = scale == "quick"
     study = ClipStudy(
-        protocols=("posthoc",),
+        schemes=("posthoc",),
         rounds=60 if quick else 100,
         record=(20, 60) if quick else (20, 100),
         replicates=2 if quick else 3,

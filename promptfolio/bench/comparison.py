@@ -169,7 +169,7 @@ class _Subject:
     def __init__(self, case: Case, effort: Effort):
         self.case, experiment = case, case.experiment
         result = run(experiment)
-        self.engine, self.redone = engine_behind(result)
+        self.engine, self.fallback = engine_behind(result)
         self.reach = _reach(experiment, result)
         rounds = experiment.rounds // SHORT
         short = experiment.replace(rounds=rounds, record=(rounds,), engine=self.engine)
@@ -216,7 +216,7 @@ class _Subject:
         return CaseTime(
             case=self.case,
             engine=self.engine,
-            seeds_redone=self.redone,
+            seeds_redone=self.fallback,
             signal_reach=self.reach[0],
             noise_reach=self.reach[1],
             seconds=seconds,
@@ -234,10 +234,10 @@ class _Subject:
 
 def engine_behind(result: xr.Dataset) -> tuple[str, int]:
     """The engine that most of a result comes from, and how many seeds had to be redone by it."""
-    redone = int(result.redone.sum()) if "redone" in result else 0
-    if 2 * redone > result.sizes["seed"]:
-        return "coefficient", redone
-    return str(result.attrs["engine_used"]), redone
+    fallback = int(result.fallback.sum()) if "fallback" in result else 0
+    if 2 * fallback > result.sizes["seed"]:
+        return "coefficient", fallback
+    return str(result.attrs["engine_used"]), fallback
 
 
 def _reach(experiment: Experiment, result: xr.Dataset) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from promptfolio.checks.settings.letters import noise_energy
 from simulate.experiment import Experiment
 from simulate.running.portfolio import Portfolio
 from theory.dynamics.margin_rate import local_rate
-from theory.model.aggregation import client_alignment
+from theory.model.aggregation import client_group_sizes
 
 # Below this overlap between noise vectors the mean-field results are compared; above it they are not claimed.
 NEAR_ORTHOGONAL = 0.1
@@ -23,7 +23,7 @@ _CONDITIONS = (
     "noise_overlap_worst",
     "sample_load",
     "scaled_step",
-    "alignment_spread",
+    "group_size_spread",
 )
 
 
@@ -37,20 +37,20 @@ def record(data: xr.Dataset, *experiments: Experiment) -> xr.Dataset:
     Returns:
         The dataset with scalars band_occupancy_worst (max |z|/c), noise_overlap_worst
         (max |⟨x_i,x_j⟩|/‖x_i‖²), sample_load (N/L), scaled_step (ηκ of the fastest client, T8) and the
-        heterogeneity: alignment_least and alignment_most (χ_k over clients of all runs, T6), alignment_spread
+        heterogeneity: group_size_least and group_size_most (χ_k over clients of all runs, T6), group_size_spread
         (largest over smallest χ_k within a run).
 
     Raises:
         FloatingPointError: a condition is not a number, because a run diverged.
     """
-    alignments = [client_alignment(experiment.groups) for experiment in experiments]
+    group_sizes = [client_group_sizes(experiment.groups) for experiment in experiments]
     conditions = {
         **{f"{name}_worst": value for name, value in of_runs(data).items()},
         "sample_load": max(sum(experiment.samples) / experiment.noise_dim for experiment in experiments),
         "scaled_step": max(_scaled_step(experiment) for experiment in experiments),
-        "alignment_least": min(float(alignment.min()) for alignment in alignments),
-        "alignment_most": max(float(alignment.max()) for alignment in alignments),
-        "alignment_spread": max(float(alignment.max() / alignment.min()) for alignment in alignments),
+        "group_size_least": min(float(group_size.min()) for group_size in group_sizes),
+        "group_size_most": max(float(group_size.max()) for group_size in group_sizes),
+        "group_size_spread": max(float(group_size.max() / group_size.min()) for group_size in group_sizes),
     }
     return data.assign(conditions)
 
@@ -78,8 +78,8 @@ def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
 def _scaled_step(experiment: Experiment) -> float:
     rates = local_rate(
         # The constant coordinate adds to a margin as the shared feature does, where all labels agree (T27).
-        global_signal=experiment.global_signal + experiment.prior_feature,
-        local_signal=experiment.local_signal,
+        global_feature_sq=experiment.global_feature_sq + experiment.prior_feature_sq,
+        local_feature_sq=experiment.local_feature_sq,
         noise_energy=noise_energy(experiment),
         samples=experiment.samples,
     )
@@ -93,7 +93,7 @@ def measured(
     near_orthogonal: float = math.inf,
     load: float = math.inf,
     step: float = math.inf,
-    equal_alignment: bool = False,
+    equal_group_sizes: bool = False,
 ) -> tuple[Assumption, ...]:
     """Hold the conditions that `record` put into a dataset against what a claim needs.
 
@@ -103,10 +103,10 @@ def measured(
         near_orthogonal: largest allowed overlap of two samples' noise; `NEAR_ORTHOGONAL` for the mean field.
         load: largest allowed N/L.
         step: largest allowed ηκ.
-        equal_alignment: whether all clients must have the same χ.
+        equal_group_sizes: whether all clients must have the same χ.
     """
     # A dataset of several settings holds one value of each.
-    least, most = float(data.alignment_least.min()), float(data.alignment_most.max())
+    least, most = float(data.group_size_least.min()), float(data.group_size_most.max())
     worst = {name: float(np.max(data[name].values)) for name in _CONDITIONS}
     return (
         Assumption("linear band, max |z|/c", worst["band_occupancy_worst"], 1.0 if linear_band else math.inf),
@@ -115,7 +115,7 @@ def measured(
         Assumption("step size, ηκ of the fastest client", worst["scaled_step"], step),
         Assumption(
             f"heterogeneity, χ from {least:g} to {most:g}: largest/smallest χ within a run",
-            worst["alignment_spread"],
-            1.0 if equal_alignment else math.inf,
+            worst["group_size_spread"],
+            1.0 if equal_group_sizes else math.inf,
         ),
     )

@@ -51,7 +51,7 @@ class Clip:
         if self.out is not None:
             folder = pathlib.Path(self.out)
             write_dataset(folder / "clip.nc", result)
-            if "posthoc" in self.study.protocols:
+            if "posthoc" in self.study.schemes:
                 with in_style():
                     figure = draw(result)
                 write_figure(folder, "clip_mixing", figure)

@@ -9,7 +9,7 @@ from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder, write_dataset
-from simulate.experiment import Precision, Protocol
+from simulate.experiment import Precision, TrainingScheme
 from simulate.validation import ConfigurationError, require_integer
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Mixing:
 
     clients: tuple[int, ...] = (4,)
     """K, numbers of clients."""
-    alignment: tuple[int, ...] = (1,)
+    group_size: tuple[int, ...] = (1,)
     """χ, numbers of clients that share a feature group; each must divide every K."""
     local_share: tuple[float, ...] = (0.7,)
     """b/(a+b), shares of the client-specific feature in the signal."""
@@ -39,11 +39,11 @@ class Mixing:
     """Ratio R of the local prompt alone, to leading order."""
     noise_std: float = 1.0
     """σ_p."""
-    noise_feature: float = 1.0
+    noise_feature_sq: float = 1.0
     """e = ‖ξ‖²."""
     step_size: float = 0.2
     """ηκ_L, step size in units of the local prompt's rate."""
-    protocols: tuple[Protocol, ...] = ("joint", "posthoc")
+    schemes: tuple[TrainingScheme, ...] = ("joint", "posthoc")
     """How the prompts are trained."""
     rounds: tuple[int, ...] = (1, 5, 50, 500)
     """T, training times at which to compare, in rounds of one step."""
@@ -56,7 +56,7 @@ class Mixing:
     precision: Precision = "float32"
     """Arithmetic of the simulation."""
     out: str | None = None
-    """Folder for one netCDF file per setting and protocol."""
+    """Folder for one netCDF file per setting and scheme."""
     json: str | None = None
     """File for the comparison as JSON; - for standard output."""
     resources: Resources = dataclasses.field(default_factory=Resources)
@@ -67,17 +67,17 @@ class Mixing:
 
         self._check()
         self.resources.apply()
-        cells = [(setting, protocol) for setting in self._settings() for protocol in self.protocols]
+        cells = [(setting, scheme) for setting in self._settings() for scheme in self.schemes]
         grid = theta_grid(self.theta_step)
         rows: list[dict[str, Any]] = []
         with tracking("mixing") as tracker:
-            for number, (setting, protocol) in enumerate(cells):
-                name = f"{protocol}-K{setting.clients}-chi{setting.alignment}"
+            for number, (setting, scheme) in enumerate(cells):
+                name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
                 name += f"-share{setting.local_share:g}-L{setting.noise_dim}"
                 tracker.describe(f"{name} ({number + 1} of {len(cells)})")
                 data = compare_mixing(
                     setting,
-                    protocol,
+                    scheme,
                     self.rounds,
                     grid,
                     replicates=self.replicates,
@@ -88,26 +88,26 @@ class Mixing:
                 )
                 if self.out is not None:
                     write_dataset(pathlib.Path(self.out) / f"{name}.nc", data)
-                rows += _rows(setting, protocol, data)
+                rows += _rows(setting, scheme, data)
         emit_json(self.json, rows)
         console_for(self.json).print(_table(rows))
         return 0
 
     def _settings(self) -> list[SymmetricSetting]:
-        grid = itertools.product(self.clients, self.alignment, self.local_share, self.noise_dim)
+        grid = itertools.product(self.clients, self.group_size, self.local_share, self.noise_dim)
         settings = [
             SymmetricSetting(
                 clients=clients,
-                alignment=alignment,
+                group_size=group_size,
                 local_share=share,
                 noise_dim=noise_dim,
                 samples=self.samples,
                 strength=self.strength,
                 noise_std=self.noise_std,
-                noise_feature=self.noise_feature,
+                noise_feature_sq=self.noise_feature_sq,
                 step_size=self.step_size,
             )
-            for clients, alignment, share, noise_dim in grid
+            for clients, group_size, share, noise_dim in grid
         ]
         for setting in settings:
             # The formulas mix a global prompt with a local one: a single client has no other to average with.
@@ -115,7 +115,7 @@ class Mixing:
         return settings
 
     def _check(self) -> None:
-        for field in ("clients", "alignment", "local_share", "noise_dim", "protocols"):
+        for field in ("clients", "group_size", "local_share", "noise_dim", "schemes"):
             if not getattr(self, field):
                 raise ConfigurationError(field, (), "a list of at least one value")
         if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
@@ -126,14 +126,14 @@ class Mixing:
         require_json_target(self.json)
 
 
-def _rows(setting: SymmetricSetting, protocol: Protocol, data: "xr.Dataset") -> list[dict[str, Any]]:
+def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:
     rows = []
     for step in data.step.values:
         at = data.sel(step=step)
         measured = at.accuracy.mean("seed")
         rows.append(
             {
-                "protocol": protocol,
+                "scheme": scheme,
                 **dataclasses.asdict(setting),
                 "rounds": int(step),
                 "theta_predicted": float(at.theta_predicted),
@@ -151,9 +151,9 @@ def _rows(setting: SymmetricSetting, protocol: Protocol, data: "xr.Dataset") -> 
 
 
 _COLUMNS = (
-    ("protocol", "protocol", ""),
+    ("scheme", "scheme", ""),
     (">K", "clients", "d"),
-    (">χ", "alignment", "d"),
+    (">χ", "group_size", "d"),
     (">b/(a+b)", "local_share", "g"),
     (">L", "noise_dim", "d"),
     (">T", "rounds", "d"),
@@ -164,7 +164,7 @@ _COLUMNS = (
     (">mixture", "accuracy_best", ".4f"),
     (">predicted", "accuracy_best_predicted", ".4f"),
 )
-_SETTING = ("clients", "alignment", "local_share", "noise_dim")
+_SETTING = ("clients", "group_size", "local_share", "noise_dim")
 
 
 def _table(rows: list[dict[str, Any]]) -> "Table":

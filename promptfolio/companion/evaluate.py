@@ -10,68 +10,68 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from promptfolio.companion.holdings import Holdings
+from promptfolio.companion.client_splits import ClientSplits
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.training import HeldOutLogits, HeldOutMargins
 from theory.mixing.accuracy_curve import accuracy_steps
 from theory.mixing.margin_mixing import cell_errors, optimal_mixing
 from theory.mixing.margin_moments import margin_moments
 
-HOLDINGS = ("validation", "test")
+SPLITS = ("validation", "test")
 CHOICES = ("predicted", "exact", "validation", "best")
 
 Choices = Float[np.ndarray, "seeds choices"]
 
 
 class Record(NamedTuple):
-    """What one protocol shows at one recorded round. Accuracies and errors are fractions; NaN where not
+    """What one scheme shows at one recorded round. Accuracies and errors are fractions; NaN where not
     applicable.
 
     Attributes:
-        accuracy: of the pair at each θ of its own list; shape (holdings, seeds, thetas, clients).
-        prompt_accuracy: of the global and the local prompt alone; shape (prompts, holdings, seeds, thetas,
+        accuracy: of the pair at each θ of its own list; shape (splits, seeds, thetas, clients).
+        prompt_accuracy: of the global and the local prompt alone; shape (prompts, splits, seeds, thetas,
             clients).
         predicted_error: (T24) from validation images; shape (seeds, thetas, clients).
         chosen_theta: θ by each of `CHOICES`; shape (seeds, choices).
         chosen_accuracy: test accuracy there, over all clients' test images; shape (seeds, choices).
     """
 
-    accuracy: Float[np.ndarray, "holdings seeds thetas clients"]
-    prompt_accuracy: Float[np.ndarray, "prompts holdings seeds thetas clients"]
+    accuracy: Float[np.ndarray, "splits seeds thetas clients"]
+    prompt_accuracy: Float[np.ndarray, "prompts splits seeds thetas clients"]
     predicted_error: Float[np.ndarray, "seeds thetas clients"]
     chosen_theta: Choices
     chosen_accuracy: Choices
 
 
 def evaluate_posthoc(
-    study: ClipStudy, holdings: Holdings, logits_global: np.ndarray, logits_local: np.ndarray
+    study: ClipStudy, splits: ClientSplits, logits_global: np.ndarray, logits_local: np.ndarray
 ) -> Record:
     """Mix separately trained prompts at every θ of the study, by the exact step function, and choose θ.
 
     Args:
         study: its θ grid and `prior_samples`.
-        holdings: which image is what.
+        splits: which image is what.
         logits_global, logits_local: held-out logits of each prompt; shape (seeds, clients, samples, classes).
     """
     theta = np.asarray(study.theta)
-    seeds, clients = holdings.labels.shape[:2]
+    seeds, clients = splits.labels.shape[:2]
     owner = np.arange(clients)[:, None]
-    accuracy = np.empty((len(HOLDINGS), seeds, theta.size, clients))
+    accuracy = np.empty((len(SPLITS), seeds, theta.size, clients))
     predicted = np.full((seeds, theta.size, clients), np.nan)
     chosen_theta = np.full((seeds, len(CHOICES)), np.nan)
     chosen_accuracy = np.full_like(chosen_theta, np.nan)
-    parts = (holdings.validation, holdings.test)
+    parts = (splits.validation, splits.test)
     for seed in range(seeds):
 
         def part(mask: np.ndarray, seed: int = seed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            return logits_global[seed][mask], logits_local[seed][mask], holdings.labels[seed][mask]
+            return logits_global[seed][mask], logits_local[seed][mask], splits.labels[seed][mask]
 
-        for holding, masks in enumerate(parts):
+        for split, masks in enumerate(parts):
             for client in range(clients):
                 own = part(masks[seed] & (owner == client))
-                accuracy[holding, seed, :, client] = accuracy_steps(*own).at(theta)
-        validation, test = part(holdings.validation[seed]), accuracy_steps(*part(holdings.test[seed]))
-        whose = np.broadcast_to(owner, holdings.labels[seed].shape)[holdings.validation[seed]]
+                accuracy[split, seed, :, client] = accuracy_steps(*own).at(theta)
+        validation, test = part(splits.validation[seed]), accuracy_steps(*part(splits.test[seed]))
+        whose = np.broadcast_to(owner, splits.labels[seed].shape)[splits.validation[seed]]
         moments = margin_moments(*validation, whose, study.prior_samples)
         errors = cell_errors(moments, theta)
         for client in range(clients):
@@ -91,39 +91,39 @@ def evaluate_posthoc(
     return Record(accuracy, prompt_accuracy, predicted, chosen_theta, chosen_accuracy)
 
 
-def evaluate_trained(study: ClipStudy, holdings: Holdings, margins: HeldOutMargins) -> Record:
+def evaluate_trained(study: ClipStudy, splits: ClientSplits, margins: HeldOutMargins) -> Record:
     """Score pairs that were trained at a θ each, and choose among them by validation accuracy.
 
     Args:
         study: its `trained_theta`.
-        holdings: which image is what.
+        splits: which image is what.
         margins: with leading axes (seeds, thetas).
     """
     theta = np.asarray(study.trained_theta)
-    parts = (holdings.validation, holdings.test)
+    parts = (splits.validation, splits.test)
     scores = [
         np.stack([accuracy_of(np.asarray(margin), mask[:, None]) for mask in parts])
         for margin in (margins.mixture, margins.global_prompt, margins.local_prompt)
     ]
     accuracy = scores[0]
-    overall = overall_accuracy(accuracy, holdings)
+    overall = overall_accuracy(accuracy, splits)
     seeds = overall.shape[1]
     chosen_theta = np.full((seeds, len(CHOICES)), np.nan)
     chosen_accuracy = np.full_like(chosen_theta, np.nan)
     for seed in range(seeds):
-        for holding, choice in enumerate(("validation", "best")):
-            best = greatest(overall[holding, seed])
+        for split, choice in enumerate(("validation", "best")):
+            best = greatest(overall[split, seed])
             chosen_theta[seed, CHOICES.index(choice)] = theta[best]
             chosen_accuracy[seed, CHOICES.index(choice)] = overall[1, seed, best]
     unknown = np.full(accuracy.shape[1:], np.nan)
     return Record(accuracy, np.stack(scores[1:]), unknown, chosen_theta, chosen_accuracy)
 
 
-def evaluate(study: ClipStudy, holdings: Holdings, measured: HeldOutLogits | HeldOutMargins) -> Record:
+def evaluate(study: ClipStudy, splits: ClientSplits, measured: HeldOutLogits | HeldOutMargins) -> Record:
     """`evaluate_posthoc` for logits, `evaluate_trained` for margins; leading axes (seeds, thetas)."""
     if isinstance(measured, HeldOutLogits):
-        return evaluate_posthoc(study, holdings, *(np.asarray(logits)[:, 0] for logits in measured))
-    return evaluate_trained(study, holdings, measured)
+        return evaluate_posthoc(study, splits, *(np.asarray(logits)[:, 0] for logits in measured))
+    return evaluate_trained(study, splits, measured)
 
 
 def accuracy_of(
@@ -134,16 +134,16 @@ def accuracy_of(
 
 
 def overall_accuracy(
-    accuracy: Float[np.ndarray, "holdings seeds thetas clients"], holdings: Holdings
-) -> Float[np.ndarray, "holdings seeds thetas"]:
+    accuracy: Float[np.ndarray, "splits seeds thetas clients"], splits: ClientSplits
+) -> Float[np.ndarray, "splits seeds thetas"]:
     """Mean over clients weighted by their images: the accuracy over all clients' images together."""
-    counts = sample_counts(holdings)[:, :, None]
+    counts = sample_counts(splits)[:, :, None]
     return (accuracy * counts).sum(axis=-1) / counts.sum(axis=-1)
 
 
-def sample_counts(holdings: Holdings) -> np.ndarray:
-    """Validation and test images of each client; shape (holdings, seeds, clients)."""
-    return np.stack([holdings.validation.sum(axis=-1), holdings.test.sum(axis=-1)])
+def sample_counts(splits: ClientSplits) -> np.ndarray:
+    """Validation and test images of each client; shape (splits, seeds, clients)."""
+    return np.stack([splits.validation.sum(axis=-1), splits.test.sum(axis=-1)])
 
 
 def greatest(values: Float[np.ndarray, " values"]) -> int:

@@ -7,8 +7,8 @@ import xarray as xr
 from jaxtyping import Float
 
 from promptfolio.companion.bank import FeatureBank
-from promptfolio.companion.evaluate import CHOICES, HOLDINGS, Record, overall_accuracy, sample_counts
-from promptfolio.companion.holdings import Holdings
+from promptfolio.companion.client_splits import ClientSplits
+from promptfolio.companion.evaluate import CHOICES, SPLITS, Record, overall_accuracy, sample_counts
 from promptfolio.companion.study_config import ClipStudy
 from simulate.results.provenance import provenance
 from theory.mixing.joint_law import joint_mixing
@@ -16,15 +16,15 @@ from theory.mixing.joint_law import joint_mixing
 PROMPTS = ("global", "local")
 
 _DIMENSIONS = {
-    "accuracy": ("protocol", "holding", "seed", "step", "theta", "client"),
-    "overall_accuracy": ("protocol", "holding", "seed", "step", "theta"),
-    "prompt_accuracy": ("protocol", "prompt", "holding", "seed", "step", "theta", "client"),
+    "accuracy": ("scheme", "split", "seed", "step", "theta", "client"),
+    "overall_accuracy": ("scheme", "split", "seed", "step", "theta"),
+    "prompt_accuracy": ("scheme", "prompt", "split", "seed", "step", "theta", "client"),
     "predicted_error": ("seed", "step", "theta", "client"),
-    "chosen_theta": ("protocol", "choice", "seed", "step"),
-    "chosen_accuracy": ("protocol", "choice", "seed", "step"),
+    "chosen_theta": ("scheme", "choice", "seed", "step"),
+    "chosen_accuracy": ("scheme", "choice", "seed", "step"),
     "converted_theta": ("seed", "step"),
     "converted_accuracy": ("seed", "step"),
-    "zero_shot_accuracy": ("holding", "seed", "client"),
+    "zero_shot_accuracy": ("split", "seed", "client"),
 }
 _MEANINGS = {
     "accuracy": "accuracy of the mixture on a client's images; joint and detached pairs at their own θ",
@@ -42,29 +42,29 @@ _MEANINGS = {
 def label_study(
     study: ClipStudy,
     bank: FeatureBank,
-    holdings: Holdings,
+    splits: ClientSplits,
     records: Mapping[str, Sequence[Record]],
-    zero_shot: Float[np.ndarray, "holdings seeds clients"],
+    zero_shot: Float[np.ndarray, "splits seeds clients"],
 ) -> xr.Dataset:
     """The dataset of a study.
 
     Args:
-        study, bank, holdings: what was run, on what.
-        records: per protocol, one `Record` for each recorded round.
+        study, bank, splits: what was run, on what.
+        records: per scheme, one `Record` for each recorded round.
         zero_shot: accuracy of the class anchors.
 
     Returns:
-        Dimensions protocol, holding (validation, test), seed, step, theta, client, prompt (global, local),
+        Dimensions scheme, split (validation, test), seed, step, theta, client, prompt (global, local),
         choice. A joint or detached pair exists at its trained θ alone; other θ hold NaN, as does whatever
-        a protocol does not define. Of a pooled split, "test" is each client's whole pool and "validation" the
+        a scheme does not define. Of a pooled split, "test" is each client's whole pool and "validation" the
         part of it that it did not train on.
     """
     theta = np.asarray(study.theta)
     trained = np.abs(theta[:, None] - np.asarray(study.trained_theta)).argmin(axis=0)
-    at = {protocol: slice(None) if protocol == "posthoc" else trained for protocol in study.protocols}
+    at = {scheme: slice(None) if scheme == "posthoc" else trained for scheme in study.schemes}
     sizes = {
-        "protocol": len(study.protocols),
-        "holding": len(HOLDINGS),
+        "scheme": len(study.schemes),
+        "split": len(SPLITS),
         "prompt": len(PROMPTS),
         "seed": study.replicates,
         "step": len(study.record),
@@ -74,17 +74,17 @@ def label_study(
     }
     values = {name: np.full([sizes[dim] for dim in dims], np.nan) for name, dims in _DIMENSIONS.items()}
     values["zero_shot_accuracy"][:] = zero_shot
-    for p, protocol in enumerate(study.protocols):
-        for step, record in enumerate(records[protocol]):
-            values["accuracy"][p, :, :, step, at[protocol]] = _leading_theta(record.accuracy, at[protocol], 2)
-            overall = overall_accuracy(record.accuracy, holdings)
-            values["overall_accuracy"][p, :, :, step, at[protocol]] = _leading_theta(overall, at[protocol], 2)
-            values["prompt_accuracy"][p, :, :, :, step, at[protocol]] = _leading_theta(
-                record.prompt_accuracy, at[protocol], 3
+    for p, scheme in enumerate(study.schemes):
+        for step, record in enumerate(records[scheme]):
+            values["accuracy"][p, :, :, step, at[scheme]] = _leading_theta(record.accuracy, at[scheme], 2)
+            overall = overall_accuracy(record.accuracy, splits)
+            values["overall_accuracy"][p, :, :, step, at[scheme]] = _leading_theta(overall, at[scheme], 2)
+            values["prompt_accuracy"][p, :, :, :, step, at[scheme]] = _leading_theta(
+                record.prompt_accuracy, at[scheme], 3
             )
             values["chosen_theta"][p, :, :, step] = record.chosen_theta.T
             values["chosen_accuracy"][p, :, :, step] = record.chosen_accuracy.T
-            if protocol == "posthoc":
+            if scheme == "posthoc":
                 values["predicted_error"][:, step] = record.predicted_error
     _convert(study, values, trained)
     variables = {
@@ -95,8 +95,8 @@ def label_study(
     return xr.Dataset(
         variables,
         coords={
-            "protocol": ("protocol", list(study.protocols), {"long_name": "how the pair is trained"}),
-            "holding": ("holding", list(HOLDINGS), {"long_name": "which held-out images"}),
+            "scheme": ("scheme", list(study.schemes), {"long_name": "how the pair is trained"}),
+            "split": ("split", list(SPLITS), {"long_name": "which held-out images"}),
             "prompt": ("prompt", list(PROMPTS)),
             "choice": ("choice", list(CHOICES), {"long_name": "what θ was chosen by"}),
             "seed": ("seed", np.arange(study.replicates), {"long_name": "replicate"}),
@@ -105,14 +105,14 @@ def label_study(
             "round": ("step", rounds, {"long_name": "federated rounds", "units": "round"}),
             "client": ("client", np.arange(study.clients), {"long_name": "client"}),
             "samples": (
-                ("holding", "seed", "client"),
-                sample_counts(holdings),
+                ("split", "seed", "client"),
+                sample_counts(splits),
                 {"long_name": "held-out images"},
             ),
-            "train_samples": (("seed", "client"), holdings.train_rows, {"long_name": "n_k, training images"}),
+            "train_samples": (("seed", "client"), splits.train_rows, {"long_name": "n_k, training images"}),
             "reused_samples": (
                 ("seed", "client"),
-                holdings.reused_rows,
+                splits.reused_rows,
                 {"long_name": "test images that some client also trained on"},
             ),
         },
@@ -128,13 +128,13 @@ def _leading_theta(values: np.ndarray, index: object, axis: int) -> np.ndarray:
 
 def _convert(study: ClipStudy, values: dict[str, np.ndarray], trained: np.ndarray) -> None:
     """Fill in (T21): √odds/(1 + √odds) of the predicted post-hoc θ*, and the joint accuracy there."""
-    if not {"posthoc", "joint"}.issubset(study.protocols):
+    if not {"posthoc", "joint"}.issubset(study.schemes):
         return
-    theta = values["chosen_theta"][study.protocols.index("posthoc"), CHOICES.index("predicted")]
+    theta = values["chosen_theta"][study.schemes.index("posthoc"), CHOICES.index("predicted")]
     with np.errstate(divide="ignore"):
         odds = theta / (1 - theta)  # infinite at θ = 1, which the conversion maps to itself
     converted = np.asarray(joint_mixing(odds))
     nearest = np.abs(converted[..., None] - np.asarray(study.trained_theta)).argmin(axis=-1)
-    joint = values["overall_accuracy"][study.protocols.index("joint"), HOLDINGS.index("test")]
+    joint = values["overall_accuracy"][study.schemes.index("joint"), SPLITS.index("test")]
     values["converted_theta"][:] = converted
     values["converted_accuracy"][:] = np.take_along_axis(joint, trained[nearest][..., None], axis=-1)[..., 0]

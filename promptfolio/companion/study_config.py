@@ -8,7 +8,7 @@ import math
 from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
-from simulate.experiment import Protocol
+from simulate.experiment import TrainingScheme
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 Split = Literal["disjoint", "pooled"]
@@ -51,12 +51,12 @@ class ClipStudy(FederatedConfiguration):
     partition_seed: int | None = None
     """Seed of ONE partition, and its anchors, for all replicates; None draws them anew for each, as error bars
     over replicates need."""
-    protocols: tuple[Protocol, ...] = ("posthoc", "joint", "detached")
-    """How pairs of prompts are trained; each protocol is a training of its own."""
+    schemes: tuple[TrainingScheme, ...] = ("posthoc", "joint", "detached")
+    """How pairs of prompts are trained; each scheme is a training of its own."""
     theta_step: float = 0.02
     """Step of the grid of θ, the weight of the LOCAL prompt, at which post-hoc mixtures are tested."""
     trained_theta: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.6, 1.0)
-    """θ at which the joint and detached protocols train a pair each."""
+    """θ at which the joint and detached schemes train a pair each."""
     rounds: int = 150
     """T, federated rounds."""
     record: tuple[int, ...] = ()
@@ -91,7 +91,7 @@ class ClipStudy(FederatedConfiguration):
         for field in ("train_split", "heldout_split", "optimizer"):
             if not isinstance(getattr(self, field), str):
                 raise ConfigurationError(field, getattr(self, field), "a name")
-        for field in ("protocols", "trained_theta", "record", "optimizer_options"):
+        for field in ("schemes", "trained_theta", "record", "optimizer_options"):
             if not isinstance(getattr(self, field), tuple):
                 raise ConfigurationError(field, getattr(self, field), "a tuple")
         if self.train_split == self.heldout_split:
@@ -99,7 +99,7 @@ class ClipStudy(FederatedConfiguration):
         require_choice("split", self.split, get_args(Split))
         if self.partition_seed is not None:
             require_integer("partition_seed", self.partition_seed, 0)
-        self._check_protocols()
+        self._check_schemes()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)
         require_number("prior_samples", self.prior_samples, above=0)
@@ -107,11 +107,11 @@ class ClipStudy(FederatedConfiguration):
             self._resolve("record", _one_two_five(self.rounds))
         self._check_record()
 
-    def _check_protocols(self) -> None:
-        if not self.protocols or len(set(self.protocols)) != len(self.protocols):
-            raise ConfigurationError("protocols", self.protocols, "a list of at least one, without repeats")
-        for protocol in self.protocols:
-            require_choice("protocols", protocol, get_args(Protocol))
+    def _check_schemes(self) -> None:
+        if not self.schemes or len(set(self.schemes)) != len(self.schemes):
+            raise ConfigurationError("schemes", self.schemes, "a list of at least one, without repeats")
+        for scheme in self.schemes:
+            require_choice("schemes", scheme, get_args(TrainingScheme))
         require_number("theta_step", self.theta_step, at_least=1e-4, at_most=1)
         if not math.isclose(1 / self.theta_step, round(1 / self.theta_step)):
             raise ConfigurationError("theta_step", self.theta_step, "1 divided by an integer")

@@ -36,8 +36,8 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
     attributes = dataset.attrs
     summary: dict[str, Any] = {name: attributes[name] for name in ("bank", "backbone", "synthetic")}
     summary["seeds"] = int(dataset.sizes["seed"])
-    weights = dataset.samples.sel(holding="test")
-    zero_shot = dataset.zero_shot_accuracy.sel(holding="test").weighted(weights).mean("client")
+    weights = dataset.samples.sel(split="test")
+    zero_shot = dataset.zero_shot_accuracy.sel(split="test").weighted(weights).mean("client")
     summary["zero_shot"] = _spread(zero_shot.values)
     summary["reused"] = _spread((dataset.reused_samples.sum("client") / weights.sum("client")).values)
     summary["rounds"] = [
@@ -51,28 +51,28 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
 def _numbers(record: xr.Dataset) -> dict[str, np.ndarray]:
     """Every number of one recorded round, per seed."""
     numbers: dict[str, np.ndarray] = {}
-    overall = record.overall_accuracy.sel(holding="test")
-    protocols = [str(name) for name in record.protocol.values]
-    if "posthoc" in protocols:
-        curve = overall.sel(protocol="posthoc")
+    overall = record.overall_accuracy.sel(split="test")
+    schemes = [str(name) for name in record.scheme.values]
+    if "posthoc" in schemes:
+        curve = overall.sel(scheme="posthoc")
         numbers["global"] = curve.isel(theta=0).values
         numbers["local"] = curve.isel(theta=-1).values
-    for protocol in protocols:
-        chosen = record.sel(protocol=protocol)
+    for scheme in schemes:
+        chosen = record.sel(scheme=scheme)
         for choice in (str(name) for name in record.choice.values):
             accuracy = chosen.chosen_accuracy.sel(choice=choice).values
             if not np.isnan(accuracy).any():
-                numbers[f"{protocol}_{choice}"] = accuracy
-                numbers[f"theta_{protocol}_{choice}"] = chosen.chosen_theta.sel(choice=choice).values
-    if "posthoc" in protocols:
+                numbers[f"{scheme}_{choice}"] = accuracy
+                numbers[f"theta_{scheme}_{choice}"] = chosen.chosen_theta.sel(choice=choice).values
+    if "posthoc" in schemes:
         best_single = np.maximum(numbers["global"], numbers["local"])
         numbers["posthoc_regret"] = 100 * (numbers["posthoc_best"] - numbers["posthoc_predicted"])
         numbers["posthoc_gain"] = 100 * (numbers["posthoc_predicted"] - best_single)
-        for protocol in set(protocols) - {"posthoc"}:
-            numbers[f"{protocol}_deficit"] = 100 * (
-                numbers["posthoc_validation"] - numbers[f"{protocol}_validation"]
+        for scheme in set(schemes) - {"posthoc"}:
+            numbers[f"{scheme}_deficit"] = 100 * (
+                numbers["posthoc_validation"] - numbers[f"{scheme}_validation"]
             )
-    if {"posthoc", "joint"}.issubset(protocols):
+    if {"posthoc", "joint"}.issubset(schemes):
         numbers["joint_converted"] = record.converted_accuracy.values
         numbers["theta_joint_converted"] = record.converted_theta.values
     return numbers

@@ -15,8 +15,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from promptfolio.companion.study_config import ClipStudy
-from simulate.experiment import Protocol
-from simulate.model.federated import Federation, TrainState, autodiff, initial_state, train
+from simulate.experiment import TrainingScheme
+from simulate.model.federated import FederatedAlgorithm, TrainState, autodiff, initial_state, train
 from simulate.model.keys import fold_purpose
 from simulate.model.optimizer import build_optimizer
 from simulate.model.schemes import mix, portfolio_objective
@@ -27,23 +27,23 @@ Clients = Float[Array, "clients classes dim"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingProgram:
-    """What the compiler must know of a study. Fields as in `ClipStudy`, for one protocol."""
+    """What the compiler must know of a study. Fields as in `ClipStudy`, for one scheme."""
 
-    protocol: Protocol
+    scheme: TrainingScheme
     local_steps: int
     participants: int
     optimizer: str
     optimizer_options: tuple[tuple[str, float], ...]
 
 
-def training_program(study: ClipStudy, protocol: Protocol) -> TrainingProgram:
-    """The program of one of a study's protocols."""
+def training_program(study: ClipStudy, scheme: TrainingScheme) -> TrainingProgram:
+    """The program of one of a study's schemes."""
     return TrainingProgram(
-        protocol, study.local_steps, study.participants, study.optimizer, study.optimizer_options
+        scheme, study.local_steps, study.participants, study.optimizer, study.optimizer_options
     )
 
 
-class Scales(NamedTuple):
+class Hyperparameters(NamedTuple):
     """What may change without compiling anew: η, the logit scale and the spread of initial prompts;
     scalars."""
 
@@ -93,19 +93,19 @@ class HeldOutLogits(NamedTuple):
 @compiled_quickly("program")
 def start(
     program: TrainingProgram,
-    scales: Scales,
+    hyperparameters: Hyperparameters,
     replicates: Replicate,
     keys: Key[Array, " seeds"],
     theta: Float[Array, " thetas"],
 ) -> TrainState:
     """The state before training, with leading axes (seeds, thetas). All clients start alike, at p^(0)."""
-    optimizer = build_optimizer(program.optimizer, program.optimizer_options, scales.learning_rate)
+    optimizer = build_optimizer(program.optimizer, program.optimizer_options, hyperparameters.learning_rate)
 
     def replicate(replicate: Replicate, key: Key[Array, ""]) -> TrainState:
         shape, dtype = replicate.anchors.shape, replicate.anchors.dtype
         stream = jax.random.split(fold_purpose(key, "initialisation"))
         initial_global, initial_local = (
-            scales.init_std * jax.random.normal(part, shape, dtype) for part in stream
+            hyperparameters.init_std * jax.random.normal(part, shape, dtype) for part in stream
         )
         clients = replicate.client_weights.shape[0]
         state = initial_state(initial_global, jnp.broadcast_to(initial_local, (clients, *shape)), optimizer)
@@ -118,7 +118,7 @@ def start(
 @full_precision
 def advance(
     program: TrainingProgram,
-    scales: Scales,
+    hyperparameters: Hyperparameters,
     replicates: Replicate,
     keys: Key[Array, " seeds"],
     theta: Float[Array, " thetas"],
@@ -128,17 +128,17 @@ def advance(
     """Train all replicates at all θ for ``gap`` further rounds, then measure.
 
     Returns:
-        The states, and under the posthoc protocol logits, from which any mixture follows, under the others
+        The states, and under the posthoc scheme logits, from which any mixture follows, under the others
         margins of the trained pairs; leading axes (seeds, thetas).
     """
-    optimizer = build_optimizer(program.optimizer, program.optimizer_options, scales.learning_rate)
+    optimizer = build_optimizer(program.optimizer, program.optimizer_options, hyperparameters.learning_rate)
 
     def one(
         replicate: Replicate, key: Key[Array, ""], theta: Array, state: TrainState
     ) -> tuple[TrainState, HeldOutMargins | HeldOutLogits]:
         encode = residual_encoder(replicate.anchors)
-        objective = portfolio_objective(program.protocol, encode, cross_entropy(scales.logit_scale))
-        federation = Federation(
+        objective = portfolio_objective(program.scheme, encode, cross_entropy(hyperparameters.logit_scale))
+        federation = FederatedAlgorithm(
             optimizer, replicate.client_weights, program.local_steps, program.participants
         )
 
@@ -147,11 +147,13 @@ def advance(
             features_local = jax.vmap(encode, (0, None))(state.local_prompts, None)
             logits = HeldOutLogits(
                 jax.vmap(class_logits, (None, None, 0))(
-                    scales.logit_scale, feature_global, replicate.held_out
+                    hyperparameters.logit_scale, feature_global, replicate.held_out
                 ),
-                jax.vmap(class_logits, (None, 0, 0))(scales.logit_scale, features_local, replicate.held_out),
+                jax.vmap(class_logits, (None, 0, 0))(
+                    hyperparameters.logit_scale, features_local, replicate.held_out
+                ),
             )
-            if program.protocol == "posthoc":
+            if program.scheme == "posthoc":
                 return logits
             # Logits are linear in text features, so mixing them is mixing the features.
             three = (*logits, mix(theta, *logits))

@@ -53,7 +53,7 @@ def canonical_json(experiment: Experiment) -> str:
     """`Experiment.to_json` in one spelling: sorted fields and options, no spaces, 5.0 for the number 5.
 
     Example:
-        >>> canonical_json(Experiment(global_signal=5)) == canonical_json(Experiment(global_signal=5.0))
+        >>> canonical_json(Experiment(global_feature_sq=5)) == canonical_json(Experiment(global_feature_sq=5.0))
         True
     """
     kinds = field_kinds()
@@ -80,7 +80,7 @@ def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
     """
     return (
         experiment.engine,
-        experiment.protocol,
+        experiment.scheme,
         experiment.precision,
         experiment.gram,
         experiment.activation,

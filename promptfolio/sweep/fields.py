@@ -34,7 +34,7 @@ def field_kinds() -> dict[str, Kind]:
 
     Example:
         >>> kinds = field_kinds()
-        >>> kinds["clients"], kinds["learning_rate"], kinds["protocol"], kinds["theta"]
+        >>> kinds["clients"], kinds["learning_rate"], kinds["scheme"], kinds["theta"]
         ('integer', 'number', 'text', 'numbers')
     """
     hints = typing.get_type_hints(Experiment)

@@ -6,11 +6,11 @@
 
     [grid]                       # lists of values: every combination is a cell
     rounds = [10, 100, 1000]
-    protocol = ["joint", "posthoc"]
+    scheme = ["joint", "posthoc"]
 
     [[together]]                 # lists of equal length that vary in step, crossed with the grid
     noise_dim = [1000, 4000]
-    local_signal = [5.6, 11.2]
+    local_feature_sq = [5.6, 11.2]
 
 An entry of a list to vary is what one would write in [experiment]. So a grid over a list-valued field is a list of
 lists, and ``theta = [0, 0.5]`` varies two cells of one θ each.

@@ -44,7 +44,7 @@ def training_work(experiment: "Experiment", engine: str) -> float:
     With N samples, the Gram engine multiplies the N × N kernel once a round, and each client's own block of it
     once for the local prompt and twice more in every further local step. The coefficient engine goes over all
     samples and rows, once for margins and once for their pull; joint training has one of each, the mixture's, and
-    the other protocols have two. So does the prompt engine, which multiplies both prompts and gradients by W, too.
+    the other schemes have two. So does the prompt engine, which multiplies both prompts and gradients by W, too.
 
     Example:
         >>> from simulate.experiment import Experiment
@@ -57,7 +57,7 @@ def training_work(experiment: "Experiment", engine: str) -> float:
     if engine == "gram":
         per_round = samples**2 + samples * most * (2 * steps - 1)
     else:
-        per_round = (2 if experiment.protocol == "joint" else 4) * samples * experiment.rows * steps
+        per_round = (2 if experiment.scheme == "joint" else 4) * samples * experiment.rows * steps
         if engine == "prompt":
             per_round += 4 * experiment.clients * experiment.rows * experiment.prompt_dim * steps
     return _runs(experiment) * experiment.record[-1] * per_round

@@ -29,10 +29,10 @@ def coefficient_engine(program: Program, parameters: Parameters) -> SyntheticEng
     def gradient(z_global: Rows, z_local: Rows, theta: Scalar, batch: ClientData) -> tuple[Rows, Rows]:
         feature_global, feature_local = encoder(z_global), encoder(z_local)
         mixture = mix(theta, feature_global, feature_local)
-        if program.protocol == "joint":
+        if program.scheme == "joint":
             pull = _pull(mixture, batch)
             pull_global, pull_local = (1 - theta) * pull, theta * pull
-        elif program.protocol == "posthoc":
+        elif program.scheme == "posthoc":
             pull_global, pull_local = _pull(feature_global, batch), _pull(feature_local, batch)
         else:
             pull_global, pull_local = _pull(feature_global, batch), theta * _pull(mixture, batch)

@@ -29,7 +29,7 @@ def prompt_engine(
     def encode(prompt: Float[Array, " dim"], _: Batch) -> Float[Array, " rows"]:
         return encoder(weights @ prompt)
 
-    objective = portfolio_objective(program.protocol, encode, logistic_loss)
+    objective = portfolio_objective(program.scheme, encode, logistic_loss)
     return SyntheticEngine(autodiff(objective), pre_activations=lambda prompt: weights @ prompt)
 
 

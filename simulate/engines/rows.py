@@ -12,7 +12,7 @@ from simulate.engines.coefficient import coefficient_engine
 from simulate.engines.prompt import prompt_engine
 from simulate.engines.synthetic import SyntheticEngine, federation_of
 from simulate.experiment import Experiment
-from simulate.model.federated import Federation, TrainState, initial_state, train
+from simulate.model.federated import FederatedAlgorithm, TrainState, initial_state, train
 from simulate.model.program import Parameters, Program
 from simulate.model.world import World, WorldKeys, draw_world
 from simulate.results.snapshot import Snapshot, take_snapshot
@@ -35,7 +35,7 @@ def prepare(
     Args:
         experiment: what to run.
         replicates: numbers of the replicates, shape (seeds,); None for all.
-        thetas: θ to train at, shape (thetas,); None for all that the experiment's protocol trains at.
+        thetas: θ to train at, shape (thetas,); None for all that the experiment's scheme trains at.
         layout: where the arrays lie, and what divides their axes.
 
     Raises:
@@ -112,7 +112,7 @@ def advance(
 def _trainings(
     program: Program,
     parameters: Parameters,
-    federation: Federation,
+    federation: FederatedAlgorithm,
     world: World,
     key: Key[Array, ""],
     gaps: Int[Array, " records"],

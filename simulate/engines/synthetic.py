@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from simulate.model.federated import Federation, Gradient, ShareHome
+from simulate.model.federated import FederatedAlgorithm, Gradient, ShareHome
 from simulate.model.optimizer import build_optimizer
 from simulate.model.program import Parameters, Program
 from simulate.model.schemes import Prompt
@@ -28,9 +28,9 @@ def federation_of(
     parameters: Parameters,
     share_home: ShareHome | None = None,
     clients_in_turn: bool = False,
-) -> Federation:
+) -> FederatedAlgorithm:
     """The federated algorithm of an experiment."""
-    return Federation(
+    return FederatedAlgorithm(
         optimizer=build_optimizer(program.optimizer, program.optimizer_options, parameters.learning_rate),
         client_weights=parameters.client_weights,
         local_steps=program.local_steps,

@@ -64,10 +64,12 @@ class Hierarchy:
         if self.experiment.theta != default:
             allowed = f"left at its default {default}: the weights take its place"
             raise ConfigurationError("experiment.theta", self.experiment.theta, allowed)
-        require_choice("experiment.protocol", self.experiment.protocol, ("joint", "posthoc"))
-        if self.experiment.prior_feature > 0:
+        require_choice("experiment.scheme", self.experiment.scheme, ("joint", "posthoc"))
+        if self.experiment.prior_feature_sq > 0:
             raise ConfigurationError(
-                "experiment.prior_feature", self.experiment.prior_feature, "0: Φ(R) knows no class prior"
+                "experiment.prior_feature_sq",
+                self.experiment.prior_feature_sq,
+                "0: Φ(R) knows no class prior",
             )
         require_choice("experiment.engine", self.experiment.engine, ("coefficient", "gram"))
 

@@ -32,7 +32,7 @@ def label_levels(
         noise_overlap: of every replicate, shape (seeds,).
     """
     experiment = hierarchy.experiment
-    posthoc = experiment.protocol == "posthoc"
+    posthoc = experiment.scheme == "posthoc"
     inner = {"noise_gram": ("client", "level", "other_level")}
     variables = {}
     for name, meaning in _LEVELS.items():

@@ -62,7 +62,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
 
     Returns:
         A dataset with dimensions seed, portfolio (coordinate ``weight`` with the levels' weights), step, client
-        and level, twice for the Gram matrix of the noise vectors. Under the posthoc protocol training knows no
+        and level, twice for the Gram matrix of the noise vectors. Under the posthoc scheme training knows no
         weights, so only what belongs to a mixture has the dimension portfolio.
 
     Example:
@@ -151,7 +151,7 @@ def simulate_hierarchy(
 
     def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:
         features = level_features(encoder, z_global, z_home)
-        if program.protocol == "joint":
+        if program.scheme == "joint":
             return logistic_loss(weights @ features, batch)
         return jnp.sum(jax.vmap(logistic_loss, (0, None))(features, batch))
 
@@ -171,7 +171,7 @@ def simulate_hierarchy(
 
             return train(federation, gradient, measure, world.data, trained, key, state, gaps)[1]
 
-        if program.protocol == "posthoc":
+        if program.scheme == "posthoc":
             return jax.tree.map(lambda leaf: leaf[None], one(weights[0], weights))
         return jax.lax.map(lambda own: one(own, own[None, :]), weights, batch_size=_BATCH)
 

@@ -4,7 +4,8 @@ The algorithm of section 1 of the model: in a round every participating client s
 prompt and its own local one, takes E gradient steps on both, and keeps the local one; the server averages
 the global ones with weights p_k = n_k/N (over the participants). After McMahan et al., 2017
 (arXiv:1602.05629), with the two-prompt portfolio of Pan, Huang and Shi, 2024 (arXiv:2409.19610). What a client
-keeps may be several prompts, some of them averaged with neighbours after every round (`Federation.share_home`).
+keeps may be several prompts, some of them averaged with neighbours after every round
+(`FederatedAlgorithm.share_home`).
 
 Generic over what a prompt is, what the data are and how a client computes its gradient; vectorised over
 clients.
@@ -48,7 +49,7 @@ class TrainState(NamedTuple):
     round: Array
 
 
-class Federation(NamedTuple):
+class FederatedAlgorithm(NamedTuple):
     """The federated algorithm's own settings.
 
     Attributes:
@@ -83,7 +84,7 @@ def initial_state(
 
 
 def federated_round(
-    federation: Federation,
+    federation: FederatedAlgorithm,
     gradient: Gradient,
     batches: Batch,
     theta: Mixing,
@@ -143,7 +144,7 @@ def federated_round(
 
 
 def participants_of_round(
-    federation: Federation, key: Key[Array, ""], completed_rounds: Array
+    federation: FederatedAlgorithm, key: Key[Array, ""], completed_rounds: Array
 ) -> tuple[Float[Array, " clients"], Array]:
     """Weights for the average (zero for absent clients, summing to 1) and the mask of participants."""
     weights = federation.client_weights
@@ -166,7 +167,7 @@ def _where(clients: Array, new: Any, old: Any) -> Any:
 
 
 def train(
-    federation: Federation,
+    federation: FederatedAlgorithm,
     gradient: Gradient,
     measure: Callable[[TrainState], Any],
     batches: Batch,

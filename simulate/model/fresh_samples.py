@@ -44,7 +44,7 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
         key = fold_purpose(replicate_key(experiment.seed, seed), "test")
         with jax.enable_x64(experiment.precision == "float64"):
             dtype = portfolio.feature_global.dtype
-            # One training stands for every θ under the posthoc protocol.
+            # One training stands for every θ under the posthoc scheme.
             features = (
                 jnp.broadcast_to(trained[seed], (len(experiment.theta), *trained.shape[2:]))
                 for trained in (portfolio.feature_global, portfolio.feature_local)

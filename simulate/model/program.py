@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float
 
-from simulate.experiment import Activation, Engine, Experiment, Gram, Precision, Protocol
+from simulate.experiment import Activation, Engine, Experiment, Gram, Precision, TrainingScheme
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Program:
     random_start: bool
     prompt_dim: int
     activation: Activation
-    protocol: Protocol
+    scheme: TrainingScheme
     local_steps: int
     participants: int
     optimizer: str
@@ -52,7 +52,7 @@ class Program:
         return dataclasses.replace(
             self,
             activation="relu",
-            protocol="joint",
+            scheme="joint",
             local_steps=1,
             participants=self.clients,
             optimizer="sgd",
@@ -125,7 +125,7 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         random_start=experiment.init_std > 0,
         prompt_dim=experiment.prompt_dim,
         activation=experiment.activation,
-        protocol=experiment.protocol,
+        scheme=experiment.scheme,
         local_steps=experiment.local_steps,
         participants=experiment.participants,
         optimizer=experiment.optimizer,
@@ -138,10 +138,10 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
     noise_rows = experiment.noise_dim if experiment.gram == "features" else 1
     blocks = (1, experiment.group_count, experiment.constant_rows, noise_rows)
     norms = (
-        experiment.global_signal,
-        experiment.local_signal,
-        experiment.prior_feature,
-        experiment.noise_feature,
+        experiment.global_feature_sq,
+        experiment.local_feature_sq,
+        experiment.prior_feature_sq,
+        experiment.noise_feature_sq,
     )
     offsets = (*(experiment.signal_offset,) * 3, experiment.noise_offset)
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from simulate.experiment import Protocol
+from simulate.experiment import TrainingScheme
 
 Prompt = Any
 """One prompt: any pytree of arrays."""
@@ -34,17 +34,17 @@ def mix(theta: Numbers, feature_global: Numbers, feature_local: Numbers) -> Numb
 
 
 def portfolio_objective(
-    protocol: Protocol,
+    scheme: TrainingScheme,
     encode: Callable[[Prompt, Batch], TextFeatures],
     loss: Callable[[TextFeatures, Batch], Scalar],
 ) -> Objective:
-    """The objective (global prompt, local prompt, θ, batch) -> scalar of one client under a protocol."""
+    """The objective (global prompt, local prompt, θ, batch) -> scalar of one client under a scheme."""
 
     def objective(global_prompt: Prompt, local_prompt: Prompt, theta: Scalar, batch: Batch) -> Scalar:
         feature_global, feature_local = encode(global_prompt, batch), encode(local_prompt, batch)
-        if protocol == "joint":
+        if scheme == "joint":
             return loss(mix(theta, feature_global, feature_local), batch)
-        if protocol == "posthoc":
+        if scheme == "posthoc":
             return loss(feature_global, batch) + loss(feature_local, batch)
         detached = jax.lax.stop_gradient(feature_global)
         return loss(feature_global, batch) + loss(mix(theta, detached, feature_local), batch)

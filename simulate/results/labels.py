@@ -40,22 +40,22 @@ def label(
     noise_overlap: np.ndarray,
     label_shares: LabelShares,
     *,
-    redone: np.ndarray,
+    fallback: np.ndarray,
 ) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
 
     What belongs to a prompt has dimensions (seed, theta, step, client, prompt), what belongs to a predictor
     (seed, theta, step, client, predictor); the global prompt's values are repeated for every client. The
-    posthoc protocol trains once for all θ: there, prompts' variables lack `theta`, and only the mixture
+    posthoc scheme trains once for all θ: there, prompts' variables lack `theta`, and only the mixture
     varies along it. The shares of labels that the training data realised have dimensions (seed, client).
     Coordinate `step` counts gradient steps, `round` federated rounds.
 
-    Attribute `engine_used` names the engine that produced the result, except for the seeds that `redone` marks:
+    Attribute `engine_used` names the engine that produced the result, except for the seeds that `fallback` marks:
     there a noise row left the linear band, and the coefficient engine replaced the Gram engine. With a Gram matrix
     drawn directly, single noise coordinates do not exist: `phi_max` is NaN, and `band_occupancy_is` says "upper
     bound" instead of "exact".
     """
-    posthoc = experiment.protocol == "posthoc"
+    posthoc = experiment.scheme == "posthoc"
     prompt_dims = (
         ("seed", "step", "client", "prompt") if posthoc else ("seed", "theta", "step", "client", "prompt")
     )
@@ -87,10 +87,10 @@ def label(
         noise_overlap,
         _attributes("noise_overlap", "max |⟨x_i, x_j⟩| / ‖x_i‖² over training samples i ≠ j of all clients"),
     )
-    variables["redone"] = (
+    variables["fallback"] = (
         ("seed",),
-        redone,
-        _attributes("redone", "whether the coefficient engine had to replace the Gram engine"),
+        fallback,
+        _attributes("fallback", "whether the coefficient engine had to replace the Gram engine"),
     )
     variables["flipped_share"] = (
         ("seed", "client"),

@@ -89,7 +89,7 @@ def measure(
     margins = np.moveaxis(snapshot.margins, -3, -2)  # (…, clients, 2, samples)
     signal, bias, norm_sq = prompts.signal, prompts.bias, prompts.noise_norm_sq
     # Behind the leading axes, what belongs to a mixture has the axes (thetas, clients).
-    measured = np.asarray(experiment.theta)[None, :] if experiment.protocol == "posthoc" else trained[:, None]
+    measured = np.asarray(experiment.theta)[None, :] if experiment.scheme == "posthoc" else trained[:, None]
     theta = measured.astype(signal.dtype)[None, :, None, :, None]
     signals, biases, squares = (
         np.moveaxis(values, -1, 0)[..., None, :] for values in (signal, bias, norm_sq)

@@ -191,7 +191,7 @@ class _Sizes:
         samples, prompts, rows = clients * most, 1 + clients, experiment.rows
         states = 2 if momentum(experiment.optimizer_options) else 1
         self.trainings = len(experiment.trained_thetas)
-        evaluations = len(experiment.theta) if experiment.protocol == "posthoc" else 1
+        evaluations = len(experiment.theta) if experiment.scheme == "posthoc" else 1
         records = math.ceil(len(experiment.record) / RECORD_CHUNKS)
         record = 2 * samples + prompts * (2 * (experiment.rows - experiment.noise_dim) + 5)
         record *= records * (1 + _RECORD_COPIES * evaluations)

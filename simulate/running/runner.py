@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     measurement: Measurement
     noise_overlap: np.ndarray
     label_shares: LabelShares
-    redone: np.ndarray
+    fallback: np.ndarray
 
 
 def run(experiment: Experiment, progress: Progress | None = None, memory: float | None = None) -> xr.Dataset:
@@ -55,7 +55,7 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
     Returns:
         A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
         (global, local, mixture); see `simulate.results.labels` for its variables, their units and meaning. Under
-        the posthoc protocol training knows no θ, so only what belongs to the mixture has that dimension.
+        the posthoc scheme training knows no θ, so only what belongs to the mixture has that dimension.
 
     Raises:
         ConfigurationError: when not even one replicate at one θ fits the memory given, or when a noise row may
@@ -73,14 +73,14 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
     everything = np.arange(experiment.replicates)
     with jax.enable_x64(experiment.precision == "float64"):
         outcome = _run_replicates(experiment, everything, progress, memory)
-        if outcome.redone.any():
+        if outcome.fallback.any():
             outcome = _redo(experiment, outcome, progress, memory)
     return label(
         experiment,
         outcome.measurement,
         outcome.noise_overlap,
         outcome.label_shares,
-        redone=outcome.redone,
+        fallback=outcome.fallback,
     )
 
 
@@ -94,9 +94,9 @@ def _redo(
             experiment.noise_offset,
             "larger, as a noise row may have left the linear band, or gram = features",
         )
-    left = np.flatnonzero(outcome.redone)
+    left = np.flatnonzero(outcome.fallback)
     again = _run_replicates(experiment.replace(engine="coefficient"), left, progress, memory)
-    again = again._replace(redone=np.ones(left.size, bool))
+    again = again._replace(fallback=np.ones(left.size, bool))
 
     def replaced(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         before[left] = after
@@ -140,8 +140,8 @@ class _Counter:
 def _over_thetas(outcomes: list[Outcome], thetas: int) -> Outcome:
     """One outcome of several of the same replicates, whose worlds are the same, at different θ."""
     measurement = _joined([each.measurement for each in outcomes], 1, thetas)
-    redone = np.any([each.redone for each in outcomes], axis=0)
-    return outcomes[0]._replace(measurement=measurement, redone=redone)
+    fallback = np.any([each.fallback for each in outcomes], axis=0)
+    return outcomes[0]._replace(measurement=measurement, fallback=fallback)
 
 
 def _joined(parts: list[Any], axis: int, length: int) -> Any:
@@ -153,7 +153,7 @@ def _joined(parts: list[Any], axis: int, length: int) -> Any:
 def _run_batch(
     experiment: Experiment, batching: Batching, seeds: np.ndarray, thetas: np.ndarray, counter: _Counter
 ) -> Outcome:
-    """What became of a batch; ``redone`` says in which replicates the engine failed."""
+    """What became of a batch; ``fallback`` says in which replicates the engine failed."""
     gram = experiment.engine == "gram"
     prepared = (prepare_gram if gram else prepare)(experiment, seeds, thetas, batching.layout)
     states, chunks = prepared.states, []

@@ -29,7 +29,7 @@ BANK = draw_synthetic_bank(0, classes=6, dim=48, spread=4.0, text_error=1.5)
 TINY = Setting(
     banks=(BANK,),
     study=ClipStudy(
-        clients=3, rounds=30, record=(10, 30), replicates=2, protocols=("posthoc",), learning_rate=0.02
+        clients=3, rounds=30, record=(10, 30), replicates=2, schemes=("posthoc",), learning_rate=0.02
     ),
     spread_replicates=3,
     experiment=Experiment(
@@ -132,9 +132,9 @@ def test_judge_notices_a_missing_effect(results: dict[str, Audited], name: str, 
 def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
     data = results["pooled_split"].data.sel(bank="synthetic")
     study = run_study(TINY.study.replace(split="pooled"), BANK)
-    curve = study.overall_accuracy.sel(protocol="posthoc")
-    for measured_on, holding in (("whole pool", "test"), ("untouched", "validation")):
-        own = curve.sel(holding=holding).transpose("step", "seed", "theta")
+    curve = study.overall_accuracy.sel(scheme="posthoc")
+    for measured_on, split in (("whole pool", "test"), ("untouched", "validation")):
+        own = curve.sel(split=split).transpose("step", "seed", "theta")
         accuracy = data.accuracy.sel(measured_on=measured_on)
         np.testing.assert_allclose(accuracy.sel(predictor="global"), own.isel(theta=0))
         np.testing.assert_allclose(accuracy.sel(predictor="local"), own.isel(theta=-1))
@@ -144,8 +144,8 @@ def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
 
 def test_disjoint_accuracy_uses_every_untouched_image(results: dict[str, Audited]) -> None:
     study = run_study(TINY.study, BANK)
-    weighted = study.accuracy.sel(protocol="posthoc", theta=1.0).weighted(study.samples)
-    expected = weighted.mean(("holding", "client")).transpose("step", "seed")
+    weighted = study.accuracy.sel(scheme="posthoc", theta=1.0).weighted(study.samples)
+    expected = weighted.mean(("split", "client")).transpose("step", "seed")
     found = results["pooled_split"].data.accuracy.sel(
         bank="synthetic", measured_on="disjoint", predictor="local"
     )
@@ -156,10 +156,10 @@ def test_pairs_are_the_studys() -> None:
     study = TINY.study.replace(rounds=30, record=(30,), init_std=0.01, replicates=2)
     keys = replicate_keys(study)
     pairs = train_pairs(study, BANK, draw_partitions(study, BANK, keys), keys)
-    result = run_study(study, BANK).overall_accuracy.sel(protocol="posthoc", holding="test").isel(step=0)
+    result = run_study(study, BANK).overall_accuracy.sel(scheme="posthoc", split="test").isel(step=0)
     for logits, theta in ((pairs.logits_global, 0.0), (pairs.logits_local, 1.0)):
-        right = (logits.argmax(axis=-1) == pairs.holdings.labels) & pairs.holdings.test
-        share = right.sum(axis=(1, 2)) / pairs.holdings.test.sum(axis=(1, 2))
+        right = (logits.argmax(axis=-1) == pairs.splits.labels) & pairs.splits.test
+        share = right.sum(axis=(1, 2)) / pairs.splits.test.sum(axis=(1, 2))
         np.testing.assert_allclose(share, result.sel(theta=theta), atol=0.005)
     np.testing.assert_allclose(np.linalg.norm(pairs.feature_local, axis=-1), 1, rtol=1e-5)
 

@@ -101,7 +101,7 @@ def test_variants_agree(peer: Peer, trained: list[Prompts]) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"protocol": "posthoc"}, {"participation": 0.5}, {"activation": "tanh"}, {"optimizer": "adam"}],
+    [{"scheme": "posthoc"}, {"participation": 0.5}, {"activation": "tanh"}, {"optimizer": "adam"}],
 )
 def test_what_the_loops_do_not_do_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(changes))):

@@ -45,7 +45,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("simulate", "--optimizer", "sdg"), ("optimizer", "sdg", "sgd")),
         (("simulate", "--clients", "many"), ("clients", "many")),
         (("simulate", "--colour", "red"), ("colour",)),
-        (("mixing", "--alignment", "3"), ("alignment", "3", "divisor")),
+        (("mixing", "--group-size", "3"), ("group_size", "3", "divisor")),
         (("mixing", "--clients", "1"), ("clients", "1", ">= 2")),
         (("mixing", "--theta-step", "0.3"), ("theta_step", "0.3", "divides 1")),
         (("mixing", "--rounds", "5", "1"), ("rounds", "increasing")),
@@ -159,7 +159,7 @@ def test_mixing_compares_on_a_grid(capsys: pytest.CaptureFixture[str], tmp_path:
         "--theta-step",
         "0.05",
     ]
-    assert promptfolio.main([*command, "--protocols", "posthoc", "--out", str(tmp_path), "--json", "-"]) == 0
+    assert promptfolio.main([*command, "--schemes", "posthoc", "--out", str(tmp_path), "--json", "-"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(row["clients"], row["rounds"]) for row in rows] == [(2, 1), (2, 20), (4, 1), (4, 20)]
     for row in rows:
@@ -183,7 +183,7 @@ def test_a_failing_claim_exits_one(
     monkeypatch.setattr(
         promptfolio.checks.claims.aggregation,
         "signal_factor",
-        lambda alignment, clients: alignment / clients + 0.1,
+        lambda group_size, clients: group_size / clients + 0.1,
     )
     assert promptfolio.main(["check", "--claims", "aggregation", "--quick"]) == 1
     assert "fails" in capsys.readouterr().out

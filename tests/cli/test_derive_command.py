@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+from conftest import ROOT
 
 import promptfolio
 import theory.mixing.joint_law

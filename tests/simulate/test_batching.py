@@ -73,7 +73,7 @@ def test_batches_do_not_change_results(engine: str, size: tuple[int, int]) -> No
 
 
 def test_batches_do_not_change_what_one_training_serves() -> None:
-    posthoc = BASE.replace(protocol="posthoc")
+    posthoc = BASE.replace(scheme="posthoc")
     same(run(posthoc), run(posthoc, memory=budget_for(posthoc, 2, 1)))
 
 
@@ -126,12 +126,12 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
     # With a band as wide as the median replicate's largest excursion, half of the replicates leave it.
     narrow = many.replace(noise_offset=many.noise_offset * float(np.median(largest)))
     result, exact = run(narrow), run(narrow.replace(engine="coefficient"))
-    redone = result.redone.values
-    assert 0 < redone.sum() < 12
-    assert redone[exact.band_occupancy.max(everywhere).values >= 1].all()
-    same(result.drop_vars("redone"), exact.drop_vars("redone"))
+    fallback = result.fallback.values
+    assert 0 < fallback.sum() < 12
+    assert fallback[exact.band_occupancy.max(everywhere).values >= 1].all()
+    same(result.drop_vars("fallback"), exact.drop_vars("fallback"))
     in_pieces = run(narrow, memory=budget_for(narrow, 1, 2))
-    np.testing.assert_array_equal(in_pieces.redone, redone)
+    np.testing.assert_array_equal(in_pieces.fallback, fallback)
     same(result, in_pieces)
 
 
@@ -141,7 +141,7 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
         BASE.replace(replicates=40, theta=tuple(i / 40 for i in range(41)), precision="float32"),
         WIDE.replace(theta=tuple(i / 8 for i in range(9)), replicates=2, precision="float32"),
         WIDE.replace(replicates=1, record=tuple(range(7))),
-        WIDE.replace(replicates=3, protocol="posthoc"),
+        WIDE.replace(replicates=3, scheme="posthoc"),
     ],
 )
 def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ LARGE = Experiment(
     [
         LARGE.replace(engine="coefficient", replicates=4),
         LARGE.replace(engine="coefficient", replicates=4, optimizer_options=(("momentum", 0.9),)),
-        LARGE.replace(engine="coefficient", replicates=2, record=tuple(range(51)), protocol="posthoc"),
+        LARGE.replace(engine="coefficient", replicates=2, record=tuple(range(51)), scheme="posthoc"),
         LARGE.replace(engine="gram", replicates=16),
         LARGE.replace(engine="gram", replicates=16, gram="wishart", noise_dim=10**6, prompt_dim=0),
         LARGE.replace(engine="prompt", replicates=1, noise_dim=300, prompt_dim=0),

@@ -26,9 +26,9 @@ NAN, INFINITY = float("nan"), float("inf")
         ("groups", (0, 1)),
         ("groups", (0, 2, 2, 2)),
         ("groups", (0, -1, 0, 0)),
-        ("global_signal", -1.0),
-        ("local_signal", NAN),
-        ("noise_feature", 0.0),
+        ("global_feature_sq", -1.0),
+        ("local_feature_sq", NAN),
+        ("noise_feature_sq", 0.0),
         ("noise_std", 0.0),
         ("noise_std", -1.0),
         ("noise_std", INFINITY),
@@ -39,13 +39,13 @@ NAN, INFINITY = float("nan"), float("inf")
         ("class_prior", (0.5, 0.5)),
         ("class_prior", (1.5,)),
         ("class_prior", (NAN,)),
-        ("prior_feature", -1.0),
+        ("prior_feature_sq", -1.0),
         ("activation", "gelu"),
         ("signal_offset", 0.0),
         ("noise_offset", INFINITY),
         ("prompt_dim", 7),
         ("init_std", -0.1),
-        ("protocol", "both"),
+        ("scheme", "both"),
         ("theta", ()),
         ("theta", (0.5, 1.1)),
         ("theta", (-0.1,)),
@@ -134,7 +134,7 @@ def test_recording_fewer_rounds_changes_nothing_recorded() -> None:
 
 def test_defaults_beyond_the_model_change_nothing() -> None:
     """Label noise and priors draw from streams of their own, and a fair prior is the plain model's coin."""
-    spelt_out = TINY.replace(label_noise=0.0, class_prior=(0.5, 0.5, 0.5), prior_feature=0.0)
+    spelt_out = TINY.replace(label_noise=0.0, class_prior=(0.5, 0.5, 0.5), prior_feature_sq=0.0)
     assert spelt_out == TINY
     plain, noisy = run(TINY), run(TINY.replace(label_noise=1e-9))
     for name in plain:
@@ -157,7 +157,7 @@ def test_equal_shapes_compile_once() -> None:
 
     run(TINY)
     compiled = advance.programs()
-    run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
+    run(TINY.replace(learning_rate=0.02, noise_std=2.0, local_feature_sq=1.0, seed=5, groups=(2, 0, 1)))
     run(TINY.replace(label_noise=0.2, class_prior=(0.3,)))
     assert advance.programs() == compiled
     run(TINY.replace(local_steps=7))

@@ -87,9 +87,9 @@ def test_bounds_cover_the_steps_within_a_round() -> None:
 def test_a_run_that_leaves_the_band_is_redone() -> None:
     narrow = BASE.replace(noise_offset=0.3)
     result, expected = run(narrow), run(narrow.replace(engine="coefficient"))
-    assert result.redone.all()
-    assert not expected.redone.any()
-    for name in set(expected) - {"redone"}:
+    assert result.fallback.all()
+    assert not expected.fallback.any()
+    for name in set(expected) - {"fallback"}:
         np.testing.assert_array_equal(result[name], expected[name])
     with pytest.raises(ConfigurationError, match="noise_offset"):
         run(DRAWN.replace(noise_offset=0.3))
@@ -99,7 +99,7 @@ def test_the_closer_bound_saves_runs() -> None:
     _, quick, close = trained(BASE)
     between = BASE.replace(noise_offset=30.0 * float(np.sqrt(quick.max() * close.max())))
     assert close.max() < quick.max()
-    assert not run(between).redone.any()
+    assert not run(between).fallback.any()
 
 
 def test_drawn_inner_products_have_the_law_of_those_of_features() -> None:
@@ -168,7 +168,7 @@ LARGE = Experiment(
     ("changes", "engine"),
     [
         ({}, "gram"),
-        ({"protocol": "posthoc", "replicates": 200}, "gram"),
+        ({"scheme": "posthoc", "replicates": 200}, "gram"),
         ({"record": ()}, "coefficient"),  # noise rows at every round cost what the engine saves
         ({"samples": (200,), "theta": (0.1, 0.5)}, "coefficient"),  # as many samples as rows
         ({"rounds": 5, "record": (5,)}, "coefficient"),  # compiling takes longer

@@ -4,7 +4,7 @@ Problem: clients with different numbers of samples and groups train two prompts,
 averages; which margin do their training samples have?
 
 Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
-the round began, the joint protocol has
+the round began, the joint scheme has
 
     M_k = 4(1−θ)² [a Σ_j p_j τ_j + b Σ_{j: s(j)=s(k)} p_j τ_j + ν̄ p_k τ_k/n_k]
           + 4(1−θ)² (a + b + ν̄/n_k) δ_k + 4θ² (a + b + ν̄/n_k)(τ_k + δ_k).
@@ -255,7 +255,7 @@ def kernel(people: Population, noise_energy: ArrayLike) -> Kernel:
         ValueError: a negative noise energy.
 
     >>> from theory.dynamics.sample_types import population
-    >>> people = population(global_signal=1, local_signal=2, sample_counts=[5, 15], groups=[0, 1])
+    >>> people = population(global_feature_sq=1, local_feature_sq=2, sample_counts=[5, 15], groups=[0, 1])
     >>> kernel(people, 40).average.tolist()
     [[11.0, 3.0], [1.0, 17.0]]
     """

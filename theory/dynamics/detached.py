@@ -1,4 +1,4 @@
-"""The detached protocol: the local prompt trains through the mixture, the global one by itself (T25).
+"""The detached scheme: the local prompt trains through the mixture, the global one by itself (T25).
 
 Problem: the global prompt follows its own loss (θ = 0), the local prompt the mixture's loss with the global
 one held fixed; how do they grow, and with which weights do they enter the mixture?
@@ -124,7 +124,7 @@ def derivation() -> Derivation:
     )
     return Derivation(
         tag="T25",
-        title="Detached protocol",
+        title="Detached scheme",
         problem="How do the prompts grow when only the local one is trained through the mixture?",
         assumptions=("The symmetric mean field of T8.", "One local step per round."),
         statement=(statement,),
@@ -149,7 +149,7 @@ def accumulated(
     rate_local: ArrayLike,
     participation: ArrayLike = 1.0,
 ) -> Accumulated:
-    """Return (τ_G, τ_L) after t discrete steps of the detached protocol (T25).
+    """Return (τ_G, τ_L) after t discrete steps of the detached scheme (T25).
 
     Let θ be `theta`, t be `step` (whole numbers), η be `learning_rate`, κ_G be `rate_global`, κ_L be
     `rate_local` and r be `participation`, the share of the steps that a local prompt takes on average (T28: 1 if

@@ -5,7 +5,7 @@ alone, the global prompt alone, and both trained through the mixture.
 
 Statement (T8): κ_L = 4(a + b + ν̄/n), κ_G = 4(a + bχ/K + ν̄/(nK)) and κ(θ) = (1−θ)² κ_G + θ² κ_L.
 
-Assumptions: linear band (h' = 2), zero start, equal sample counts, equal alignment χ, one local step per
+Assumptions: linear band (h' = 2), zero start, equal sample counts, equal group size χ, one local step per
 round, and near-orthogonal noise: ⟨x_i, x_j⟩ is replaced by its expectation, L σ_p² for i = j and 0 otherwise.
 Provenance: derived. Bound: asymptotic (number of samples ≪ L). Reference: T5 applied to the margin of a
 sample; `DERIVED_HERE` in `theory.proof.derivation`.
@@ -18,8 +18,8 @@ from typing import Any
 from theory.numerics.validation import (
     ArrayLike,
     Values,
-    alignment_of,
     between,
+    checked_group_size,
     nonnegative,
     result,
     unit_interval,
@@ -104,7 +104,7 @@ def derivation() -> Derivation:
     residual, z_weight = sympy.symbols("q omega", positive=True)
     norm, gi, gj = sympy.symbols("w_r g_i g_j", real=True)
     everything = (d.x, -sympy.oo, sympy.oo)
-    alignment = relation("=", d.over_clients, d.chi * d.b)
+    group_size = relation("=", d.over_clients, d.chi * d.b)
     nu_bar = relation("=", d.nu_bar, d.L * d.sigma**2 * d.e)
     index = d.j
     k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
@@ -146,13 +146,13 @@ def derivation() -> Derivation:
             "identity",
             (relation("=", k_local, local_sum),),
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", alignment, "assumed"),
+        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", group_size, "assumed"),
         Step(
             "Global prompt: every client k' contributes a + ⟨ν_k, ν_k'⟩ with weight 1/K, the sample "
             "itself adds ν̄.",
             shared,
             "identity",
-            (relation("=", k_global, shared_sum), alignment),
+            (relation("=", k_global, shared_sum), group_size),
         ),
         Step(
             "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and "
@@ -169,7 +169,7 @@ def derivation() -> Derivation:
         "times residual?",
         assumptions=(
             "Linear band, zero start, one local step per round.",
-            "Equal sample counts and equal alignment; rows orthogonal, but for those of the groups' features.",
+            "Equal sample counts and equal group size; rows orthogonal, but for those of the groups' features.",
             "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
         ),
         statement=(local, shared, joint),
@@ -191,68 +191,68 @@ def _numeric() -> tuple[Any, Any, Any]:
 
 
 def _checked(
-    global_signal: ArrayLike, local_signal: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
+    global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
 ) -> tuple[Any, ...]:
     return (
-        nonnegative("global_signal", global_signal),
-        nonnegative("local_signal", local_signal),
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
         nonnegative("noise_energy", noise_energy),
         between("samples", samples, 1),
     )
 
 
 def local_rate(
-    *, global_signal: ArrayLike, local_signal: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
 ) -> Values:
     """Return κ_L = 4(a + b + ν̄/n), the margin rate of a local prompt alone (T8).
 
-    Let a be `global_signal`, b `local_signal`, ν̄ = L σ_p² e `noise_energy` and n `samples` per client;
+    Let a be `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy` and n `samples` per client;
     arguments broadcast. The unit is margin per unit of τ (learning rate times steps).
 
     Raises:
         ValueError: negative energies, fewer than one sample.
 
-    >>> float(local_rate(global_signal=3, local_signal=7, noise_energy=100, samples=10))
+    >>> float(local_rate(global_feature_sq=3, local_feature_sq=7, noise_energy=100, samples=10))
     80.0
     """
-    return result(_numeric()[0](*_checked(global_signal, local_signal, noise_energy, samples)))
+    return result(_numeric()[0](*_checked(global_feature_sq, local_feature_sq, noise_energy, samples)))
 
 
 def global_rate(
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return κ_G = 4(a + bχ/K + ν̄/(nK)), the margin rate of a global prompt alone (T8).
 
-    Let K be `clients` and χ be `alignment` (from 0 to K, the same for every client); the other arguments are
+    Let K be `clients` and χ be `group_size` (from 0 to K, the same for every client); the other arguments are
     those of `local_rate`.
 
     Raises:
         ValueError: as `local_rate`; fewer than one client; χ outside [0, K].
 
     >>> float(global_rate(
-    ...     global_signal=3, local_signal=8, noise_energy=80, samples=10, clients=4, alignment=1))
+    ...     global_feature_sq=3, local_feature_sq=8, noise_energy=80, samples=10, clients=4, group_size=1))
     28.0
     """
-    checked = _checked(global_signal, local_signal, noise_energy, samples)
+    checked = _checked(global_feature_sq, local_feature_sq, noise_energy, samples)
     count = between("clients", clients, 1)
-    return result(_numeric()[1](*checked, count, alignment_of(alignment, count, symmetric=True)))
+    return result(_numeric()[1](*checked, count, checked_group_size(group_size, count, symmetric=True)))
 
 
 def joint_rate(
     theta: ArrayLike,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return κ(θ) = (1−θ)² κ_G + θ² κ_L, the margin rate of joint training (T8).
 
@@ -262,10 +262,12 @@ def joint_rate(
         ValueError: as `global_rate`; θ outside [0, 1].
 
     >>> float(joint_rate(
-    ...     0.5, global_signal=3, local_signal=8, noise_energy=80, samples=10, clients=4, alignment=1))
+    ...     0.5, global_feature_sq=3, local_feature_sq=8, noise_energy=80, samples=10, clients=4, group_size=1))
     26.0
     """
     mixing = unit_interval("theta", theta)
-    checked = _checked(global_signal, local_signal, noise_energy, samples)
+    checked = _checked(global_feature_sq, local_feature_sq, noise_energy, samples)
     count = between("clients", clients, 1)
-    return result(_numeric()[2](mixing, *checked, count, alignment_of(alignment, count, symmetric=True)))
+    return result(
+        _numeric()[2](mixing, *checked, count, checked_group_size(group_size, count, symmetric=True))
+    )

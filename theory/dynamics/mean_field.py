@@ -1,10 +1,10 @@
-"""The general mean field: unequal clients, groups, local steps, any mixing, any protocol (T12).
+"""The general mean field: unequal clients, groups, local steps, any mixing, any scheme (T12).
 
 Problem: clients with different numbers of samples train two prompts with E local steps between averages; how
 do the margins of all training samples develop?
 
 Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
-the round began, the joint protocol has
+the round began, the joint scheme has
 
     M_k = 4(1−θ)² [a Σ_j p_j τ_j + b Σ_{j: s(j)=s(k)} p_j τ_j + ν̄ p_k τ_k/n_k]
           + 4(1−θ)² (a + b + ν̄/n_k) δ_k + 4θ² (a + b + ν̄/n_k)(τ_k + δ_k),
@@ -29,7 +29,7 @@ from scipy.special import expit
 
 from theory.dynamics.client_margins import derivation, formula, kernel
 from theory.dynamics.sample_types import SampleTypes, population
-from theory.mixing.tangency import Protocol
+from theory.mixing.tangency import TrainingScheme
 from theory.numerics.validation import ArrayLike, between, nonnegative, positive, unit_interval
 
 __all__ = ["Accumulated", "Margins", "SampleTypes", "accumulated", "derivation", "formula", "margins"]
@@ -45,7 +45,7 @@ class Accumulated(NamedTuple):
 class Margins(NamedTuple):
     """Margins of training samples through the global prompt alone, the local one alone, and the mixture.
 
-    Without unit; the prompts are as trained, so in the joint protocol each carries its training weight.
+    Without unit; the prompts are as trained, so in the joint scheme each carries its training weight.
     """
 
     global_prompt: NDArray[np.float64]
@@ -60,13 +60,13 @@ class _Weights(NamedTuple):
     training: tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _weights(theta: NDArray[np.float64], protocol: Protocol) -> _Weights:
+def _weights(theta: NDArray[np.float64], scheme: TrainingScheme) -> _Weights:
     local = theta[:, None]
     shared, full = 1 - local, np.ones_like(local)
     training = {"joint": (shared, local), "posthoc": (full, full), "detached": (full, local)}
-    if protocol not in training:
-        raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc', 'detached'")
-    return _Weights((shared, local), training[protocol])
+    if scheme not in training:
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+    return _Weights((shared, local), training[scheme])
 
 
 def _read(weights: _Weights, full_global: Any, full_local: Any) -> Margins:
@@ -80,9 +80,9 @@ def accumulated(
     theta: ArrayLike,
     learning_rate: float,
     *,
-    protocol: Protocol,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    scheme: TrainingScheme,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: float,
     sample_counts: ArrayLike,
     groups: ArrayLike,
@@ -92,9 +92,10 @@ def accumulated(
     """Return the accumulated residuals (τ_G, τ_L) of every client at the recorded rounds (T12).
 
     Let `rounds` be increasing whole numbers of rounds, θ `theta` (scalar or shape (thetas,)), η
-    `learning_rate`, a `global_signal`, b `local_signal`, ν̄ = L σ_p² e `noise_energy`, n_k `sample_counts`, s(k)
-    `groups` and E `local_steps`. With `types` the samples are of several types, and `global_signal` and
-    `local_signal` may hold one squared norm per feature (`theory.dynamics.sample_types`).
+    `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy`, n_k
+    `sample_counts`, s(k) `groups` and E `local_steps`. With `types` the samples are of several types, and
+    `global_feature_sq` and `local_feature_sq` may hold one squared norm per feature
+    (`theory.dynamics.sample_types`).
 
     The cost is a Python loop over rounds and local steps, vectorised over θ, clients and types.
 
@@ -105,8 +106,8 @@ def accumulated(
     Raises:
         ValueError: an argument outside its range or of another shape than the others ask for.
 
-    >>> tau = accumulated([0, 2], 0.5, 0.1, protocol="joint", global_signal=1, local_signal=2, noise_energy=40,
-    ...                   sample_counts=[5, 20], groups=[0, 1])
+    >>> tau = accumulated([0, 2], 0.5, 0.1, scheme="joint", global_feature_sq=1, local_feature_sq=2,
+    ...                   noise_energy=40, sample_counts=[5, 20], groups=[0, 1])
     >>> tau.local_prompt.round(4).tolist()
     [[[0.0, 0.0]], [[0.0832, 0.0887]]]
     """
@@ -118,14 +119,14 @@ def accumulated(
     if steps != local_steps:
         raise ValueError(f"`local_steps` is {local_steps}; allowed: whole numbers")
     people = population(
-        global_signal=global_signal,
-        local_signal=local_signal,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
         sample_counts=sample_counts,
         groups=groups,
         types=types,
     )
     average, own = kernel(people, noise_energy)
-    weights = _weights(mixing, protocol)
+    weights = _weights(mixing, scheme)
     shape = (mixing.size, people.fractions.size)
     tau_global, tau_local = np.zeros(shape), np.zeros(shape)
     position = {int(count): index for index, count in enumerate(recorded)}
@@ -139,19 +140,19 @@ def accumulated(
             full = before_global + drift_global @ own.T, before_local + drift_local @ own.T
             seen = _read(weights, *full)
             # both increments use the prompts of the step's start
-            drift_global = drift_global + eta * expit(-_seen_by_global(seen, protocol))
-            drift_local = drift_local + eta * expit(-_seen_by_local(seen, protocol))
+            drift_global = drift_global + eta * expit(-_seen_by_global(seen, scheme))
+            drift_local = drift_local + eta * expit(-_seen_by_local(seen, scheme))
         tau_global, tau_local = tau_global + drift_global, tau_local + drift_local
     per_type = people.fractions.shape if types is not None else people.fractions.shape[:1]
     return Accumulated(*history.reshape(2, recorded.size, mixing.size, *per_type))
 
 
-def _seen_by_global(margins: Margins, protocol: Protocol) -> NDArray[np.float64]:
-    return margins.mixture if protocol == "joint" else margins.global_prompt
+def _seen_by_global(margins: Margins, scheme: TrainingScheme) -> NDArray[np.float64]:
+    return margins.mixture if scheme == "joint" else margins.global_prompt
 
 
-def _seen_by_local(margins: Margins, protocol: Protocol) -> NDArray[np.float64]:
-    return margins.local_prompt if protocol == "posthoc" else margins.mixture
+def _seen_by_local(margins: Margins, scheme: TrainingScheme) -> NDArray[np.float64]:
+    return margins.local_prompt if scheme == "posthoc" else margins.mixture
 
 
 def _recorded(rounds: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
@@ -167,9 +168,9 @@ def margins(
     tau: Accumulated,
     theta: ArrayLike,
     *,
-    protocol: Protocol,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    scheme: TrainingScheme,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: float,
     sample_counts: ArrayLike,
     groups: ArrayLike,
@@ -185,15 +186,15 @@ def margins(
     Raises:
         ValueError: as `accumulated`; a τ that does not fit the federation.
 
-    >>> setting = dict(protocol="posthoc", global_signal=1, local_signal=2, noise_energy=40,
+    >>> setting = dict(scheme="posthoc", global_feature_sq=1, local_feature_sq=2, noise_energy=40,
     ...                sample_counts=[5, 20], groups=[0, 1])
     >>> tau = accumulated([1], 0.5, 0.1, **setting)
     >>> margins(tau, 0.5, **setting).local_prompt.round(2).tolist()
     [[[2.2, 1.0]]]
     """
     people = population(
-        global_signal=global_signal,
-        local_signal=local_signal,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
         sample_counts=sample_counts,
         groups=groups,
         types=types,
@@ -205,5 +206,5 @@ def margins(
         raise ValueError(f"`tau` has shapes {shapes}; allowed: (rounds, {mixing.size}, {per_type})")
     average, own = kernel(people, noise_energy)
     flat = [np.asarray(part).reshape(len(part), mixing.size, -1) for part in tau]
-    read = _read(_weights(mixing, protocol), flat[0] @ average.T, flat[1] @ own.T)
+    read = _read(_weights(mixing, scheme), flat[0] @ average.T, flat[1] @ own.T)
     return Margins(*(part.reshape(shapes[0]) for part in read))

@@ -1,6 +1,6 @@
 """Predicted signal-to-noise ratio of every client's mixture, at any mixing and time (T14).
 
-Problem: combine what T12 says of the prompts of unequal clients with the weights of a protocol into the ratio
+Problem: combine what T12 says of the prompts of unequal clients with the weights of a scheme into the ratio
 that T7 turns into accuracy.
 
 Statement (T14): with effective weights (w_G, w_L), which are ((1−θ)², θ²) for joint, (1−θ, θ) for post-hoc and
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import SampleTypes, population
-from theory.mixing.tangency import Protocol, effective_weights
+from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, between, nonnegative, positive
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
@@ -223,7 +223,7 @@ def derivation() -> Derivation:
     return Derivation(
         tag="T14",
         title="Predicted ratio",
-        problem="Which ratio does every client's mixture have after training, under each protocol?",
+        problem="Which ratio does every client's mixture have after training, under each scheme?",
         assumptions=(
             "Linear band and the mean field of T12.",
             "Squared noise norms equal their expectation (large L).",
@@ -248,12 +248,12 @@ def _numeric() -> tuple[Any, Any]:
 def predicted_ratio(
     theta: ArrayLike,
     *,
-    protocol: Protocol,
+    scheme: TrainingScheme,
     tau_global: ArrayLike,
     tau_local: ArrayLike,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
-    noise_feature: float,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: float,
     noise_std: float,
     noise_dim: float,
     sample_counts: ArrayLike,
@@ -264,9 +264,10 @@ def predicted_ratio(
 
     Let τ^G and τ^L be `tau_global` and `tau_local`, of shape (…, clients), as `mean_field.accumulated` returns
     them, θ `theta`, which broadcasts with the axes before the clients' (for accumulated residuals: shape
-    (thetas,)), a `global_signal`, b `local_signal`, e `noise_feature`, σ_p `noise_std`, L `noise_dim`, n_k
-    `sample_counts` and s(k) `groups`. `protocol` selects the effective weights (`tangency.effective_weights`).
-    Untrained prompts have R = 0. The predicted accuracy is `accuracy.accuracy(R)`.
+    (thetas,)), a `global_feature_sq`, b `local_feature_sq`, e `noise_feature_sq`, σ_p `noise_std`, L
+    `noise_dim`, n_k `sample_counts` and s(k) `groups`. `scheme` selects the effective weights
+    (`tangency.effective_weights`). Untrained prompts have R = 0. The predicted accuracy is
+    `accuracy.accuracy(R)`.
 
     With `types`, τ has a last axis of types, signals may be one per feature, and the result is the ratio of a
     fresh sample of each type: its signs say which way it is pulled, whatever its share in training.
@@ -277,14 +278,14 @@ def predicted_ratio(
     Raises:
         ValueError: an argument outside its range or of another shape than the others ask for.
 
-    >>> predicted_ratio([0, 1], protocol="posthoc", tau_global=[0.1, 0.1], tau_local=[0.1, 0.1], global_signal=3,
-    ...                 local_signal=7, noise_feature=1, noise_std=1, noise_dim=400, sample_counts=[10, 30],
+    >>> predicted_ratio([0, 1], scheme="posthoc", tau_global=[0.1, 0.1], tau_local=[0.1, 0.1], global_feature_sq=3,
+    ...                 local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 30],
     ...                 groups=[0, 1]).round(3).tolist()
     [[1.502, 2.609], [1.581, 2.739]]
     """
     people = population(
-        global_signal=global_signal,
-        local_signal=local_signal,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
         sample_counts=sample_counts,
         groups=groups,
         types=types,
@@ -297,7 +298,7 @@ def predicted_ratio(
             raise ValueError(f"`{name}` has shape {tau.shape}; allowed: (…, {', '.join(map(str, per_type))})")
         taus.append(tau.reshape(*tau.shape[: tau.ndim - len(per_type)], *people.fractions.shape))
     shared, local = taus
-    weights = tuple(np.asarray(weight) for weight in effective_weights(theta, protocol))
+    weights = tuple(np.asarray(weight) for weight in effective_weights(theta, scheme))
     counts, share, fractions = people.sample_counts, people.weights, people.fractions
     pulls = people.average_pull(shared), people.own_pull(local)
     by_feature = _numeric()[0](
@@ -312,7 +313,7 @@ def predicted_ratio(
     in_local = np.sum(fractions * local**2, axis=-1) / counts
     noise = _numeric()[1](
         *(weight[..., None] for weight in weights),
-        positive("noise_feature", noise_feature),
+        positive("noise_feature_sq", noise_feature_sq),
         positive("noise_std", noise_std),
         between("noise_dim", noise_dim, 1),
         in_average,

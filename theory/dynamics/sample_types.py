@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.model.aggregation import client_alignment
+from theory.model.aggregation import client_group_sizes
 from theory.numerics.validation import ArrayLike, between, nonnegative
 
 ROW_SUM_SLACK = 1e-9
@@ -27,8 +27,8 @@ class SampleTypes(NamedTuple):
         group_signs: σ_cr of the features that only clients of the same group share, one feature of each kind
             per group; shape (types, group features).
 
-    Signs are −1, 0 or 1. The squared norms of the features are given apart, as `global_signal` (one number, or
-    one for each shared feature) and `local_signal` (for the group features).
+    Signs are −1, 0 or 1. The squared norms of the features are given apart, as `global_feature_sq` (one number, or
+    one for each shared feature) and `local_feature_sq` (for the group features).
     """
 
     fractions: ArrayLike
@@ -81,25 +81,25 @@ class Population(NamedTuple):
 
 def population(
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     sample_counts: ArrayLike,
     groups: ArrayLike,
     types: SampleTypes | None = None,
 ) -> Population:
     """Validate a federation; without `types` it is the plain one.
 
-    Let s_r be `global_signal` (a number, or shape (shared features,)) and `local_signal` (a number, or shape
-    (group features,)), n_k `sample_counts` and s(k) `groups` (integers), both of shape (clients,).
+    Let s_r be `global_feature_sq` (a number, or shape (shared features,)) and `local_feature_sq` (a number, or
+    shape (group features,)), n_k `sample_counts` and s(k) `groups` (integers), both of shape (clients,).
 
     Raises:
         ValueError: naming the argument that is out of range or of another shape than the others ask for.
 
-    >>> population(global_signal=1, local_signal=2, sample_counts=[10, 30], groups=[0, 1]).weights.tolist()
+    >>> population(global_feature_sq=1, local_feature_sq=2, sample_counts=[10, 30], groups=[0, 1]).weights.tolist()
     [0.25, 0.75]
     """
     labels = np.asarray(groups)
-    client_alignment(labels)  # validates the groups
+    client_group_sizes(labels)  # validates the groups
     counts = between("sample_counts", sample_counts, 1)
     if counts.shape != labels.shape:
         raise ValueError(
@@ -115,8 +115,8 @@ def population(
     grouped = _signs("group_signs", chosen.group_signs, fractions.shape[1])
     norms = np.concatenate(
         [
-            _norms("global_signal", global_signal, shared.shape[1]),
-            _norms("local_signal", local_signal, grouped.shape[1]),
+            _norms("global_feature_sq", global_feature_sq, shared.shape[1]),
+            _norms("local_feature_sq", local_feature_sq, grouped.shape[1]),
         ]
     )
     everyone = np.ones((shared.shape[1], counts.size, counts.size))

@@ -1,6 +1,6 @@
 """Predicted signal-to-noise ratio of the mixture at any time, for equal clients (T14, symmetric).
 
-Problem: combine the coefficients of T9 with the weights of a protocol into the ratio that T7 turns into
+Problem: combine the coefficients of T9 with the weights of a scheme into the ratio that T7 turns into
 accuracy.
 
 Statement (T14, equal n and χ): with effective weights (w_G, w_L) and accumulated residuals τ_G, τ_L,
@@ -24,13 +24,13 @@ from scipy.optimize import minimize_scalar
 from theory.dynamics import detached
 from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
 from theory.dynamics.saturation import accumulated
-from theory.mixing.tangency import Protocol, effective_weights
+from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.accuracy import ratio
 from theory.numerics.validation import (
     ArrayLike,
     Values,
-    alignment_of,
     between,
+    checked_group_size,
     nonnegative,
     positive,
     result,
@@ -133,7 +133,7 @@ def derivation() -> Derivation:
     return Derivation(
         tag="T14 (symmetric)",
         title="Predicted ratio, equal clients",
-        problem="Which ratio does the mixture have after training, under each protocol?",
+        problem="Which ratio does the mixture have after training, under each scheme?",
         assumptions=(
             "Linear band and the symmetric mean field.",
             "Squared noise norms equal their expectation (large L).",
@@ -155,69 +155,69 @@ def _numeric() -> tuple[Any, Any]:
 def predicted_ratio(
     theta: ArrayLike,
     *,
-    protocol: Protocol,
+    scheme: TrainingScheme,
     tau_global: ArrayLike,
     tau_local: ArrayLike,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
-    noise_feature: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: ArrayLike,
     noise_std: ArrayLike,
     noise_dim: ArrayLike,
     clients: ArrayLike,
     samples: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return the predicted ratio R of a client's mixture (T14 for equal clients).
 
-    Let θ be `theta`, τ_G and τ_L `tau_global` and `tau_local` (from `symmetric_tau`), a `global_signal`, b
-    `local_signal`, e `noise_feature`, σ_p `noise_std`, L `noise_dim`, K `clients`, n `samples` per client and
-    χ `alignment`; arguments broadcast. `protocol` selects the effective weights
-    (`tangency.effective_weights`). The predicted accuracy is `accuracy.accuracy(R)`. Untrained prompts have R
-    = 0.
+    Let θ be `theta`, τ_G and τ_L `tau_global` and `tau_local` (from `symmetric_tau`), a `global_feature_sq`, b
+    `local_feature_sq`, e `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`, K `clients`, n `samples` per
+    client and χ `group_size`; arguments broadcast. `scheme` selects the effective weights
+    (`tangency.effective_weights`). The predicted accuracy is `accuracy.accuracy(R)`. Untrained prompts have R =
+    0.
 
     Raises:
-        ValueError: any argument outside its range (named in the message), or an unknown protocol.
+        ValueError: any argument outside its range (named in the message), or an unknown scheme.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
-    >>> R = predicted_ratio([0, 1], protocol="posthoc", tau_global=0.1, tau_local=0.1, **letters)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
+    >>> R = predicted_ratio([0, 1], scheme="posthoc", tau_global=0.1, tau_local=0.1, **letters)
     >>> R.round(4).tolist()
     [1.5021, 1.5811]
     """
-    w_global, w_local = effective_weights(theta, protocol)
+    w_global, w_local = effective_weights(theta, scheme)
     count = between("clients", clients, 1)
     arguments = (
         w_global,
         w_local,
         nonnegative("tau_global", tau_global),
         nonnegative("tau_local", tau_local),
-        nonnegative("global_signal", global_signal),
-        nonnegative("local_signal", local_signal),
-        positive("noise_feature", noise_feature),
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+        positive("noise_feature_sq", noise_feature_sq),
         positive("noise_std", noise_std),
         between("noise_dim", noise_dim, 1),
         between("samples", samples, 1),
         count,
-        alignment_of(alignment, count, symmetric=True),
+        checked_group_size(group_size, count, symmetric=True),
     )
     signal, noise = _numeric()[0](*arguments), _numeric()[1](*arguments)
     return ratio(signal, np.sqrt(noise), noise_std)
 
 
 def symmetric_tau(
-    protocol: Protocol,
+    scheme: TrainingScheme,
     theta: ArrayLike,
     step: ArrayLike,
     learning_rate: ArrayLike,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
-    noise_feature: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: ArrayLike,
     noise_std: ArrayLike,
     noise_dim: ArrayLike,
     clients: ArrayLike,
     samples: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Accumulated:
     """Return the accumulated residuals (τ_G, τ_L) after t steps, in units of learning rate times steps (T9,
     T25).
@@ -232,57 +232,57 @@ def symmetric_tau(
     Raises:
         ValueError: as `predicted_ratio`; a negative step, a learning rate that is not positive.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
     >>> tau = symmetric_tau("posthoc", 0.5, 10, 0.01, **letters)
     >>> bool(tau.global_prompt > tau.local_prompt)
     True
     """
     mixing = unit_interval("theta", theta)
     eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
-    feature, deviation = positive("noise_feature", noise_feature), positive("noise_std", noise_std)
+    feature, deviation = positive("noise_feature_sq", noise_feature_sq), positive("noise_std", noise_std)
     energies = dict(
-        global_signal=global_signal,
-        local_signal=local_signal,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
         noise_energy=between("noise_dim", noise_dim, 1) * deviation**2 * feature,
         samples=samples,
     )
-    federation = dict(clients=clients, alignment=alignment)
-    if protocol == "joint":
+    federation = dict(clients=clients, group_size=group_size)
+    if scheme == "joint":
         k_joint = joint_rate(mixing, **energies, **federation)
         tau = accumulated(eta * k_joint * t, k_joint)
         return Accumulated(tau, tau)
     k_global, k_local = global_rate(**energies, **federation), local_rate(**energies)
-    if protocol == "detached":
+    if scheme == "detached":
         return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local)
-    if protocol == "posthoc":
+    if scheme == "posthoc":
         taus = (accumulated(eta * rate * t, rate) for rate in (k_global, k_local))
         shaped = np.broadcast_arrays(*taus, mixing)
         return Accumulated(result(shaped[0]), result(shaped[1]))
-    raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc', 'detached'")
+    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
 
 
 def best_mixing(
-    protocol: Protocol, step: float | int, learning_rate: float, **letters_of: float | int
+    scheme: TrainingScheme, step: float | int, learning_rate: float, **letters_of: float | int
 ) -> float:
     """Return the θ in [0, 1] with the largest predicted ratio after t steps, by scalar maximisation (T14).
 
-    For post-hoc and joint training T20 and T21 give it in closed form; the detached protocol has none. The
+    For post-hoc and joint training T20 and T21 give it in closed form; the detached scheme has none. The
     arguments are scalars: those of `symmetric_tau`, without θ. The result is accurate to about 1e-7.
 
     Raises:
         ValueError: as `symmetric_tau`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
     >>> round(best_mixing("joint", 50, 0.001, **letters), 3)
     0.433
     """
 
     def value(theta: ArrayLike) -> Values:
-        tau = symmetric_tau(protocol, theta, step, learning_rate, **letters_of)
+        tau = symmetric_tau(scheme, theta, step, learning_rate, **letters_of)
         return predicted_ratio(
-            theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters_of
+            theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters_of
         )
 
     grid = np.linspace(0.0, 1.0, 101)

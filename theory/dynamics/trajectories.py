@@ -18,8 +18,8 @@ import numpy as np
 from theory.numerics.validation import (
     ArrayLike,
     Values,
-    alignment_of,
     between,
+    checked_group_size,
     nonnegative,
     positive,
     result,
@@ -78,7 +78,7 @@ def derivation() -> Derivation:
     gain, increments, tau, energy = _summed()
     j = sympy.Symbol("j", integer=True, positive=True)
     inner = sympy.Sum(sympy.Function("G")(j), (j, 1, at.K))
-    alignment = relation("=", inner, at.chi * at.b)
+    group_size = relation("=", inner, at.chi * at.b)
     beta_of, gamma_local_of, gamma_global_of = (
         relation("=", sympy.Symbol(name), moved)
         for name, moved in (
@@ -112,12 +112,12 @@ def derivation() -> Derivation:
         Step(
             "The client's own coordinate gains γ_L = 2bωτ likewise.", local, "identity", (gamma_local_of, tau)
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", alignment, "assumed"),
+        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", group_size, "assumed"),
         Step(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
             "identity",
-            (gamma_global_of, alignment),
+            (gamma_global_of, group_size),
         ),
         Step(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
@@ -156,10 +156,10 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols[1:3], gain), as_function(symbols, energy)
 
 
-def beta(global_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
+def beta(global_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
     """Return β = 2aωτ, the coefficient of the shared feature (T9).
 
-    Let a be `global_signal`, ω `weight` (1 for a prompt trained alone; 1−θ or θ in joint training) and τ
+    Let a be `global_feature_sq`, ω `weight` (1 for a prompt trained alone; 1−θ or θ in joint training) and τ
     `tau` (learning rate times summed residuals); arguments broadcast.
 
     Raises:
@@ -168,14 +168,14 @@ def beta(global_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
     >>> float(beta(3.0, 0.5, 2.0))
     6.0
     """
-    a = nonnegative("global_signal", global_signal)
+    a = nonnegative("global_feature_sq", global_feature_sq)
     return result(a * _numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
 
 
-def gamma_local(local_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
+def gamma_local(local_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
     """Return γ_L = 2bωτ, the local prompt's coefficient of its client's own feature (T9).
 
-    Let b be `local_signal`; the other arguments are those of `beta`.
+    Let b be `local_feature_sq`; the other arguments are those of `beta`.
 
     Raises:
         ValueError: negative b or τ, ω outside [0, 1].
@@ -183,16 +183,16 @@ def gamma_local(local_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> V
     >>> float(gamma_local(7.0, 1.0, 0.5))
     7.0
     """
-    b = nonnegative("local_signal", local_signal)
+    b = nonnegative("local_feature_sq", local_feature_sq)
     return result(b * _numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
 
 
 def gamma_global(
-    local_signal: ArrayLike, weight: ArrayLike, tau: ArrayLike, alignment: ArrayLike, clients: ArrayLike
+    local_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike, group_size: ArrayLike, clients: ArrayLike
 ) -> Values:
     """Return γ_G = 2bωτχ/K, the global prompt's coefficient of a client's own feature (T9).
 
-    Let b be `local_signal`, χ `alignment` (from 0 to K) and K `clients`; the others are those of `beta`.
+    Let b be `local_feature_sq`, χ `group_size` (from 0 to K) and K `clients`; the others are those of `beta`.
 
     Raises:
         ValueError: as `gamma_local`; fewer than one client; χ outside [0, K].
@@ -201,13 +201,13 @@ def gamma_global(
     1.75
     """
     count = between("clients", clients, 1)
-    share = alignment_of(alignment, count, symmetric=True) / count
-    return result(np.asarray(gamma_local(local_signal, weight, tau)) * share)
+    share = checked_group_size(group_size, count, symmetric=True) / count
+    return result(np.asarray(gamma_local(local_feature_sq, weight, tau)) * share)
 
 
 def noise_norm(
     *,
-    noise_feature: ArrayLike,
+    noise_feature_sq: ArrayLike,
     weight: ArrayLike,
     tau: ArrayLike,
     noise_std: ArrayLike,
@@ -217,18 +217,18 @@ def noise_norm(
 ) -> Values:
     """Return √(E‖φ‖²) = 2eωτ σ_p √(L/(nK)), the size of the irrelevant coefficients (T9).
 
-    Let e be `noise_feature`, ω `weight`, τ `tau`, σ_p `noise_std`, L `noise_dim`, n `samples` per client and
+    Let e be `noise_feature_sq`, ω `weight`, τ `tau`, σ_p `noise_std`, L `noise_dim`, n `samples` per client and
     K `clients`: the number of clients whose data the prompt sees, 1 for a local prompt. Arguments broadcast.
 
     Raises:
         ValueError: σ_p not positive, negative e or τ, ω outside [0, 1], L, n or K below one.
 
     >>> float(noise_norm(
-    ...     noise_feature=1, weight=1, tau=0.5, noise_std=1, noise_dim=400, samples=25, clients=4))
+    ...     noise_feature_sq=1, weight=1, tau=0.5, noise_std=1, noise_dim=400, samples=25, clients=4))
     2.0
     """
     energy = _numeric()[1](
-        nonnegative("noise_feature", noise_feature),
+        nonnegative("noise_feature_sq", noise_feature_sq),
         unit_interval("weight", weight),
         nonnegative("tau", tau),
         positive("noise_std", noise_std),

@@ -16,7 +16,7 @@ own pulls to the local prompt, if clients share something; a skew that all clien
 
 Assumptions: Gaussian noise, independent of the class; linear band and near-orthogonal noise where B is given.
 Provenance: derived. Bound: exact for the invariance and the accuracy. Reference: T5, T7, T14, T15;
-`DERIVED_HERE` in `theory.proof.derivation`. Predictions for any protocol and time:
+`DERIVED_HERE` in `theory.proof.derivation`. Predictions for any scheme and time:
 `theory.extensions.prior_prediction`.
 """
 
@@ -303,8 +303,8 @@ def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
 def leans_local(
     class_prior: ArrayLike,
     *,
-    global_signal: float,
-    local_signal: float,
+    global_feature_sq: float,
+    local_feature_sq: float,
     sample_counts: ArrayLike,
     groups: ArrayLike,
 ) -> Values:
@@ -317,11 +317,14 @@ def leans_local(
     Raises:
         ValueError: π outside [0, 1], negative signals, counts below one, arrays of different shapes.
 
-    >>> leans_local([0.9, 0.5, 0.5, 0.5], global_signal=3, local_signal=7, sample_counts=[10] * 4,
+    >>> leans_local([0.9, 0.5, 0.5, 0.5], global_feature_sq=3, local_feature_sq=7, sample_counts=[10] * 4,
     ...             groups=[0, 1, 2, 3]).round(2).tolist()
     [1.8, -2.0, -2.0, -2.0]
     """
-    a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
     skew = 2 * unit_interval("class_prior", class_prior) - 1
     counts, members = between("sample_counts", sample_counts, 1), np.asarray(groups)
     if not skew.shape == counts.shape == members.shape or counts.ndim != 1:

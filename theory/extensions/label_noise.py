@@ -13,7 +13,7 @@ the one without label noise and
 is multiplied by 1−2ε, so θ* does not move. Later wrong labels keep the larger residuals, and memorising them lowers
 R, but never below R_0 (1−2ε)/√(1 + 4ε(1−ε) r(r+2)) with r = κ_s/κ_n: where noise dominates (r ≪ 1, for a local
 prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k: `theory.extensions.noisy_clients`, which
-also has the predictions for any protocol and time.
+also has the predictions for any scheme and time.
 
 Assumptions: the mean field of T12, one local step, ε < 1/2; η(κ_n + 2εκ_s) ≤ 4 for the bounds. Provenance: derived.
 Bound: asymptotic (number of samples ≪ L). Reference: T12, T14, T15; `DERIVED_HERE` in `theory.proof.derivation`.
@@ -308,12 +308,12 @@ def factor_bounds(
     label_noise: ArrayLike,
     theta: ArrayLike,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Bounds:
     """Return the bounds of R/R_0 over all times, for the jointly trained mixture at θ (T26).
 
@@ -323,14 +323,14 @@ def factor_bounds(
     Raises:
         ValueError: ε outside [0, 1/2], and as `margin_rate.joint_rate`.
 
-    >>> bounds = factor_bounds(0.2, 1, global_signal=3, local_signal=7, noise_energy=400, samples=10, clients=4,
-    ...                        alignment=1)
+    >>> bounds = factor_bounds(0.2, 1, global_feature_sq=3, local_feature_sq=7, noise_energy=400, samples=10,
+    ...                        clients=4, group_size=1)
     >>> float(bounds.lower.round(3)), float(bounds.upper.round(3))
     (0.514, 0.6)
     """
-    federation = {"samples": samples, "clients": clients, "alignment": alignment}
-    signals = {"global_signal": global_signal, "local_signal": local_signal}
-    none = {"global_signal": 0, "local_signal": 0}
+    federation = {"samples": samples, "clients": clients, "group_size": group_size}
+    signals = {"global_feature_sq": global_feature_sq, "local_feature_sq": local_feature_sq}
+    none = {"global_feature_sq": 0, "local_feature_sq": 0}
     signal_rate = joint_rate(theta, **signals, noise_energy=0, **federation)
     noise_rate = joint_rate(theta, **none, noise_energy=noise_energy, **federation)
     largest = largest_disparity(label_noise, signal_rate, noise_rate)

@@ -1,4 +1,4 @@
-"""Clients that differ in label noise, and predictions for any protocol and time (T26).
+"""Clients that differ in label noise, and predictions for any scheme and time (T26).
 
 Problem: client k's training labels are flipped with probability ε_k; which ratio and which θ does each client get?
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from theory.dynamics import mean_field, predicted_ratio
 from theory.dynamics.sample_types import SampleTypes
 from theory.mixing import client_mixing, per_client
-from theory.mixing.tangency import Protocol, optimal_mixing, optimum
+from theory.mixing.tangency import TrainingScheme, optimal_mixing, optimum
 from theory.numerics.validation import ArrayLike, between, nonnegative
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -157,20 +157,20 @@ def _numeric() -> Any:
 def client_signals(
     label_noise: ArrayLike,
     *,
-    global_signal: float,
-    local_signal: float,
+    global_feature_sq: float,
+    local_feature_sq: float,
     sample_counts: ArrayLike,
     groups: ArrayLike,
 ) -> Signals:
     """Return every client's signals to leading order (T26).
 
-    Let ε_k be `label_noise`, a `global_signal`, b `local_signal`, n_k `sample_counts` and s(k) `groups`, arrays of
-    shape (clients,).
+    Let ε_k be `label_noise`, a `global_feature_sq`, b `local_feature_sq`, n_k `sample_counts` and s(k)
+    `groups`, arrays of shape (clients,).
 
     Raises:
         ValueError: ε outside [0, 1], negative signals, sample counts below one, arrays of different shapes.
 
-    >>> client_signals([0.0, 0.25], global_signal=4, local_signal=8, sample_counts=[10, 10], groups=[0, 1])
+    >>> client_signals([0.0, 0.25], global_feature_sq=4, local_feature_sq=8, sample_counts=[10, 10], groups=[0, 1])
     Signals(global_prompt=array([7., 5.]), local_prompt=array([12.,  6.]))
     """
     flips, counts = between("label_noise", label_noise, 0, 1), between("sample_counts", sample_counts, 1)
@@ -180,7 +180,10 @@ def client_signals(
             f"`label_noise`, `sample_counts` and `groups` have shapes {flips.shape}, {counts.shape} and"
             f" {members.shape}; allowed: (clients,) for all"
         )
-    a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
     kept = counts / counts.sum() * (1 - 2 * flips)
     in_group = (members[:, None] == members[None, :]) @ kept
     return Signals(*_numeric()(a, b, flips, np.sum(kept), in_group))
@@ -189,8 +192,8 @@ def client_signals(
 def leading_mixing(
     label_noise: ArrayLike,
     *,
-    global_signal: float,
-    local_signal: float,
+    global_feature_sq: float,
+    local_feature_sq: float,
     sample_counts: ArrayLike,
     groups: ArrayLike,
 ) -> NDArray[np.float64]:
@@ -201,14 +204,14 @@ def leading_mixing(
     Raises:
         ValueError: as `client_signals`.
 
-    >>> leading_mixing([0.0, 0.0, 0.1], global_signal=3, local_signal=7, sample_counts=[10, 10, 10],
+    >>> leading_mixing([0.0, 0.0, 0.1], global_feature_sq=3, local_feature_sq=7, sample_counts=[10, 10, 10],
     ...                groups=[0, 1, 2]).round(3).tolist()
     [0.474, 0.474, 0.357]
     """
     signals = client_signals(
         label_noise,
-        global_signal=global_signal,
-        local_signal=local_signal,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
         sample_counts=sample_counts,
         groups=groups,
     )
@@ -241,10 +244,10 @@ def predicted_ratios(
     learning_rate: float,
     *,
     label_noise: ArrayLike,
-    protocol: Protocol,
-    global_signal: float,
-    local_signal: float,
-    noise_feature: float,
+    scheme: TrainingScheme,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    noise_feature_sq: float,
     noise_std: float,
     noise_dim: float,
     sample_counts: ArrayLike,
@@ -252,7 +255,7 @@ def predicted_ratios(
 ) -> NDArray[np.float64]:
     """Return the predicted ratio R_k(t, θ) of every client on clean test data (T26: T12 and T14 with two types).
 
-    Let ε_k be `label_noise`, shape (clients,), e `noise_feature`, σ_p `noise_std`, L `noise_dim`; the other
+    Let ε_k be `label_noise`, shape (clients,), e `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`; the other
     arguments are those of `mean_field.accumulated`.
 
     Returns:
@@ -261,26 +264,26 @@ def predicted_ratios(
     Raises:
         ValueError: as `sample_types`, `mean_field.accumulated` and `predicted_ratio.predicted_ratio`.
 
-    >>> predicted_ratios([1], [0.0, 1.0], 1e-6, label_noise=[0.0, 0.2], protocol="posthoc", global_signal=3,
-    ...                  local_signal=7, noise_feature=1, noise_std=1, noise_dim=400, sample_counts=[10, 10],
+    >>> predicted_ratios([1], [0.0, 1.0], 1e-6, label_noise=[0.0, 0.2], scheme="posthoc", global_feature_sq=3,
+    ...                  local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 10],
     ...                  groups=[0, 1]).round(3).tolist()
     [[[1.319, 1.006], [1.581, 0.949]]]
     """
     federation: dict[str, Any] = {
-        "protocol": protocol,
-        "global_signal": global_signal,
-        "local_signal": local_signal,
+        "scheme": scheme,
+        "global_feature_sq": global_feature_sq,
+        "local_feature_sq": local_feature_sq,
         "sample_counts": sample_counts,
         "groups": groups,
         "types": sample_types(label_noise),
     }
-    energy = noise_dim * noise_std**2 * noise_feature
+    energy = noise_dim * noise_std**2 * noise_feature_sq
     tau = mean_field.accumulated(rounds, theta, learning_rate, noise_energy=energy, **federation)
     ratios = predicted_ratio.predicted_ratio(
         np.atleast_1d(theta),
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
-        noise_feature=noise_feature,
+        noise_feature_sq=noise_feature_sq,
         noise_std=noise_std,
         noise_dim=noise_dim,
         **federation,
@@ -289,7 +292,7 @@ def predicted_ratios(
 
 
 def best_mixing(
-    protocol: Protocol, rounds: int, learning_rate: float, *, label_noise: ArrayLike, **letters_of: Any
+    scheme: TrainingScheme, rounds: int, learning_rate: float, *, label_noise: ArrayLike, **letters_of: Any
 ) -> NDArray[np.float64]:
     """Return the θ in [0, 1] with the largest predicted ratio on clean data, for every client (T26).
 
@@ -298,10 +301,10 @@ def best_mixing(
     Raises:
         ValueError: as `predicted_ratios`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
     ...                sample_counts=[10, 10], groups=[0, 1])
     >>> best_mixing("posthoc", 1, 1e-6, label_noise=[0.1, 0.1], **letters).round(3).tolist()
     [0.538, 0.538]
     """
     types = sample_types(label_noise)
-    return client_mixing.best_mixing(protocol, rounds, learning_rate, types=types, **letters_of)[..., 0]
+    return client_mixing.best_mixing(scheme, rounds, learning_rate, types=types, **letters_of)[..., 0]

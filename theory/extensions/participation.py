@@ -267,10 +267,10 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
 def joint_mixing(
     participation: ArrayLike,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return θ*_joint with θ*/(1−θ*) = √(odds*/r), at every time (T28).
 
@@ -279,11 +279,14 @@ def joint_mixing(
     Raises:
         ValueError: r outside (0, 1], and as `leading_order.posthoc_odds`.
 
-    >>> joint_mixing([1, 0.25], global_signal=3, local_signal=4, clients=4, alignment=1).round(3).tolist()
+    >>> joint_mixing([1, 0.25], global_feature_sq=3, local_feature_sq=4, clients=4, group_size=1).round(3).tolist()
     [0.366, 0.536]
     """
     odds = posthoc_odds(
-        global_signal=global_signal, local_signal=local_signal, clients=clients, alignment=alignment
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        clients=clients,
+        group_size=group_size,
     )
     return mixing_from_odds(_numeric()[2](odds, _share(participation)))
 

@@ -12,7 +12,7 @@ from theory.dynamics.detached import Accumulated
 from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.extensions.participation import joint_rate
 from theory.mixing.client_mixing import largest_at
-from theory.mixing.tangency import Protocol
+from theory.mixing.tangency import TrainingScheme
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -25,41 +25,44 @@ from theory.numerics.validation import (
 
 
 def accumulated(
-    protocol: Protocol,
+    scheme: TrainingScheme,
     theta: ArrayLike,
     step: ArrayLike,
     learning_rate: ArrayLike,
     *,
     participation: ArrayLike,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Accumulated:
     """Return the mean accumulated residuals (τ_G, τ_L) after t rounds of one step each (T28).
 
     Let r be `participation`, θ `theta`, t `step` and η `learning_rate`; the other arguments are those of
-    `margin_rate.global_rate`, and all broadcast. Joint and post-hoc come in closed form, the detached protocol by
+    `margin_rate.global_rate`, and all broadcast. Joint and post-hoc come in closed form, the detached scheme by
     iteration over whole steps (cost proportional to the largest step).
 
     Raises:
-        ValueError: r outside (0, 1], θ outside [0, 1], a negative step, an unknown protocol, and as
+        ValueError: r outside (0, 1], θ outside [0, 1], a negative step, an unknown scheme, and as
         `margin_rate.global_rate`.
 
-    >>> tau = accumulated("joint", 0.5, 100, 0.001, participation=0.5, global_signal=3, local_signal=7,
-    ...                   noise_energy=400, samples=10, clients=4, alignment=1)
+    >>> tau = accumulated("joint", 0.5, 100, 0.001, participation=0.5, global_feature_sq=3, local_feature_sq=7,
+    ...                   noise_energy=400, samples=10, clients=4, group_size=1)
     >>> float(tau.local_prompt / tau.global_prompt)
     0.5
     """
     energies = {
-        "global_signal": global_signal,
-        "local_signal": local_signal,
+        "global_feature_sq": global_feature_sq,
+        "local_feature_sq": local_feature_sq,
         "noise_energy": noise_energy,
         "samples": samples,
     }
-    k_global, k_local = global_rate(**energies, clients=clients, alignment=alignment), local_rate(**energies)
+    k_global, k_local = (
+        global_rate(**energies, clients=clients, group_size=group_size),
+        local_rate(**energies),
+    )
     mixing, share, t, eta, k_global, k_local = np.broadcast_arrays(
         unit_interval("theta", theta),
         between("participation", participation, 0, 1, open_low=True),
@@ -68,17 +71,17 @@ def accumulated(
         k_global,
         k_local,
     )
-    if protocol == "joint":
+    if scheme == "joint":
         rate = joint_rate(mixing, share, k_global, k_local)
         tau_global = saturation.accumulated(eta * rate * t, rate)
         return Accumulated(result(tau_global), result(share * tau_global))
-    if protocol == "posthoc":
+    if scheme == "posthoc":
         return Accumulated(
             saturation.accumulated(eta * k_global * t, k_global),
             saturation.accumulated(eta * k_local * share * t, k_local),
         )
-    if protocol != "detached":
-        raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc', 'detached'")
+    if scheme != "detached":
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
     return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local, participation=share)
 
 
@@ -87,7 +90,7 @@ def predicted_ratio(
     step: ArrayLike,
     learning_rate: ArrayLike,
     *,
-    protocol: Protocol,
+    scheme: TrainingScheme,
     participation: ArrayLike,
     **letters_of: ArrayLike,
 ) -> Values:
@@ -99,20 +102,20 @@ def predicted_ratio(
     Raises:
         ValueError: as `accumulated` and `symmetric_ratio.predicted_ratio`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
-    >>> predicted_ratio([0, 1], 10, 0.001, protocol="posthoc", participation=0.5, **letters).round(4).tolist()
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
+    >>> predicted_ratio([0, 1], 10, 0.001, scheme="posthoc", participation=0.5, **letters).round(4).tolist()
     [1.5021, 1.5811]
     """
-    noise = {name: np.asarray(letters_of[name]) for name in ("noise_feature", "noise_std", "noise_dim")}
-    energy = noise["noise_dim"] * noise["noise_std"] ** 2 * noise["noise_feature"]
+    noise = {name: np.asarray(letters_of[name]) for name in ("noise_feature_sq", "noise_std", "noise_dim")}
+    energy = noise["noise_dim"] * noise["noise_std"] ** 2 * noise["noise_feature_sq"]
     others = {name: value for name, value in letters_of.items() if name not in noise}
     tau = accumulated(
-        protocol, theta, step, learning_rate, participation=participation, noise_energy=energy, **others
+        scheme, theta, step, learning_rate, participation=participation, noise_energy=energy, **others
     )
     return symmetric_ratio.predicted_ratio(
         theta,
-        protocol=protocol,
+        scheme=scheme,
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
         **letters_of,
@@ -120,7 +123,7 @@ def predicted_ratio(
 
 
 def best_mixing(
-    protocol: Protocol,
+    scheme: TrainingScheme,
     step: int,
     learning_rate: float,
     *,
@@ -134,8 +137,8 @@ def best_mixing(
     Raises:
         ValueError: as `predicted_ratio`.
 
-    >>> letters = dict(global_signal=3, local_signal=4, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=4, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
     >>> round(best_mixing("joint", 50, 0.001, participation=0.25, **letters), 3)
     0.536
     """
@@ -143,7 +146,7 @@ def best_mixing(
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(
             predicted_ratio(
-                theta, step, learning_rate, protocol=protocol, participation=participation, **letters_of
+                theta, step, learning_rate, scheme=scheme, participation=participation, **letters_of
             )
         )
 

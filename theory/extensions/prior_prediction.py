@@ -14,7 +14,7 @@ from theory.dynamics import mean_field, predicted_ratio
 from theory.dynamics.sample_types import SampleTypes
 from theory.extensions.class_priors import accuracy_with_bias
 from theory.mixing.client_mixing import largest_at
-from theory.mixing.tangency import Protocol
+from theory.mixing.tangency import TrainingScheme
 from theory.numerics.validation import ArrayLike, unit_interval
 
 
@@ -51,11 +51,11 @@ def predict(
     *,
     class_prior: ArrayLike,
     positive_share: ArrayLike | None = None,
-    prior_feature: float,
-    protocol: Protocol,
-    global_signal: float,
-    local_signal: float,
-    noise_feature: float,
+    prior_feature_sq: float,
+    scheme: TrainingScheme,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    noise_feature_sq: float,
     noise_std: float,
     noise_dim: float,
     sample_counts: ArrayLike,
@@ -64,34 +64,35 @@ def predict(
     """Return ratio, bias and accuracy of every client's mixture (T27: T12 and T14 with a type for each class).
 
     Let π_k be `class_prior`, with which a client's data are drawn and tested, `positive_share` what its training
-    data realised of it (the prior itself by default), both of shape (clients,), c_0 `prior_feature`, e
-    `noise_feature`, σ_p `noise_std` and L `noise_dim`; the other arguments are those of `mean_field.accumulated`.
+    data realised of it (the prior itself by default), both of shape (clients,), c_0 `prior_feature_sq`, e
+    `noise_feature_sq`, σ_p `noise_std` and L `noise_dim`; the other arguments are those of
+    `mean_field.accumulated`.
 
     Raises:
         ValueError: as `sample_types`, `mean_field.accumulated` and `predicted_ratio.predicted_ratio`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                sample_counts=[10, 10], groups=[0, 1], protocol="posthoc")
-    >>> found = predict([1], [0.0, 1.0], 1e-6, class_prior=[0.9, 0.5], prior_feature=2, **letters)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                sample_counts=[10, 10], groups=[0, 1], scheme="posthoc")
+    >>> found = predict([1], [0.0, 1.0], 1e-6, class_prior=[0.9, 0.5], prior_feature_sq=2, **letters)
     >>> found.bias.round(3).tolist()
     [[[0.179, 0.179], [0.253, 0.0]]]
     """
     prior = unit_interval("class_prior", class_prior)
     federation: dict[str, Any] = {
-        "protocol": protocol,
-        "global_signal": (global_signal, prior_feature),
-        "local_signal": local_signal,
+        "scheme": scheme,
+        "global_feature_sq": (global_feature_sq, prior_feature_sq),
+        "local_feature_sq": local_feature_sq,
         "sample_counts": sample_counts,
         "groups": groups,
         "types": sample_types(prior if positive_share is None else positive_share),
     }
-    energy = noise_dim * noise_std**2 * noise_feature
+    energy = noise_dim * noise_std**2 * noise_feature_sq
     tau = mean_field.accumulated(rounds, theta, learning_rate, noise_energy=energy, **federation)
     by_class = predicted_ratio.predicted_ratio(
         np.atleast_1d(theta),
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
-        noise_feature=noise_feature,
+        noise_feature_sq=noise_feature_sq,
         noise_std=noise_std,
         noise_dim=noise_dim,
         **federation,
@@ -102,7 +103,7 @@ def predict(
 
 
 def best_mixing(
-    protocol: Protocol, rounds: int, learning_rate: float, *, class_prior: ArrayLike, **letters_of: Any
+    scheme: TrainingScheme, rounds: int, learning_rate: float, *, class_prior: ArrayLike, **letters_of: Any
 ) -> NDArray[np.float64]:
     """Return the θ in [0, 1] with the largest predicted accuracy, for every client, to about 1e-6 (T27).
 
@@ -111,8 +112,8 @@ def best_mixing(
     Raises:
         ValueError: as `predict`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                sample_counts=[10, 10], groups=[0, 1], prior_feature=2)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                sample_counts=[10, 10], groups=[0, 1], prior_feature_sq=2)
     >>> best_mixing("posthoc", 1, 1e-6, class_prior=[0.5, 0.5], **letters).round(3).tolist()
     [0.538, 0.538]
     >>> best_mixing("posthoc", 1, 1e-6, class_prior=[0.9, 0.5], **letters).round(3).tolist()
@@ -121,7 +122,7 @@ def best_mixing(
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return predict(
-            [rounds], theta, learning_rate, protocol=protocol, class_prior=class_prior, **letters_of
+            [rounds], theta, learning_rate, scheme=scheme, class_prior=class_prior, **letters_of
         ).accuracy[0]
 
     return largest_at(values)

@@ -87,42 +87,43 @@ def drift_ratio(
     step: ArrayLike,
     learning_rate: ArrayLike,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
-    noise_feature: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: ArrayLike,
     noise_std: ArrayLike,
     noise_dim: ArrayLike,
     clients: ArrayLike,
     samples: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return the ratio R of joint training after t steps, to first order in n/L (T29).
 
-    Let θ be `theta`, t `step`, η `learning_rate`, a `global_signal`, b `local_signal`, e `noise_feature`, σ_p
-    `noise_std`, L `noise_dim`, K `clients`, n `samples` and χ `alignment`; arguments broadcast.
+    Let θ be `theta`, t `step`, η `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, e
+    `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`, K `clients`, n `samples` and χ `group_size`; arguments
+    broadcast.
 
     Raises:
         ValueError: any argument outside its range.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, alignment=1)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=4, samples=10, group_size=1)
     >>> drift_ratio([0, 1], 0, 0.01, **letters).round(4).tolist()
     [1.5021, 1.5811]
     """
     length, deviation = between("noise_dim", noise_dim, 1), positive("noise_std", noise_std)
-    signals = {"global_signal": global_signal, "local_signal": local_signal}
-    federation = {"samples": samples, "clients": clients, "alignment": alignment}
-    energy = length * deviation**2 * positive("noise_feature", noise_feature)
+    signals = {"global_feature_sq": global_feature_sq, "local_feature_sq": local_feature_sq}
+    federation = {"samples": samples, "clients": clients, "group_size": group_size}
+    energy = length * deviation**2 * positive("noise_feature_sq", noise_feature_sq)
     rate = joint_rate(theta, **signals, noise_energy=energy, **federation)
-    own_noise = joint_rate(theta, global_signal=0, local_signal=0, noise_energy=energy, **federation)
+    own_noise = joint_rate(theta, global_feature_sq=0, local_feature_sq=0, noise_energy=energy, **federation)
     scaled = positive("learning_rate", learning_rate) * nonnegative("step", step) * rate
     start = predicted_ratio(
         theta,
-        protocol="joint",
+        scheme="joint",
         tau_global=1.0,
         tau_local=1.0,
         **signals,
-        noise_feature=noise_feature,
+        noise_feature_sq=noise_feature_sq,
         noise_std=noise_std,
         noise_dim=noise_dim,
         **federation,
@@ -146,8 +147,8 @@ def drift_mixing(step: float | int, learning_rate: float, **letters_of: float | 
     Raises:
         ValueError: as `drift_ratio`.
 
-    >>> letters = dict(global_signal=3, local_signal=7, noise_feature=1, noise_std=1, noise_dim=4000,
-    ...                clients=4, samples=10, alignment=1)
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=4000,
+    ...                clients=4, samples=10, group_size=1)
     >>> round(drift_mixing(0, 0.01, **letters), 3), round(drift_mixing(1000, 0.01, **letters), 3)
     (0.433, 0.431)
     """

@@ -31,7 +31,7 @@ from scipy.optimize import minimize_scalar, nnls
 
 from theory.dynamics.margin_kernel import formula as kernel_formula
 from theory.dynamics.margin_kernel import margin_kernel, square
-from theory.mixing.tangency import Protocol
+from theory.mixing.tangency import TrainingScheme
 from theory.model.accuracy import accuracy, ratio
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
@@ -308,7 +308,7 @@ def _least_distance(
 
 
 def late_time_ratio(
-    theta: ArrayLike, data: TrainingData, protocol: Protocol = "joint"
+    theta: ArrayLike, data: TrainingData, scheme: TrainingScheme = "joint"
 ) -> NDArray[np.float64]:
     """Return the ratio R of every client's mixture as t → ∞ (T29).
 
@@ -319,16 +319,16 @@ def late_time_ratio(
         Array of shape (…, clients).
 
     Raises:
-        ValueError: as `margin_kernel` and `maximum_margin`; a protocol other than joint and posthoc.
+        ValueError: as `margin_kernel` and `maximum_margin`; a scheme other than joint and posthoc.
 
     >>> data = TrainingData([[1.0, 2.0], [1.0, 1.0]], [3.0, 1.0], [0, 0], noise_dim=1, noise_std=1.0)
     >>> late_time_ratio(0.5, data).round(3).tolist()
     [3.0]
     """
     mixing = unit_interval("theta", theta)
-    if protocol not in ("joint", "posthoc"):
-        raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc'")
-    if protocol == "joint":
+    if scheme not in ("joint", "posthoc"):
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc'")
+    if scheme == "joint":
         features = [_limit(float(value), data) for value in mixing.ravel()]
     else:
         alone = _limit(0.0, data), _limit(1.0, data)
@@ -357,7 +357,7 @@ def _limit(theta: float, data: TrainingData) -> NDArray[np.float64]:
     return feature
 
 
-def late_time_mixing(data: TrainingData, protocol: Protocol = "joint") -> Values:
+def late_time_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Values:
     """Return the θ with the best accuracy, mean over clients, as t → ∞ (T29), to about 1e-3.
 
     Raises:
@@ -369,7 +369,7 @@ def late_time_mixing(data: TrainingData, protocol: Protocol = "joint") -> Values
     """
 
     def error(theta: float) -> float:
-        return -float(np.mean(accuracy(late_time_ratio(theta, data, protocol))))
+        return -float(np.mean(accuracy(late_time_ratio(theta, data, scheme))))
 
     grid = np.linspace(0, 1, 11)
     best = int(np.argmin([error(theta) for theta in grid]))

@@ -20,8 +20,8 @@ from theory.dynamics.margin_rate import joint_rate
 from theory.dynamics.saturation import margin
 from theory.late_time.dynamical_mean_field import numeric
 from theory.late_time.first_order import response
-from theory.mixing.tangency import Protocol, effective_weights
-from theory.numerics.validation import alignment_of, between, nonnegative, positive, unit_interval
+from theory.mixing.tangency import TrainingScheme, effective_weights
+from theory.numerics.validation import between, checked_group_size, nonnegative, positive, unit_interval
 from theory.proof.derivation import as_function
 from theory.proof.symbols import letters
 
@@ -43,14 +43,14 @@ Matrix = NDArray[np.float64]
 class Letters(NamedTuple):
     """The letters of a symmetric federation: a, b, e, σ_p, L, K, n and χ."""
 
-    global_signal: float
-    local_signal: float
-    noise_feature: float
+    global_feature_sq: float
+    local_feature_sq: float
+    noise_feature_sq: float
     noise_std: float
     noise_dim: float
     clients: float
     samples: float
-    alignment: float
+    group_size: float
 
 
 def flow_ratio(
@@ -58,7 +58,7 @@ def flow_ratio(
     step: Sequence[float] | Matrix,
     learning_rate: float,
     *,
-    protocol: Protocol = "joint",
+    scheme: TrainingScheme = "joint",
     **letters_of: Any,
 ) -> Matrix:
     """Return the ratio R(t, θ) of a client's mixture (T29, mean field).
@@ -70,20 +70,20 @@ def flow_ratio(
         Array of shape (steps, thetas).
 
     Raises:
-        ValueError: any argument outside its range, or a protocol other than joint and posthoc.
+        ValueError: any argument outside its range, or a scheme other than joint and posthoc.
         ArithmeticError: the iteration does not settle, as for N close to 2L or above.
 
-    >>> letters = dict(global_signal=0.5, local_signal=1.5, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=10, samples=20, alignment=1)
+    >>> letters = dict(global_feature_sq=0.5, local_feature_sq=1.5, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=10, samples=20, group_size=1)
     >>> flow_ratio([0.0, 0.35], [1, 500, float("inf")], 0.0023, **letters).round(2).tolist()
     [[0.46, 0.56], [0.55, 0.59], [0.63, 0.61]]
     """
     at, mixing = _checked(letters_of), np.atleast_1d(unit_interval("theta", theta))
     times = np.atleast_1d(between("step", step, 0, open_low=True, finite=False))
     eta = float(positive("learning_rate", learning_rate))
-    if protocol not in ("joint", "posthoc"):
-        raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc'")
-    together = protocol == "posthoc"  # two prompts trained once, whatever θ
+    if scheme not in ("joint", "posthoc"):
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc'")
+    together = scheme == "posthoc"  # two prompts trained once, whatever θ
     trained = [(0.0, 1.0)] if together else [(float(value),) for value in mixing]
     moments = [_moments([_prompt(at, value) for value in pair], times, eta, at) for pair in trained]
     ratio = np.empty((times.size, mixing.size))
@@ -99,7 +99,7 @@ def flow_mixing(
     step: Sequence[float] | Matrix,
     learning_rate: float,
     *,
-    protocol: Protocol = "joint",
+    scheme: TrainingScheme = "joint",
     **letters_of: Any,
 ) -> Matrix:
     """Return θ* at every time, shape (steps,), to about 1e-3 (T29, mean field).
@@ -109,13 +109,13 @@ def flow_mixing(
     Raises:
         ValueError, ArithmeticError: as `flow_ratio`.
 
-    >>> letters = dict(global_signal=0.5, local_signal=1.5, noise_feature=1, noise_std=1, noise_dim=400,
-    ...                clients=10, samples=20, alignment=1)
+    >>> letters = dict(global_feature_sq=0.5, local_feature_sq=1.5, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                clients=10, samples=20, group_size=1)
     >>> flow_mixing([1, 500], 0.0023, **letters).round(2).tolist()
     [0.35, 0.31]
     """
     grid, fine = np.linspace(0, 1, 26), np.linspace(0, 1, 2001)
-    curves = flow_ratio(grid, step, learning_rate, protocol=protocol, **letters_of)
+    curves = flow_ratio(grid, step, learning_rate, scheme=scheme, **letters_of)
     best: Matrix = fine[np.argmax(CubicSpline(grid, curves, axis=1)(fine), axis=1)]
     return best
 
@@ -137,13 +137,13 @@ _Moments = tuple[Matrix, Matrix]
 
 def _checked(values: dict[str, Any]) -> Letters:
     at = Letters(**values)
-    for name in ("global_signal", "local_signal"):
+    for name in ("global_feature_sq", "local_feature_sq"):
         nonnegative(name, getattr(at, name))
-    for name in ("noise_feature", "noise_std"):
+    for name in ("noise_feature_sq", "noise_std"):
         positive(name, getattr(at, name))
     for name in ("noise_dim", "clients", "samples"):
         between(name, getattr(at, name), 1)
-    alignment_of(at.alignment, at.clients, symmetric=True)
+    checked_group_size(at.group_size, at.clients, symmetric=True)
     return Letters(*map(float, at))
 
 
@@ -158,17 +158,17 @@ def _prompt(at: Letters, theta: float) -> _Prompt:
         float(
             joint_rate(
                 theta,
-                global_signal=at.global_signal,
-                local_signal=at.local_signal,
+                global_feature_sq=at.global_feature_sq,
+                local_feature_sq=at.local_feature_sq,
                 noise_energy=energy,
                 samples=at.samples,
                 clients=at.clients,
-                alignment=at.alignment,
+                group_size=at.group_size,
             )
         )
-        for energy in (0.0, at.noise_dim * at.noise_std**2 * at.noise_feature)
+        for energy in (0.0, at.noise_dim * at.noise_std**2 * at.noise_feature_sq)
     ]
-    return _Prompt(np.array(_modes()(at.noise_feature, at.samples, float(theta))), *rates)
+    return _Prompt(np.array(_modes()(at.noise_feature_sq, at.samples, float(theta))), *rates)
 
 
 def _mean(at: Letters, modes: Any) -> Any:

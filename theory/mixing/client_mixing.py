@@ -1,7 +1,7 @@
 """The best mixing of every client after any training (T14 maximised).
 
 T20, T21 and T22 give θ* in closed form for equal clients or a small step; for unequal clients after a longer
-training, and for the detached protocol, it is found by maximising the predicted ratio, a function of one number.
+training, and for the detached scheme, it is found by maximising the predicted ratio, a function of one number.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from theory.dynamics import mean_field
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.sample_types import SampleTypes
-from theory.mixing.tangency import Protocol
+from theory.mixing.tangency import TrainingScheme
 from theory.numerics.validation import ArrayLike, between, positive
 
 _GRID = 101
@@ -23,13 +23,13 @@ _REFINEMENTS = 4
 
 
 def best_mixing(
-    protocol: Protocol,
+    scheme: TrainingScheme,
     rounds: int,
     learning_rate: float,
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
-    noise_feature: float,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: float,
     noise_std: float,
     noise_dim: float,
     sample_counts: ArrayLike,
@@ -48,20 +48,20 @@ def best_mixing(
     Raises:
         ValueError: as `mean_field.accumulated` and `predicted_ratio`.
 
-    >>> best_mixing("joint", 1, 1e-6, global_signal=8, local_signal=14, noise_feature=1, noise_std=1,
+    >>> best_mixing("joint", 1, 1e-6, global_feature_sq=8, local_feature_sq=14, noise_feature_sq=1, noise_std=1,
     ...             noise_dim=6000, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]).round(3).tolist()
     [0.204, 0.324, 0.37, 0.49]
     """
     federation: dict[str, Any] = {
-        "protocol": protocol,
-        "global_signal": global_signal,
-        "local_signal": local_signal,
+        "scheme": scheme,
+        "global_feature_sq": global_feature_sq,
+        "local_feature_sq": local_feature_sq,
         "sample_counts": sample_counts,
         "groups": groups,
         "types": types,
     }
     energy = between("noise_dim", noise_dim, 1) * positive("noise_std", noise_std) ** 2
-    energy = energy * positive("noise_feature", noise_feature)
+    energy = energy * positive("noise_feature_sq", noise_feature_sq)
     count = int(between("rounds", rounds, 1))
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,7 +72,7 @@ def best_mixing(
             theta,
             tau_global=tau.global_prompt[0],
             tau_local=tau.local_prompt[0],
-            noise_feature=noise_feature,
+            noise_feature_sq=noise_feature_sq,
             noise_std=noise_std,
             noise_dim=noise_dim,
             **federation,

@@ -98,20 +98,20 @@ def _numeric() -> Any:
 
 
 def independent_odds(
-    *, global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
 ) -> Values:
     """Return (a+b)/(Ka + χb), the optimal odds if the prompts had seen disjoint data (T18).
 
-    Let a be `global_signal`, b `local_signal`, K `clients` (at least 2) and χ `alignment`; arguments
+    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
     broadcast. The odds are infinite when Ka + χb is not positive.
 
     Raises:
         ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
 
-    >>> float(independent_odds(global_signal=3, local_signal=8, clients=4, alignment=1))
+    >>> float(independent_odds(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=1))
     0.55
     """
-    a, b, count, chi = leading_order.checked_letters(global_signal, local_signal, clients, alignment)
+    a, b, count, chi = leading_order.checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
     inside = count * a + chi * b > 0
     safe = np.where(inside, chi, count)  # any χ with a positive denominator; the value is replaced below
     return result(np.where(inside, _numeric()(a, b, count, safe), np.inf))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
-from theory.numerics.validation import ArrayLike, Values, alignment_of, between, nonnegative, result
+from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -207,7 +207,7 @@ def _numeric() -> tuple[Any, Any]:
 
 
 def checked_letters(
-    global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
+    global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
 ) -> list[NDArray[np.float64]]:
     """Return a, b, K and χ broadcast against each other, after checking their ranges (T17, T18).
 
@@ -219,34 +219,34 @@ def checked_letters(
     """
     count = between("clients", clients, 2)
     a, b, count, chi = np.broadcast_arrays(
-        nonnegative("global_signal", global_signal),
-        nonnegative("local_signal", local_signal),
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
         count,
-        alignment_of(alignment, count, symmetric=False),
+        checked_group_size(group_size, count, symmetric=False),
     )
     if np.any(a + b == 0):
         raise ValueError(
-            "`global_signal` and `local_signal` are both 0.0; allowed: at least one of them positive"
+            "`global_feature_sq` and `local_feature_sq` are both 0.0; allowed: at least one of them positive"
         )
     return [a, b, count, chi]
 
 
 def posthoc_odds(
-    *, global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
 ) -> Values:
     """Return the optimal post-hoc odds θ*/(1−θ*) = b(1 − χ/K)/((K−1)a + (χ−1)b) (T17).
 
-    Let a be `global_signal`, b `local_signal`, K `clients` (at least 2) and χ `alignment`; arguments
+    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
     broadcast. The odds are infinite (θ* = 1) when the denominator is not positive: the clients share too
     little.
 
     Raises:
         ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
 
-    >>> float(posthoc_odds(global_signal=3, local_signal=6, clients=4, alignment=1))
+    >>> float(posthoc_odds(global_feature_sq=3, local_feature_sq=6, clients=4, group_size=1))
     0.5
     """
-    values = checked_letters(global_signal, local_signal, clients, alignment)
+    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
     to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
     inside = to_global > 0
     return result(np.where(inside, to_local / np.where(inside, to_global, 1.0), np.inf))
@@ -268,7 +268,7 @@ def mixing_from_odds(odds: ArrayLike) -> Values:
 
 
 def strict_advantage(
-    *, global_signal: ArrayLike, local_signal: ArrayLike, clients: ArrayLike, alignment: ArrayLike
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
 ) -> NDArray[np.bool_] | np.bool_:
     """Return whether some mixture beats both prompts: b > 0, χ < K and (K−1)a + (χ−1)b > 0 (T17).
 
@@ -277,10 +277,10 @@ def strict_advantage(
     Raises:
         ValueError: as `posthoc_odds`.
 
-    >>> bool(strict_advantage(global_signal=3, local_signal=8, clients=4, alignment=4))
+    >>> bool(strict_advantage(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=4))
     False
     """
-    values = checked_letters(global_signal, local_signal, clients, alignment)
+    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
     to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
     answer: NDArray[np.bool_] | np.bool_ = ((to_local > 0) & (to_global > 0))[()]
     return answer

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from theory.mixing.many_assets import formula as tangency
 from theory.mixing.many_assets import with_entries
-from theory.model.aggregation import client_alignment
+from theory.model.aggregation import client_group_sizes
 from theory.numerics.validation import ArrayLike, between, nonnegative
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -273,18 +273,18 @@ def _numeric() -> tuple[Any, Any]:
 
 def nested_moments(
     *,
-    global_signal: float | int,
-    local_signal: float | int,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
     sample_counts: ArrayLike,
     groups: ArrayLike,
     clusters: Sequence[Sequence[int]],
 ) -> LevelMoments:
     """Return signals and noise of every client's prompts on all levels, up to common factors (T23, T22).
 
-    Let a be `global_signal` and b `local_signal` (scalars), n_k `sample_counts` and s(k) `groups`, both of shape
-    (clients,), and let `clusters` hold one partition of the clients per level between global and local: the
-    cluster of every client. Partitions need not be nested: Σ_ij = N_ij/(N_i N_j), with N_ij the number of samples
-    that the two levels share, holds for any sets that contain the client.
+    Let a be `global_feature_sq` and b `local_feature_sq` (scalars), n_k `sample_counts` and s(k) `groups`, both
+    of shape (clients,), and let `clusters` hold one partition of the clients per level between global and
+    local: the cluster of every client. Partitions need not be nested: Σ_ij = N_ij/(N_i N_j), with N_ij the
+    number of samples that the two levels share, holds for any sets that contain the client.
 
     The common factors: a prompt that has accumulated τ has the signal 4τ s_i, and the noise vectors of two prompts
     the expected inner product (4τ)² e² L σ_p² Σ_ij.
@@ -293,16 +293,19 @@ def nested_moments(
         ValueError: negative signals, sample counts below one, a partition or counts of another length than groups.
 
     >>> moments = nested_moments(
-    ...     global_signal=1, local_signal=4, sample_counts=[5] * 4, groups=[0, 0, 1, 1], clusters=[[0, 1, 1, 0]]
-    ... )
+    ...     global_feature_sq=1, local_feature_sq=4, sample_counts=[5] * 4, groups=[0, 0, 1, 1], clusters=[[0,
+    1, 1, 0]] ... )
     >>> moments.signals[0].tolist()
     [3.0, 3.0, 5.0]
     >>> moments.gram[0].tolist()
     [[0.05, 0.05, 0.05], [0.05, 0.1, 0.1], [0.05, 0.1, 0.2]]
     """
-    a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
     counts, labels = between("sample_counts", sample_counts, 1), np.asarray(groups)
-    client_alignment(labels)  # validates the groups
+    client_group_sizes(labels)  # validates the groups
     partitions = [np.zeros_like(labels), *(np.asarray(part) for part in clusters), np.arange(labels.size)]
     for name, values in (("sample_counts", counts), *(("clusters", part) for part in partitions)):
         if values.shape != labels.shape:
@@ -320,8 +323,8 @@ def nested_moments(
 
 def three_level_weights(
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     clients: ArrayLike,
     cluster_size: ArrayLike,
     group_size: ArrayLike,
@@ -329,9 +332,9 @@ def three_level_weights(
 ) -> NDArray[np.float64]:
     """Return Σ⁻¹s of the global, the cluster and the local prompt of K equal clients (T23).
 
-    Let a be `global_signal`, b `local_signal`, K `clients`, Q `cluster_size` (1 < Q < K), χ `group_size` and c
-    `group_in_cluster`, the number of clients of the own group in the cluster, itself included; arguments
-    broadcast. A negative entry says that the best mixture leaves this prompt out.
+    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients`, Q `cluster_size` (1 < Q < K), χ
+    `group_size` and c `group_in_cluster`, the number of clients of the own group in the cluster, itself
+    included; arguments broadcast. A negative entry says that the best mixture leaves this prompt out.
 
     Returns:
         Array of shape (…, 3), in units of a client's samples; the sum is not one.
@@ -340,14 +343,16 @@ def three_level_weights(
         ValueError: negative signals, sizes outside their ranges.
 
     >>> three_level_weights(
-    ...     global_signal=1, local_signal=4, clients=16, cluster_size=4, group_size=2, group_in_cluster=[1, 2]
-    ... ).round(3).tolist()
-    [[21.333, -1.333, 4.0], [16.0, 5.333, 2.667]]
+    ...     global_feature_sq=1, local_feature_sq=4, clients=16, cluster_size=4, group_size=2,
+    group_in_cluster=[1, 2] ... ).round(3).tolist() [[21.333, -1.333, 4.0], [16.0, 5.333, 2.667]]
     """
     size, own = between("cluster_size", cluster_size, 2), between("group_in_cluster", group_in_cluster, 1)
     count = between("clients", clients, size + 1)
     between("group_in_cluster", own, 1, size)
     group = between("group_size", group_size, own, own + count - size)
-    a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
     values = _numeric()[1](*np.broadcast_arrays(a, b, count, size, group, own))
     return np.stack(np.broadcast_arrays(*values), axis=-1).astype(np.float64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from theory.mixing.joint_law import joint_mixing as from_odds
 from theory.mixing.tangency import optimal_mixing
-from theory.model.aggregation import client_alignment, noise_energy_factor
+from theory.model.aggregation import client_group_sizes, noise_energy_factor
 from theory.numerics.validation import ArrayLike, between, nonnegative
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -148,23 +148,31 @@ def _numeric() -> Any:
 
 
 def moments(
-    *, global_signal: float | int, local_signal: float | int, sample_counts: ArrayLike, groups: ArrayLike
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
 ) -> Moments:
     """Return the signals and noise of both prompts for every client, up to common factors (T22).
 
-    Let a be `global_signal` and b `local_signal` (scalars), n_k `sample_counts` and s(k) `groups` (integers),
-    both of shape (clients,).
+    Let a be `global_feature_sq` and b `local_feature_sq` (scalars), n_k `sample_counts` and s(k) `groups`
+    (integers), both of shape (clients,).
 
     Raises:
         ValueError: negative signals, sample counts below one, groups and counts of different lengths.
 
-    >>> moments(global_signal=1, local_signal=2, sample_counts=[10, 30], groups=[0, 1]).signal_global.tolist()
+    >>> letters = dict(global_feature_sq=1, local_feature_sq=2, sample_counts=[10, 30], groups=[0, 1])
+    >>> moments(**letters).signal_global.tolist()
     [1.5, 2.5]
     """
-    a, b = nonnegative("global_signal", global_signal), nonnegative("local_signal", local_signal)
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
     counts = between("sample_counts", sample_counts, 1)
     labels = np.asarray(groups)
-    client_alignment(labels)  # validates the groups
+    client_group_sizes(labels)  # validates the groups
     if counts.shape != labels.shape:
         raise ValueError(
             f"`sample_counts` has shape {counts.shape}; allowed: that of `groups`, {labels.shape}"
@@ -177,7 +185,11 @@ def moments(
 
 
 def posthoc_mixing(
-    *, global_signal: float | int, local_signal: float | int, sample_counts: ArrayLike, groups: ArrayLike
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
 ) -> NDArray[np.float64]:
     """Return the best post-hoc θ of every client, shape (clients,) (T22 in T15).
 
@@ -187,15 +199,15 @@ def posthoc_mixing(
         ValueError: as `moments`.
 
     >>> posthoc_mixing(
-    ...     global_signal=8, local_signal=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
     ... ).round(3).tolist()
     [0.062, 0.187, 0.257, 0.479]
     """
     return np.asarray(
         optimal_mixing(
             *moments(
-                global_signal=global_signal,
-                local_signal=local_signal,
+                global_feature_sq=global_feature_sq,
+                local_feature_sq=local_feature_sq,
                 sample_counts=sample_counts,
                 groups=groups,
             )
@@ -204,7 +216,11 @@ def posthoc_mixing(
 
 
 def joint_mixing(
-    *, global_signal: float | int, local_signal: float | int, sample_counts: ArrayLike, groups: ArrayLike
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
 ) -> NDArray[np.float64]:
     """Return the best jointly trained θ of every client, shape (clients,) (T22 in T21).
 
@@ -214,12 +230,15 @@ def joint_mixing(
         ValueError: as `moments`.
 
     >>> joint_mixing(
-    ...     global_signal=8, local_signal=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
     ... ).round(3).tolist()
     [0.204, 0.324, 0.37, 0.49]
     """
     alone = posthoc_mixing(
-        global_signal=global_signal, local_signal=local_signal, sample_counts=sample_counts, groups=groups
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        sample_counts=sample_counts,
+        groups=groups,
     )
     only_local = alone == 1
     odds = np.where(only_local, np.inf, alone / np.where(only_local, 1.0, 1 - alone))

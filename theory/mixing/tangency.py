@@ -23,7 +23,7 @@ from theory.numerics.validation import ArrayLike, Values, between, finite, posit
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
 
-Protocol = Literal["joint", "posthoc", "detached"]
+TrainingScheme = Literal["joint", "posthoc", "detached"]
 
 CAUCHY_SCHWARZ_SLACK = 1e-9
 """Relative excess of |C| over √(AB) that is taken for rounding."""
@@ -200,8 +200,8 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols, to_local), as_function(symbols, to_global)
 
 
-def effective_weights(theta: ArrayLike, protocol: Protocol) -> Weights:
-    """Return the weights (w_G, w_L) that a mixing coefficient θ gives the two prompts under a protocol.
+def effective_weights(theta: ArrayLike, scheme: TrainingScheme) -> Weights:
+    """Return the weights (w_G, w_L) that a mixing coefficient θ gives the two prompts under a scheme.
 
     Let θ be `theta`, the weight of the local prompt, of any shape. The weights multiply the signals and noise
     vectors of prompts *trained with full weight*, per unit of τ:
@@ -211,10 +211,10 @@ def effective_weights(theta: ArrayLike, protocol: Protocol) -> Weights:
       (T21);
     - `detached`: (1−θ, θ²), because only the local prompt is trained through the mixture (T25).
 
-    For the outputs of prompts that have been trained already, under any protocol, the mixture is `posthoc`.
+    For the outputs of prompts that have been trained already, under any scheme, the mixture is `posthoc`.
 
     Raises:
-        ValueError: θ outside [0, 1], or an unknown protocol.
+        ValueError: θ outside [0, 1], or an unknown scheme.
 
     >>> weights = effective_weights(0.25, "joint")
     >>> float(weights.global_prompt), float(weights.local_prompt)
@@ -222,13 +222,13 @@ def effective_weights(theta: ArrayLike, protocol: Protocol) -> Weights:
     """
     local = unit_interval("theta", theta)
     shared = 1 - local
-    if protocol == "posthoc":
+    if scheme == "posthoc":
         return Weights(result(shared), result(local))
-    if protocol == "joint":
+    if scheme == "joint":
         return Weights(result(shared**2), result(local**2))
-    if protocol == "detached":
+    if scheme == "detached":
         return Weights(result(shared), result(local**2))
-    raise ValueError(f"`protocol` is {protocol!r}; allowed: 'joint', 'posthoc', 'detached'")
+    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
 
 
 def mixture_ratio(
@@ -240,7 +240,7 @@ def mixture_ratio(
     noise_local: ArrayLike,
     noise_cross: ArrayLike,
     noise_std: ArrayLike = 1.0,
-    weights: Protocol = "posthoc",
+    weights: TrainingScheme = "posthoc",
 ) -> Values:
     """Return the ratio R of a mixture of two prompts (section 5).
 
@@ -249,7 +249,7 @@ def mixture_ratio(
     `effective_weights(theta, weights)`, R = (w_G s_G + w_L s_L)/(σ_p √(w_G² A + 2 w_G w_L C + w_L² B)).
 
     Raises:
-        ValueError: θ outside [0, 1]; A, B or σ_p not positive; |C| above √(AB); an unknown protocol.
+        ValueError: θ outside [0, 1]; A, B or σ_p not positive; |C| above √(AB); an unknown scheme.
 
     >>> prompts = dict(signal_global=1, signal_local=1, noise_global=1, noise_local=1, noise_cross=-0.5)
     >>> float(mixture_ratio(0.5, **prompts))

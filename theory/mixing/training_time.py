@@ -160,35 +160,43 @@ def posthoc_odds_at(
     step: ArrayLike,
     *,
     learning_rate: ArrayLike,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return the optimal post-hoc odds θ*/(1−θ*) after t steps of separate training (T20).
 
-    Let t be `step`, η `learning_rate`, a `global_signal`, b `local_signal`, ν̄ = L σ_p² e `noise_energy`, n
-    `samples` per client, K `clients` (at least 2) and χ `alignment` (from 0 to K); arguments broadcast. The
+    Let t be `step`, η `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy`, n
+    `samples` per client, K `clients` (at least 2) and χ `group_size` (from 0 to K); arguments broadcast. The
     odds are odds* τ_G(t)/τ_L(t) with τ(t) = M(t)/κ of T9, and odds* of T17 at t = 0.
 
     Raises:
         ValueError: a negative step, a learning rate that is not positive, and as
         `leading_order.posthoc_odds`.
 
-    >>> letters = dict(global_signal=3, local_signal=6, noise_energy=400, samples=10, clients=4, alignment=1)
+    >>> letters = dict(
+    ...     global_feature_sq=3, local_feature_sq=6, noise_energy=400, samples=10, clients=4, group_size=1
+    ... )
     >>> posthoc_odds_at([0, 10, 1000], learning_rate=0.01, **letters).round(3).tolist()
     [0.5, 0.964, 1.417]
     """
     eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
     rates = dict(
-        global_signal=global_signal, local_signal=local_signal, noise_energy=noise_energy, samples=samples
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        noise_energy=noise_energy,
+        samples=samples,
     )
-    k_global = global_rate(**rates, clients=clients, alignment=alignment)
+    k_global = global_rate(**rates, clients=clients, group_size=group_size)
     k_local = local_rate(**rates)
     odds = leading_order.posthoc_odds(
-        global_signal=global_signal, local_signal=local_signal, clients=clients, alignment=alignment
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        clients=clients,
+        group_size=group_size,
     )
     tau_global = np.asarray(accumulated(eta * k_global * t, k_global))
     tau_local = np.asarray(accumulated(eta * k_local * t, k_local))
@@ -199,12 +207,12 @@ def posthoc_odds_at(
 
 def limiting_odds(
     *,
-    global_signal: ArrayLike,
-    local_signal: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
     noise_energy: ArrayLike,
     samples: ArrayLike,
     clients: ArrayLike,
-    alignment: ArrayLike,
+    group_size: ArrayLike,
 ) -> Values:
     """Return odds* κ_L/κ_G, the odds that `posthoc_odds_at` approaches (logarithmically slowly) as t → ∞
     (T20).
@@ -215,13 +223,19 @@ def limiting_odds(
         ValueError: as `posthoc_odds_at`.
 
     >>> round(float(limiting_odds(
-    ...     global_signal=3, local_signal=6, noise_energy=400, samples=10, clients=4, alignment=1)), 3)
+    ...     global_feature_sq=3, local_feature_sq=6, noise_energy=400, samples=10, clients=4, group_size=1)), 3)
     1.69
     """
     rates = dict(
-        global_signal=global_signal, local_signal=local_signal, noise_energy=noise_energy, samples=samples
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        noise_energy=noise_energy,
+        samples=samples,
     )
     odds = leading_order.posthoc_odds(
-        global_signal=global_signal, local_signal=local_signal, clients=clients, alignment=alignment
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        clients=clients,
+        group_size=group_size,
     )
-    return result(odds * local_rate(**rates) / global_rate(**rates, clients=clients, alignment=alignment))
+    return result(odds * local_rate(**rates) / global_rate(**rates, clients=clients, group_size=group_size))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.numerics.validation import ArrayLike, Values, alignment_of, between, finite, result
+from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, finite, result
 from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -91,7 +91,7 @@ def derivation() -> Derivation:
     delta, noise_row = sympy.symbols("delta f", positive=True)
     x = sympy.Symbol("x", real=True)
     density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
-    alignment = relation("=", sympy.Sum(inner, (j, 1, at.K)), at.chi * at.b)
+    group_size = relation("=", sympy.Sum(inner, (j, 1, at.K)), at.chi * at.b)
     moved = sympy.Symbol(r"\bar{\gamma}", positive=True)
     signal = relation("=", moved, signal_factor_of * delta)
     moved_of = relation("=", moved, sympy.Sum(delta * inner / at.b, (j, 1, at.K)) / at.K)
@@ -106,15 +106,15 @@ def derivation() -> Derivation:
             (relation("=", all_samples, total),),
         ),
         Step(
-            "The alignment χ of a client is defined by the inner products G_j of its ν with all others.",
-            alignment,
+            "The group size χ of a client is defined by the inner products G_j of its ν with all others.",
+            group_size,
             "assumed",
         ),
         Step(
             "Client j moves along its own ν by δ; the average's coefficient along ν_{s(k)} is χ/K of that.",
             signal,
             "identity",
-            (moved_of, alignment),
+            (moved_of, group_size),
         ),
         Step(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",
@@ -161,19 +161,19 @@ def _numeric() -> tuple[Any, Any]:
     return as_function((chi, clients), signal), as_function([total], noise)
 
 
-def signal_factor(*, alignment: ArrayLike, clients: ArrayLike) -> Values:
+def signal_factor(*, group_size: ArrayLike, clients: ArrayLike) -> Values:
     """Return χ/K, what averaging leaves of a client-specific coefficient (T6).
 
-    Let χ be `alignment` (between 2−K and K) and K be `clients`; arguments broadcast. The result has no unit.
+    Let χ be `group_size` (between 2−K and K) and K be `clients`; arguments broadcast. The result has no unit.
 
     Raises:
         ValueError: fewer than one client, or χ outside its range.
 
-    >>> float(signal_factor(alignment=1, clients=4))
+    >>> float(signal_factor(group_size=1, clients=4))
     0.25
     """
     count = between("clients", clients, 1)
-    return result(_numeric()[0](alignment_of(alignment, count, symmetric=False), count))
+    return result(_numeric()[0](checked_group_size(group_size, count, symmetric=False), count))
 
 
 def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
@@ -194,7 +194,7 @@ def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
     return NoiseEnergyFactors(result(energy(counts.sum(axis=-1))), result(energy(counts)))
 
 
-def client_alignment(groups: ArrayLike, gram: ArrayLike | None = None) -> NDArray[np.float64]:
+def client_group_sizes(groups: ArrayLike, gram: ArrayLike | None = None) -> NDArray[np.float64]:
     """Return χ_k = Σ_j ⟨ν_s(k), ν_s(j)⟩/‖ν_s(k)‖² of every client (section 1, used by T6).
 
     Let s(k) be `groups`, integers of shape (clients,), and ⟨ν_s, ν_s'⟩ be `gram`, of shape (groups, groups);
@@ -206,7 +206,7 @@ def client_alignment(groups: ArrayLike, gram: ArrayLike | None = None) -> NDArra
     Raises:
         ValueError: groups that are not nonnegative integers, or a Gram matrix that does not cover them.
 
-    >>> client_alignment([0, 1, 0, 2]).tolist()
+    >>> client_group_sizes([0, 1, 0, 2]).tolist()
     [2.0, 1.0, 2.0, 1.0]
     """
     labels = _group_labels(groups)

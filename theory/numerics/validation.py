@@ -83,17 +83,17 @@ def finite(name: str, value: ArrayLike) -> NDArray[np.float64]:
     return between(name, value)
 
 
-def alignment_of(alignment: ArrayLike, clients: ArrayLike, *, symmetric: bool) -> NDArray[np.float64]:
-    """Return the alignment χ as float64 after checking it against the number of clients K.
+def checked_group_size(group_size: ArrayLike, clients: ArrayLike, *, symmetric: bool) -> NDArray[np.float64]:
+    """Return the group size χ as float64 after checking it against the number of clients K.
 
     χ_k sums ⟨ν_s(k), ν_s(k')⟩/‖ν‖² over the K clients, the client itself contributing 1 and the others
     between -1 and 1, so 2-K ≤ χ_k ≤ K; when every client has the same χ it is also nonnegative.
 
-    >>> alignment_of(2, 4, symmetric=True)
+    >>> checked_group_size(2, 4, symmetric=True)
     array(2.)
     """
     count = np.asarray(clients, dtype=np.float64)
-    return between("alignment", alignment, np.maximum(2 - count, 0) if symmetric else 2 - count, count)
+    return between("group_size", group_size, np.maximum(2 - count, 0) if symmetric else 2 - count, count)
 
 
 def result(values: ArrayLike) -> Values:

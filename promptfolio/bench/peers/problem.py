@@ -72,7 +72,7 @@ def problem_of(experiment: Experiment, replicate: int = 0) -> Problem:
         [(3, 43), (5, 43)]
     """
     for field, only in (
-        ("protocol", "joint"),
+        ("scheme", "joint"),
         ("activation", "relu"),
         ("optimizer", "sgd"),
         ("optimizer_options", ()),

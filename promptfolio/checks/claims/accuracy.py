@@ -34,8 +34,8 @@ def collect(scale: Scale) -> xr.Dataset:
         clients=3,
         samples=(8, 12, 5),
         groups=(0, 1, 0),
-        global_signal=0.4,
-        local_signal=0.8,
+        global_feature_sq=0.4,
+        local_feature_sq=0.8,
         noise_dim=8,  # drawing the noise of fresh samples takes most of the time; (T7) holds at any L
         noise_std=1.2,
         init_std=0.06,

@@ -7,7 +7,7 @@ from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.running.runner import run
-from theory.model.aggregation import client_alignment, noise_energy_factor, signal_factor
+from theory.model.aggregation import client_group_sizes, noise_energy_factor, signal_factor
 
 CLAIM = Claim(
     name="aggregation",
@@ -25,16 +25,16 @@ def collect(scale: Scale) -> xr.Dataset:
     setting = SymmetricSetting(clients=6, noise_dim=1000, step_size=0.05)
     experiment = setting.experiment(
         groups=(0, 0, 0, 1, 1, 2),
-        protocol="posthoc",
+        scheme="posthoc",
         rounds=1,
         record=(1,),
         replicates=20 if scale == "quick" else 100,
         engine="coefficient",
     )
     result = run(experiment).isel(step=0)
-    alignment = client_alignment(experiment.groups)
+    group_size = client_group_sizes(experiment.groups)
     factors = noise_energy_factor(experiment.samples)
-    result["gamma_factor"] = ("client", signal_factor(alignment=alignment, clients=experiment.clients))
+    result["gamma_factor"] = ("client", signal_factor(group_size=group_size, clients=experiment.clients))
     result["energy_factor"] = ("client", np.broadcast_to(factors.global_prompt / factors.local_prompts, 6))
     return assumptions.record(result, experiment)
 

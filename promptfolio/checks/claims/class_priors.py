@@ -48,8 +48,8 @@ def _invariance(replicates: int) -> xr.Dataset:
         clients=3,
         samples=(6,),
         groups=(0, 1, 0),
-        global_signal=1.0,
-        local_signal=2.0,
+        global_feature_sq=1.0,
+        local_feature_sq=2.0,
         noise_dim=50,
         learning_rate=5e-3,
         rounds=20,
@@ -97,10 +97,10 @@ def _fresh_samples(fresh: int) -> xr.Dataset:
         samples=(8, 12, 5),
         groups=(0, 1, 0),
         class_prior=(0.9, 0.5, 0.2),
-        prior_feature=2.0,
+        prior_feature_sq=2.0,
         label_noise=0.1,
-        global_signal=1.0,
-        local_signal=2.0,
+        global_feature_sq=1.0,
+        local_feature_sq=2.0,
         noise_dim=40,
         noise_std=0.8,
         theta=(0.0, 0.4, 1.0),
@@ -136,11 +136,11 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
     setting = SymmetricSetting(samples=40, noise_dim=4000 if quick else 8000, strength=0.7)
     steps = (1, 50) if quick else (1, 50, 250)
     experiment = setting.experiment(
-        protocol="posthoc",
+        scheme="posthoc",
         theta=theta_grid(0.02),
         rounds=max(steps),
         record=steps,
-        prior_feature=0.5 * setting.signal,
+        prior_feature_sq=0.5 * setting.signal,
         replicates=4 if quick else 6,
         precision="float32",
     )
@@ -155,8 +155,8 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
                 experiment.learning_rate,
                 class_prior=prior,
                 positive_share=shares.values,
-                protocol="posthoc",
-                prior_feature=experiment.prior_feature,
+                scheme="posthoc",
+                prior_feature_sq=experiment.prior_feature_sq,
                 **federation(experiment),
                 **noise(experiment),
             )
@@ -270,6 +270,6 @@ def judge(data: xr.Dataset) -> Finding:
             ),
         ),
         assumptions.measured(
-            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_alignment=True
+            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_group_sizes=True
         ),
     )

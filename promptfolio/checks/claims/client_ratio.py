@@ -12,17 +12,17 @@ CLAIM = Claim(
     equation="T12, T14",
     provenance="derived",
     title="Predicted ratio of every client",
-    statement="With unequal n_k, groups and local steps, under each protocol, at any θ and time, the ratio R_k of a"
+    statement="With unequal n_k, groups and local steps, under each scheme, at any θ and time, the ratio R_k of a"
     " client's mixture follows from p_j, n_j and the accumulated residuals, and its accuracy is Φ(R_k).",
     bound="asymptotic",
 )
 
 
 def collect(scale: Scale) -> xr.Dataset:
-    """Unequal clients under the protocols, with and without local steps."""
+    """Unequal clients under the schemes, with and without local steps."""
     if scale == "quick":
         return collect_cases((Case("joint", 5), Case("detached", 5)), (2500,))
-    cases = [Case(protocol, steps) for protocol in ("joint", "posthoc", "detached") for steps in (1, 5)]
+    cases = [Case(scheme, steps) for scheme in ("joint", "posthoc", "detached") for steps in (1, 5)]
     return collect_cases(cases, (6000,))
 
 

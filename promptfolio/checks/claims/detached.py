@@ -1,4 +1,4 @@
-"""(T25): the detached protocol's ratio follows its own mean field."""
+"""(T25): the detached scheme's ratio follows its own mean field."""
 
 import numpy as np
 import xarray as xr
@@ -16,7 +16,7 @@ CLAIM = Claim(
     name="detached",
     equation="T25",
     provenance="derived",
-    title="Detached protocol",
+    title="Detached scheme",
     statement="Trained on its own loss the global prompt is never starved; with weights (1−θ)τ_G and θ²τ_L the"
     " ratio of the mixture follows from two scalar recursions for equal clients, and from T12 for unequal ones.",
     bound="asymptotic",
@@ -31,7 +31,7 @@ def collect(scale: Scale) -> xr.Dataset:
     setting = SymmetricSetting(noise_dim=2000 if scale == "quick" else 8000)
     steps = (5, 50) if scale == "quick" else (5, 50, 500)
     experiment = setting.experiment(
-        protocol="detached", theta=THETA, rounds=max(steps), record=steps, replicates=3, precision="float32"
+        scheme="detached", theta=THETA, rounds=max(steps), record=steps, replicates=3, precision="float32"
     )
     result = run(experiment)
     tau = symmetric_tau(

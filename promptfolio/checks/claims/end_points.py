@@ -37,7 +37,7 @@ def collect(scale: Scale) -> xr.Dataset:
         signal_offset=0.5,
         noise_offset=0.5,
     )
-    joint, apart = run(base), run(base.replace(protocol="posthoc"))
+    joint, apart = run(base), run(base.replace(scheme="posthoc"))
     # The global prompt is trained at θ = 0 and idle at θ = 1; the local one the other way round.
     ends = {"trained": [0.0, 1.0], "idle": [1.0, 0.0]}
     data = xr.Dataset(attrs={"experiment": base.to_json()})

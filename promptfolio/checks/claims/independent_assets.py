@@ -30,15 +30,15 @@ def collect(scale: Scale) -> xr.Dataset:
     portfolios: list[Portfolio] = []
     experiments: list[Experiment] = []
     cases = ((4, 1), (4, 2)) if scale == "quick" else ((4, 1), (4, 2), (8, 1), (8, 4))
-    for case, (clients, alignment) in enumerate(cases):
+    for case, (clients, group_size) in enumerate(cases):
         setting = SymmetricSetting(
             clients=clients,
-            alignment=alignment,
+            group_size=group_size,
             noise_dim=8000 if scale == "quick" else 40000,
             step_size=0.02,
         )
         experiment = setting.experiment(
-            protocol="posthoc", rounds=1, record=(1,), replicates=4, precision="float32"
+            scheme="posthoc", rounds=1, record=(1,), replicates=4, precision="float32"
         )
         portfolio = train_portfolio(experiment)
         experiments.append(experiment)
@@ -67,7 +67,7 @@ def collect(scale: Scale) -> xr.Dataset:
                     {
                         "setting": case,
                         "clients": clients,
-                        "alignment": alignment,
+                        "group_size": group_size,
                         "theta": theta,
                         "theta_predicted": float(predicted),
                         "ratio_squared": best**2,
@@ -105,7 +105,7 @@ def judge(data: xr.Dataset) -> Finding:
                 linear_band=True,
                 near_orthogonal=assumptions.NEAR_ORTHOGONAL,
                 step=0.1,
-                equal_alignment=True,
+                equal_group_sizes=True,
             ),
         ),
     )

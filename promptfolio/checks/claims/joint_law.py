@@ -26,7 +26,7 @@ FULL_SETTINGS = (
     SymmetricSetting(local_share=0.4),
     SymmetricSetting(local_share=0.95),
     SymmetricSetting(clients=8),
-    SymmetricSetting(clients=8, alignment=4),
+    SymmetricSetting(clients=8, group_size=4),
     SymmetricSetting(clients=16),
 )
 
@@ -44,7 +44,7 @@ def collect(scale: Scale) -> xr.Dataset:
         part = compare_mixing(
             setting, "joint", steps, theta_grid(grid), replicates=max(1, 8 // setting.clients), engine=engine
         )
-        coords = {name: getattr(setting, name) for name in ("clients", "alignment", "local_share")}
+        coords = {name: getattr(setting, name) for name in ("clients", "group_size", "local_share")}
         part = part.assign(accuracy=part.accuracy.mean("seed")).drop_vars("theta_by_seed").drop_dims("seed")
         parts.append(part.assign_coords(coords))
     return xr.concat(parts, "setting", join="outer")
@@ -73,6 +73,6 @@ def judge(data: xr.Dataset) -> Finding:
             ),
         ),
         assumptions.measured(
-            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_alignment=True
+            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_group_sizes=True
         ),
     )

@@ -11,7 +11,7 @@ from promptfolio.checks.settings.letters import federation, noise
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.checks.settings.unequal import ratio_error
-from simulate.experiment import Experiment, Protocol
+from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
 from theory.extensions.label_noise import factor_bounds
 from theory.extensions.noisy_clients import leading_mixing, predicted_ratios
@@ -35,7 +35,7 @@ _PROMPTS = ["global", "local"]
 
 
 def collect(scale: Scale) -> xr.Dataset:
-    """Signal energy near that of noise (κ_s/κ_n = 0.4): post-hoc at three noise rates, other protocols at one.
+    """Signal energy near that of noise (κ_s/κ_n = 0.4): post-hoc at three noise rates, other schemes at one.
 
     The first step, which all residuals share, is the leading order at any step size. Predictions use the share of
     wrong labels that each client of each seed drew.
@@ -45,7 +45,7 @@ def collect(scale: Scale) -> xr.Dataset:
     steps = (1, 20, 200) if quick else (1, 20, 300)
     experiment = setting.experiment(
         theta=theta_grid(0.02),
-        protocol="posthoc",
+        scheme="posthoc",
         rounds=max(steps),
         record=steps,
         replicates=2 if quick else 3,
@@ -54,13 +54,13 @@ def collect(scale: Scale) -> xr.Dataset:
     results = [run(experiment.replace(label_noise=rate)) for rate in RATES]
     parts = [_posthoc(setting, experiment, result) for result in results]
     data = xr.concat(parts, xr.DataArray(list(RATES), dims="rate", name="rate"))
-    others: tuple[Protocol, ...] = ("joint",) if quick else ("joint", "detached")
-    for protocol in others:
-        noisy = experiment.replace(protocol=protocol, theta=THETA, label_noise=RATES[-1])
+    others: tuple[TrainingScheme, ...] = ("joint",) if quick else ("joint", "detached")
+    for scheme in others:
+        noisy = experiment.replace(scheme=scheme, theta=THETA, label_noise=RATES[-1])
         result = run(noisy)
         results.append(result)
-        data[f"{protocol}_ratio"] = _unlabelled(result.ratio.sel(predictor="mixture")).rename(theta="trained")
-        data[f"{protocol}_predicted"] = _predicted(noisy, result, THETA).rename(theta="trained")
+        data[f"{scheme}_ratio"] = _unlabelled(result.ratio.sel(predictor="mixture")).rename(theta="trained")
+        data[f"{scheme}_predicted"] = _predicted(noisy, result, THETA).rename(theta="trained")
     data["theta_leading"] = mixing_from_odds(posthoc_odds(**setting.signals, **setting.federation))
     data = data.assign({**assumptions.of_runs(*results), "noise_dim": setting.noise_dim})
     data.attrs = {
@@ -82,7 +82,7 @@ def _predicted(experiment: Experiment, result: xr.Dataset, theta: tuple[float, .
             theta,
             experiment.learning_rate,
             label_noise=shares.values,
-            protocol=experiment.protocol,
+            scheme=experiment.scheme,
             **noise(experiment),
             **federation(experiment),
         )
@@ -131,9 +131,9 @@ def judge(data: xr.Dataset) -> Finding:
     predicted_loss = predicted_at_ends.isel(step=-1) / predicted_at_ends.isel(step=0)
     labels = data.attrs["labels"]
     ratios = [("post-hoc", data.ratio, data.ratio_predicted)] + [
-        (protocol, data[f"{protocol}_ratio"], data[f"{protocol}_predicted"])
-        for protocol in ("joint", "detached")
-        if f"{protocol}_ratio" in data
+        (scheme, data[f"{scheme}_ratio"], data[f"{scheme}_predicted"])
+        for scheme in ("joint", "detached")
+        if f"{scheme}_ratio" in data
     ]
     return Finding(
         CLAIM,
@@ -196,6 +196,6 @@ def judge(data: xr.Dataset) -> Finding:
             ),
         ),
         assumptions.measured(
-            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_alignment=True
+            data, linear_band=True, near_orthogonal=assumptions.NEAR_ORTHOGONAL, equal_group_sizes=True
         ),
     )

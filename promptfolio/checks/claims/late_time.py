@@ -70,7 +70,7 @@ def _against_mean_field(
     experiment = _experiment(case, steps, replicates).replace(engine=engine)
     result = run(experiment).sel(predictor="mixture")
     times = np.array([*steps, np.inf])
-    predicted = flow_ratio(THETA, times, case.learning_rate, protocol="joint", **case.letters)
+    predicted = flow_ratio(THETA, times, case.learning_rate, scheme="joint", **case.letters)
     measured = result.accuracy.mean("client").transpose("seed", "step", "theta")
     step_theta = ("step", "theta")
     data = xr.Dataset(
@@ -115,7 +115,7 @@ def _on_the_same_data(case: SymmetricSetting, replicates: int, scale: Scale) -> 
     signal = mixture[..., 0] + np.einsum("...kk->...k", mixture[..., 1 : 1 + case.clients])
     noise = np.linalg.norm(mixture[..., 1 + case.clients :], axis=-1)
     reached = np.asarray(accuracy(signal / (case.noise_std * noise))).mean(-1)
-    predicted = flow_ratio(THETA, [COMMON], case.learning_rate, protocol="posthoc", **case.letters)[0]
+    predicted = flow_ratio(THETA, [COMMON], case.learning_rate, scheme="posthoc", **case.letters)[0]
     posthoc = xr.Dataset(
         {
             "posthoc_accuracy": (("seed", "theta"), reached.T),
@@ -123,7 +123,8 @@ def _on_the_same_data(case: SymmetricSetting, replicates: int, scale: Scale) -> 
         }
     )
     norms = np.repeat(
-        (case.global_signal, case.local_signal, case.noise_feature), (1, case.clients, case.noise_dim)
+        (case.global_feature_sq, case.local_feature_sq, case.noise_feature_sq),
+        (1, case.clients, case.noise_dim),
     )
     seeds = range(1 if scale == "quick" else replicates)
     limits, residuals = [], []
@@ -251,5 +252,5 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         tuple(comparisons),
         # The flow takes time as continuous; the setting's step is ηκ = 1.
-        assumptions.measured(data, linear_band=True, step=1.5, equal_alignment=True),
+        assumptions.measured(data, linear_band=True, step=1.5, equal_group_sizes=True),
     )

@@ -68,7 +68,7 @@ def judge(data: xr.Dataset) -> Finding:
             linear_band=True,
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             step=0.1,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )
 

@@ -53,16 +53,16 @@ def collect(scale: Scale) -> xr.Dataset:
     setting = SymmetricSetting(
         clients=12,
         samples=6,
-        alignment=2,
+        group_size=2,
         local_share=0.9,
         noise_dim=4000 if quick else 10000,
         noise_std=0.7,
-        noise_feature=1.5,
+        noise_feature_sq=1.5,
         step_size=0.05,
     )
     late = 5 if quick else 30
     base = setting.experiment(
-        protocol="posthoc",
+        scheme="posthoc",
         rounds=late,
         record=(1, late),
         replicates=2 if quick else 4,
@@ -77,7 +77,7 @@ def collect(scale: Scale) -> xr.Dataset:
     unequal = base.replace(samples=_UNEQUAL)
     unequal_run = _run(unequal, "mixed", weights)
     bent_run = _run(base.replace(signal_offset=1e-3, noise_offset=1e-4), "mixed", weights)
-    joint_run = _run(base.replace(protocol="joint"), "mixed", _near(base))
+    joint_run = _run(base.replace(scheme="joint"), "mixed", _near(base))
     parts = (
         by_clustering,
         _by_client(unequal, unequal_run),
@@ -99,15 +99,15 @@ def _run(experiment: Experiment, clustering: str, weights: np.ndarray) -> xr.Dat
 def _moments(experiment: Experiment, clustering: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted s and Σ of every client after the first step, in the simulator's units."""
     moments = nested_moments(
-        global_signal=experiment.global_signal,
-        local_signal=experiment.local_signal,
+        global_feature_sq=experiment.global_feature_sq,
+        local_feature_sq=experiment.local_feature_sq,
         sample_counts=experiment.samples,
         groups=experiment.groups,
         clusters=(_CLUSTERS[clustering],),
     )
     # From zero every residual is 1/2, so that τ = η/2; the common factor is 4τ.
     grown = 2 * experiment.learning_rate
-    energy = experiment.noise_feature**2 * experiment.noise_dim * experiment.noise_std**2
+    energy = experiment.noise_feature_sq**2 * experiment.noise_dim * experiment.noise_std**2
     return grown * moments.signals, grown**2 * energy * moments.gram
 
 
@@ -135,8 +135,8 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
     measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client")).values)
     size, own = _SIZE_AND_OWN[clustering]
     predicted = three_level_weights(
-        global_signal=experiment.global_signal,
-        local_signal=experiment.local_signal,
+        global_feature_sq=experiment.global_feature_sq,
+        local_feature_sq=experiment.local_feature_sq,
         clients=experiment.clients,
         cluster_size=size,
         group_size=2,
@@ -240,7 +240,7 @@ def _lattice(experiment: Experiment, posthoc: xr.Dataset, divisions: int) -> xr.
     corners = range(divisions + 1)
     counts = [(i, j, divisions - i - j) for i in corners for j in corners if i + j <= divisions]
     lattice = np.array(counts) / divisions
-    once = experiment.replace(protocol="joint", rounds=1, record=(0, 1))
+    once = experiment.replace(scheme="joint", rounds=1, record=(0, 1))
     # Batches as large as the other runs: another size would be compiled anew.
     batches = [_run(once, "mixed", batch) for batch in np.split(lattice, len(lattice) // len(PORTFOLIOS))]
     joint = xr.concat([batch.accuracy.isel(step=1, drop=True) for batch in batches], "portfolio")
@@ -296,6 +296,6 @@ def judge(data: xr.Dataset) -> Finding:
             linear_band=True,
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             step=0.2,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )

@@ -19,7 +19,7 @@ CLAIM = Claim(
 
 
 def collect(scale: Scale) -> xr.Dataset:
-    """Five local steps per round under the three protocols, at a small and a large L."""
+    """Five local steps per round under the three schemes, at a small and a large L."""
     if scale == "quick":
         return collect_cases((Case("joint", 5),), (500, 2500))
     return collect_cases((Case("joint", 5), Case("posthoc", 5), Case("detached", 5)), (500, 6000))

@@ -1,4 +1,4 @@
-"""How θ* moves: down with more clients, up with more client-specific signal, down with alignment."""
+"""How θ* moves: down with more clients, up with more client-specific signal, down with group size."""
 
 import numpy as np
 import xarray as xr
@@ -30,7 +30,7 @@ CLAIM = Claim(
 CHANCE = 1e-4
 """Chance, for all changes of one sweep together, that seeds alone look like a change of the right sign."""
 
-DIRECTIONS = {"clients": -1, "local_share": 1, "alignment": -1}
+DIRECTIONS = {"clients": -1, "local_share": 1, "group_size": -1}
 """Sweep and the sign of θ*'s change along it."""
 
 
@@ -50,7 +50,7 @@ def judge(data: xr.Dataset) -> Finding:
             linear_band=True,
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             step=0.1,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )
 

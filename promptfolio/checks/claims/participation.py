@@ -10,7 +10,7 @@ from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Experiment, Protocol
+from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
 from theory.extensions.participation import energy_excess, joint_mixing
 from theory.extensions.participation_prediction import accumulated, best_mixing, predicted_ratio
@@ -38,19 +38,19 @@ def collect(scale: Scale) -> xr.Dataset:
     setting = SymmetricSetting(noise_dim=2500 if quick else 3000, step_size=0.01)
     steps = (100, 500) if quick else (100, 500, 1500)
     shares = (0.5,) if quick else (0.5, 0.25)
-    protocols: dict[Protocol, tuple[float, ...]] = {"posthoc": theta_grid(0.1), "joint": JOINT_THETA}
+    schemes: dict[TrainingScheme, tuple[float, ...]] = {"posthoc": theta_grid(0.1), "joint": JOINT_THETA}
     if not quick:
-        protocols["detached"] = (0.2, 0.5, 0.8)
+        schemes["detached"] = (0.2, 0.5, 0.8)
     experiment = setting.experiment(rounds=max(steps), record=steps, replicates=2, precision="float32")
     parts, results = [], []
     for share in shares:
         compared: dict[str, Any] = {}
-        for protocol, theta in protocols.items():
-            partial = experiment.replace(participation=share, protocol=protocol, theta=theta)
+        for scheme, theta in schemes.items():
+            partial = experiment.replace(participation=share, scheme=scheme, theta=theta)
             result = run(partial)
             results.append(result)
             found = _compared(setting, partial, result)
-            compared |= {f"{protocol}_{name}": values for name, values in found.items()}
+            compared |= {f"{scheme}_{name}": values for name, values in found.items()}
         parts.append(xr.Dataset(compared))
     data = xr.concat(parts, xr.DataArray(list(shares), dims="share", name="share"))
     data["theta_full"] = float(joint_mixing(1.0, **setting.signals, **setting.federation))
@@ -63,8 +63,8 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
 
     Means are over clients and seeds: random draws raise the mean noise energies by a factor that T28 knows.
     """
-    protocol, share = experiment.protocol, experiment.participation
-    own = {"theta": f"{protocol}_theta"}
+    scheme, share = experiment.scheme, experiment.participation
+    own = {"theta": f"{scheme}_theta"}
     names = ["signal", "noise_norm_sq", "noise_inner"]
     mean = result[names].mean(("seed", "client")).drop_vars("round")
     (s_global, s_local), (A, B) = (
@@ -76,10 +76,10 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
     ratio = ratio.transpose("step", "theta")
     arguments = {"participation": share, **setting.letters}
     grid, steps = theta.values[None, :], result.step.values[:, None]
-    predicted = predicted_ratio(grid, steps, experiment.learning_rate, protocol=protocol, **arguments)
+    predicted = predicted_ratio(grid, steps, experiment.learning_rate, scheme=scheme, **arguments)
     predicted = predicted / np.sqrt(energy_excess(share, steps))
-    best = [best_mixing(protocol, step, experiment.learning_rate, **arguments) for step in experiment.record]
-    if protocol == "posthoc":
+    best = [best_mixing(scheme, step, experiment.learning_rate, **arguments) for step in experiment.record]
+    if scheme == "posthoc":
         moments = (s_global, s_local, A, B, mean.noise_inner)
         empirical = np.asarray(optimal_mixing(*(part.values for part in moments)))
     else:
@@ -91,10 +91,10 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
         "theta_empirical": ("step", empirical),
         "theta_predicted": ("step", np.asarray(best)),
     }
-    if protocol == "joint":
+    if scheme == "joint":
         lag = tau.sel(prompt="local", drop=True) / tau.sel(prompt="global", drop=True)
         found["lag"] = lag.rename(own)
-    if protocol == "posthoc":
+    if scheme == "posthoc":
         time = {"theta": 0.0, "step": result.step.values, "learning_rate": experiment.learning_rate}
         model = {**setting.energies, **setting.federation}
         everybody = accumulated("posthoc", participation=1.0, **time, **model).global_prompt
@@ -113,7 +113,7 @@ def _best(theta: np.ndarray, ratio: np.ndarray) -> float:
 
 def judge(data: xr.Dataset) -> Finding:
     """Ratios and residuals within 1.5 %, θ* within 0.02 at every time; the lag of joint training equals r."""
-    protocols = [name for name in ("posthoc", "joint", "detached") if f"{name}_ratio" in data]
+    schemes = [name for name in ("posthoc", "joint", "detached") if f"{name}_ratio" in data]
     return Finding(
         CLAIM,
         (
@@ -125,9 +125,9 @@ def judge(data: xr.Dataset) -> Finding:
                     bound="asymptotic",
                     tolerance=0.015,
                 )
-                for name in protocols
+                for name in schemes
             ),
-            # The detached protocol is trained at three θ only, too few to find the best.
+            # The detached scheme is trained at three θ only, too few to find the best.
             *(
                 compare(
                     f"θ* at every time, {name}",
@@ -166,6 +166,6 @@ def judge(data: xr.Dataset) -> Finding:
             linear_band=True,
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             step=0.02,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )

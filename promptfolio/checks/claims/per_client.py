@@ -10,7 +10,7 @@ from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from promptfolio.checks.settings.letters import federation
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.unequal import Case, unequal
-from simulate.experiment import Protocol
+from simulate.experiment import TrainingScheme
 from simulate.running.runner import run
 from theory.mixing.per_client import joint_mixing, posthoc_mixing
 
@@ -30,8 +30,8 @@ def collect(scale: Scale) -> xr.Dataset:
     experiment = unequal(
         Case("posthoc", local_steps=1),
         noise_dim=6000,
-        global_signal=8.0,
-        local_signal=14.0,
+        global_feature_sq=8.0,
+        local_feature_sq=14.0,
         theta=theta_grid(0.02 if scale == "quick" else 0.01),
         learning_rate=1e-6,
         rounds=1,
@@ -39,10 +39,13 @@ def collect(scale: Scale) -> xr.Dataset:
         replicates=3 if scale == "quick" else 12,
     )
     model = federation(experiment)
-    predictions: dict[Protocol, Any] = {"posthoc": posthoc_mixing(**model), "joint": joint_mixing(**model)}
+    predictions: dict[TrainingScheme, Any] = {
+        "posthoc": posthoc_mixing(**model),
+        "joint": joint_mixing(**model),
+    }
     parts = []
-    for protocol, predicted in predictions.items():
-        result = run(experiment.replace(protocol=protocol)).isel(step=0)
+    for scheme, predicted in predictions.items():
+        result = run(experiment.replace(scheme=scheme)).isel(step=0)
         accuracy = result.accuracy.sel(predictor="mixture").mean("seed")
         parts.append(
             xr.Dataset(
@@ -53,7 +56,7 @@ def collect(scale: Scale) -> xr.Dataset:
                 }
             ).drop_vars(["predictor", "step", "round"], errors="ignore")
         )
-    data = xr.concat(parts, xr.DataArray(list(predictions), dims="protocol", name="protocol"))
+    data = xr.concat(parts, xr.DataArray(list(predictions), dims="scheme", name="scheme"))
     return assumptions.record(data.assign_attrs(experiment=experiment.to_json()), experiment)
 
 

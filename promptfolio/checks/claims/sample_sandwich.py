@@ -147,8 +147,8 @@ def _one_client(width: int) -> Experiment:
         clients=1,
         samples=(20,),
         theta=(1.0,),
-        global_signal=0.5 * (width / 20) ** 0.5,
-        local_signal=0.0,
+        global_feature_sq=0.5 * (width / 20) ** 0.5,
+        local_feature_sq=0.0,
         noise_dim=width,
         rounds=1,
         record=(1,),
@@ -162,9 +162,9 @@ def _three_clients() -> Experiment:
         samples=(5, 6, 9),
         groups=(0, 1, 0),
         theta=(0.4,),
-        global_signal=3.0,
-        local_signal=6.0,
-        noise_feature=0.7,
+        global_feature_sq=3.0,
+        local_feature_sq=6.0,
+        noise_feature_sq=0.7,
         noise_std=1.2,
         noise_dim=LARGE,
         rounds=1,
@@ -193,7 +193,7 @@ def _samples(data: ClientData) -> _Samples:
 
 def _kernel(experiment: Experiment, samples: _Samples) -> np.ndarray:
     blocks = (1, experiment.group_count, experiment.noise_dim)
-    norms = (experiment.global_signal, experiment.local_signal, experiment.noise_feature)
+    norms = (experiment.global_feature_sq, experiment.local_feature_sq, experiment.noise_feature_sq)
     return margin_kernel(
         samples.features,
         squared_norms=np.repeat(norms, blocks),

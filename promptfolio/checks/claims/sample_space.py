@@ -5,7 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
-from promptfolio.checks.claims.update_rule import PROTOCOLS
+from promptfolio.checks.claims.update_rule import SCHEMES
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
@@ -49,7 +49,7 @@ def collect(scale: Scale) -> xr.Dataset:
         groups=(0, 1, 0, 2),
         label_noise=0.1,
         class_prior=(0.3, 0.5, 0.8, 0.5),
-        prior_feature=0.5,
+        prior_feature_sq=0.5,
         noise_dim=80 if quick else 300,
         init_std=0.1,
         theta=(0.0, 0.35, 1.0),
@@ -63,23 +63,23 @@ def collect(scale: Scale) -> xr.Dataset:
         replicates=2,
     )
     differences, beyond, runs = [], [], []
-    for protocol in PROTOCOLS:
+    for scheme in SCHEMES:
         literal, gram = (
-            run(experiment.replace(protocol=protocol, engine=engine)) for engine in ("prompt", "gram")
+            run(experiment.replace(scheme=scheme, engine=engine)) for engine in ("prompt", "gram")
         )
         differences.append([_difference(literal[name], gram[name]) for name in _QUANTITIES])
         beyond.append(float(abs(literal.beta).max()) / _NEAR)
         runs.append(gram)
     data = xr.Dataset(
         {
-            "difference": (("protocol", "quantity"), np.asarray(differences)),
-            "signal_reach": ("protocol", np.asarray(beyond)),
+            "difference": (("scheme", "quantity"), np.asarray(differences)),
+            "signal_reach": ("scheme", np.asarray(beyond)),
             **_law(quick),
             **_noticed(quick),
             "band_occupancy": max(float((each.phi_max / 1e3).max()) for each in runs),
             "noise_overlap": max(float(each.noise_overlap.max()) for each in runs),
         },
-        coords={"protocol": list(PROTOCOLS), "quantity": list(_QUANTITIES), "moment": list(_MOMENTS)},
+        coords={"scheme": list(SCHEMES), "quantity": list(_QUANTITIES), "moment": list(_MOMENTS)},
         attrs={"experiment": experiment.to_json()},
     )
     return assumptions.record(data, experiment)
@@ -143,8 +143,8 @@ def _noticed(quick: bool) -> dict[str, float]:
     left = exact.band_occupancy.max(everywhere) >= 1
     return {
         "left": float(left.sum()),
-        "unnoticed": float((left & ~gram.redone).sum()),
-        "kept": float((~gram.redone).sum()),
+        "unnoticed": float((left & ~gram.fallback).sum()),
+        "kept": float((~gram.fallback).sum()),
         "redone_difference": max(_difference(exact[name], gram[name]) for name in _QUANTITIES),
     }
 
@@ -168,7 +168,7 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "all that is recorded, in every protocol, relative to its largest value: sample space less R^d",
+                "all that is recorded, in every scheme, relative to its largest value: sample space less R^d",
                 data.difference,
                 0,
                 bound="exact",

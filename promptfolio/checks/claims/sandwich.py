@@ -40,7 +40,7 @@ def collect(scale: Scale) -> xr.Dataset:
     )
     noise = train_portfolio(base.replace(rounds=1, record=(1,))).data.features[:, 0, 0, 2:]
     squares = np.sum(noise**2, axis=1)
-    rate = 4 * (base.global_signal + base.local_signal + base.noise_feature * squares)
+    rate = 4 * (base.global_feature_sq + base.local_feature_sq + base.noise_feature_sq * squares)
     parts, experiments = [], []
     for scaled_step in scaled_steps:
         # Each replicate has its own κ; the step is set by the largest, so that every c is allowed.

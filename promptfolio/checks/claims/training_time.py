@@ -57,6 +57,6 @@ def judge(data: xr.Dataset) -> Finding:
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             # T20 takes time as continuous: at ηκ = 0.2 its first θ* is 0.005 too large, in proportion to ηκ.
             step=0.5,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )

@@ -35,7 +35,7 @@ def collect(scale: Scale) -> xr.Dataset:
     parts = []
     for noise_dim in dims:
         # Groups of two and a small step, so that averaging shows and time is nearly continuous.
-        setting = SymmetricSetting(clients=4, alignment=2, noise_dim=noise_dim, step_size=0.1)
+        setting = SymmetricSetting(clients=4, group_size=2, noise_dim=noise_dim, step_size=0.1)
         experiment = setting.experiment(
             theta=(THETA,),
             rounds=rounds,
@@ -57,18 +57,18 @@ def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
     tau = symmetric_tau("joint", THETA, steps, setting.learning_rate, **setting.letters)
     weights = {"global": 1 - THETA, "local": THETA}
     noise = {
-        "noise_feature": setting.noise_feature,
+        "noise_feature_sq": setting.noise_feature_sq,
         "noise_std": setting.noise_std,
         "noise_dim": setting.noise_dim,
         "samples": setting.samples,
     }
     curves = {
-        "beta": [trajectories.beta(setting.global_signal, weight, tau[0]) for weight in weights.values()],
+        "beta": [trajectories.beta(setting.global_feature_sq, weight, tau[0]) for weight in weights.values()],
         "gamma_own": [
             trajectories.gamma_global(
-                setting.local_signal, weights["global"], tau[0], setting.alignment, setting.clients
+                setting.local_feature_sq, weights["global"], tau[0], setting.group_size, setting.clients
             ),
-            trajectories.gamma_local(setting.local_signal, weights["local"], tau[1]),
+            trajectories.gamma_local(setting.local_feature_sq, weights["local"], tau[1]),
         ],
         "phi_norm": [
             trajectories.noise_norm(weight=weights["global"], tau=tau[0], clients=setting.clients, **noise),
@@ -119,6 +119,6 @@ def judge(data: xr.Dataset) -> Finding:
             linear_band=True,
             near_orthogonal=assumptions.NEAR_ORTHOGONAL,
             step=0.2,
-            equal_alignment=True,
+            equal_group_sizes=True,
         ),
     )

@@ -5,7 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from simulate.experiment import Experiment, Protocol
+from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.portfolio import Portfolio, train_portfolio
 from theory.model.update_rule import coefficient_increment
 
@@ -19,11 +19,11 @@ CLAIM = Claim(
     bound="exact",
 )
 
-PROTOCOLS: tuple[Protocol, ...] = ("joint", "posthoc", "detached")
+SCHEMES: tuple[TrainingScheme, ...] = ("joint", "posthoc", "detached")
 
 
 def collect(scale: Scale) -> xr.Dataset:
-    """One round from random prompts that straddle the encoder's kinks, in every protocol."""
+    """One round from random prompts that straddle the encoder's kinks, in every scheme."""
     experiment = Experiment(
         clients=4,
         samples=(6, 9, 4, 5),
@@ -40,12 +40,12 @@ def collect(scale: Scale) -> xr.Dataset:
         replicates=3,
     )
     measured, predicted = [], []
-    portfolios = [train_portfolio(experiment.replace(protocol=protocol)) for protocol in PROTOCOLS]
-    for protocol, portfolio in zip(PROTOCOLS, portfolios, strict=True):
+    portfolios = [train_portfolio(experiment.replace(scheme=scheme)) for scheme in SCHEMES]
+    for scheme, portfolio in zip(SCHEMES, portfolios, strict=True):
         for seed in range(experiment.replicates):
             measured.append(_measured_moves(portfolio, seed))
-            predicted.append(_predicted_moves(experiment, protocol, portfolio, seed))
-    # All protocols start from the same prompts.
+            predicted.append(_predicted_moves(experiment, scheme, portfolio, seed))
+    # All schemes start from the same prompts.
     kinked = np.mean(np.abs(_pre_activations(portfolios[0], 0)[0]) > experiment.signal_offset)
     dims = ("run", "prompt", "row")
     moves = {"measured": (dims, np.stack(measured)), "predicted": (dims, np.stack(predicted))}
@@ -101,13 +101,13 @@ def _measured_moves(portfolio: Portfolio, seed: int) -> np.ndarray:
 
 
 def _predicted_moves(
-    experiment: Experiment, protocol: Protocol, portfolio: Portfolio, seed: int
+    experiment: Experiment, scheme: TrainingScheme, portfolio: Portfolio, seed: int
 ) -> np.ndarray:
     """(T5) of every client, and its average for the global prompt, read literally in NumPy."""
     offset, theta = experiment.signal_offset, experiment.theta[0]
     z_global, z_locals = _pre_activations(portfolio, seed)
     squared_norms = np.repeat(
-        (experiment.global_signal, experiment.local_signal, experiment.noise_feature),
+        (experiment.global_feature_sq, experiment.local_feature_sq, experiment.noise_feature_sq),
         (1, experiment.group_count, experiment.noise_dim),
     )
 
@@ -128,7 +128,7 @@ def _predicted_moves(
             "joint": (mixture, mixture, 1 - theta, theta),
             "posthoc": (h_global, h_local, 1.0, 1.0),
             "detached": (h_global, mixture, 1.0, theta),
-        }[protocol]
+        }[scheme]
         for z, seen, weight, moves in (
             (z_global, seen_global, weight_global, global_moves),
             (z_locals[client], seen_local, weight_local, local_moves),

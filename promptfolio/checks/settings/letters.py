@@ -15,8 +15,8 @@ def federation(experiment: Experiment) -> dict[str, Any]:
         (3, 5)
     """
     return {
-        "global_signal": experiment.global_signal,
-        "local_signal": experiment.local_signal,
+        "global_feature_sq": experiment.global_feature_sq,
+        "local_feature_sq": experiment.local_feature_sq,
         "sample_counts": experiment.samples,
         "groups": experiment.groups,
     }
@@ -24,13 +24,13 @@ def federation(experiment: Experiment) -> dict[str, Any]:
 
 def noise(experiment: Experiment) -> dict[str, Any]:
     """e, σ_p and L, as the theory's functions name them."""
-    names = ("noise_feature", "noise_std", "noise_dim")
+    names = ("noise_feature_sq", "noise_std", "noise_dim")
     return {name: getattr(experiment, name) for name in names}
 
 
 def noise_energy(experiment: Experiment) -> float:
     """ν̄ = L σ_p² e."""
-    return experiment.noise_dim * experiment.noise_std**2 * experiment.noise_feature
+    return experiment.noise_dim * experiment.noise_std**2 * experiment.noise_feature_sq
 
 
 def accumulated_residuals(result: xr.Dataset, experiment: Experiment) -> xr.DataArray:
@@ -44,7 +44,7 @@ def accumulated_residuals(result: xr.Dataset, experiment: Experiment) -> xr.Data
         experiment: what was run; from zero, and within the linear band.
 
     Returns:
-        Dimensions as β's, and theta under every protocol but post-hoc; NaN where ω = 0, since there the prompt is
+        Dimensions as β's, and theta under every scheme but post-hoc; NaN where ω = 0, since there the prompt is
         not trained.
     """
     is_global = result.prompt == "global"
@@ -53,6 +53,6 @@ def accumulated_residuals(result: xr.Dataset, experiment: Experiment) -> xr.Data
         "detached": xr.where(is_global, 1.0, result.theta),
         "posthoc": xr.ones_like(is_global, float),
     }
-    weight = weights[experiment.protocol]
-    tau: xr.DataArray = result.beta / (2 * experiment.global_signal * weight.where(weight > 0))
+    weight = weights[experiment.scheme]
+    tau: xr.DataArray = result.beta / (2 * experiment.global_feature_sq * weight.where(weight > 0))
     return tau

@@ -7,7 +7,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Engine, Precision, Protocol
+from simulate.experiment import Engine, Precision, TrainingScheme
 from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
@@ -32,26 +32,26 @@ def theta_grid(step: float) -> tuple[float, ...]:
     return tuple(np.linspace(0, 1, round(1 / step) + 1).round(10).tolist())
 
 
-def predicted_mixing(setting: SymmetricSetting, protocol: Protocol, step: int) -> float:
+def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: int) -> float:
     """θ* after ``step`` rounds: (T20) for post-hoc, (T21) for joint, (T25) maximised for detached training."""
     time = {"learning_rate": setting.learning_rate, **setting.energies, **setting.federation}
-    if protocol == "posthoc":
+    if scheme == "posthoc":
         return float(mixing_from_odds(posthoc_odds_at(step, **time)))
-    if protocol == "joint":
+    if scheme == "joint":
         # At every t: the leading-order odds, which are the post-hoc ones before the first step.
         return float(joint_mixing(posthoc_odds_at(0, **time)))
-    return best_mixing(protocol, step, setting.learning_rate, **setting.letters)
+    return best_mixing(scheme, step, setting.learning_rate, **setting.letters)
 
 
 def predicted_ratios(
-    setting: SymmetricSetting, protocol: Protocol, theta: Sequence[float], steps: Sequence[int]
+    setting: SymmetricSetting, scheme: TrainingScheme, theta: Sequence[float], steps: Sequence[int]
 ) -> np.ndarray:
     """R(θ) after each number of rounds by (T14), shape (steps, thetas)."""
     grid, time = np.asarray(theta)[None, :], np.asarray(steps)[:, None]
-    tau = symmetric_tau(protocol, grid, time, setting.learning_rate, **setting.letters)
+    tau = symmetric_tau(scheme, grid, time, setting.learning_rate, **setting.letters)
     ratio = predicted_ratio(
         grid,
-        protocol=protocol,
+        scheme=scheme,
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
         **setting.letters,
@@ -61,7 +61,7 @@ def predicted_ratios(
 
 def compare_mixing(
     setting: SymmetricSetting,
-    protocol: Protocol,
+    scheme: TrainingScheme,
     steps: Sequence[int],
     theta: Sequence[float],
     *,
@@ -76,7 +76,7 @@ def compare_mixing(
 
     Args:
         setting: the symmetric setting.
-        protocol: joint, posthoc or detached.
+        scheme: joint, posthoc or detached.
         steps: rounds (of one gradient step each) at which to compare, increasing, from 1.
         theta: grid of mixing coefficients, from 0 to 1.
         replicates, seed, precision, engine, progress, memory: as in `simulate.Experiment` and `simulate.run`.
@@ -88,7 +88,7 @@ def compare_mixing(
         band_occupancy and noise_overlap; and the conditions of `assumptions.record`.
     """
     experiment = setting.experiment(
-        protocol=protocol,
+        scheme=scheme,
         theta=tuple(theta),
         rounds=max(steps),
         record=tuple(steps),
@@ -105,11 +105,11 @@ def compare_mixing(
     described = {
         "accuracy": (measured, "test accuracy of the mixture, mean over clients"),
         "accuracy_predicted": (
-            (("step", "theta"), accuracy(predicted_ratios(setting, protocol, theta, steps))),
+            (("step", "theta"), accuracy(predicted_ratios(setting, scheme, theta, steps))),
             "Φ of the predicted ratio (T14)",
         ),
         "theta_predicted": (
-            ("step", [predicted_mixing(setting, protocol, step) for step in steps]),
+            ("step", [predicted_mixing(setting, scheme, step) for step in steps]),
             "θ* of the theory (T20, T21, T25)",
         ),
         "theta_empirical": (mean.idxmax("theta"), "θ with the best accuracy, mean over seeds"),
@@ -124,5 +124,5 @@ def compare_mixing(
         else (*values, {"long_name": meaning, "units": "1"})
         for name, (values, meaning) in described.items()
     }
-    data = xr.Dataset(variables, attrs={**result.attrs, "protocol": protocol})
+    data = xr.Dataset(variables, attrs={**result.attrs, "scheme": scheme})
     return assumptions.record(data.assign(assumptions.of_runs(result)), experiment)

@@ -1,4 +1,4 @@
-"""One sweep over clients, alignment and local share, for every claim about what θ* depends on."""
+"""One sweep over clients, group size and local share, for every claim about what θ* depends on."""
 
 import functools
 import threading
@@ -16,12 +16,12 @@ STEP_SIZE = 0.02
 
 SWEEPS: dict[str, tuple[SymmetricSetting, ...]] = {
     "clients": tuple(SymmetricSetting(clients=clients) for clients in (2, 4, 8, 16)),
-    "alignment": tuple(SymmetricSetting(clients=8, alignment=alignment) for alignment in (1, 2, 4, 8)),
+    "group_size": tuple(SymmetricSetting(clients=8, group_size=group_size) for group_size in (1, 2, 4, 8)),
     "local_share": tuple(
         SymmetricSetting(clients=4, local_share=share) for share in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
     ),
     "irrelevant": (
-        SymmetricSetting(clients=4, noise_std=2.0, noise_feature=0.3),
+        SymmetricSetting(clients=4, noise_std=2.0, noise_feature_sq=0.3),
         SymmetricSetting(clients=4, samples=5, strength=1.2),
     ),
 }
@@ -36,7 +36,7 @@ def mixing_sweep(scale: Scale) -> xr.Dataset:
 
     Returns:
         what `compare_mixing` returns at its one step, with a leading dimension ``setting`` whose coordinates
-        are sweep, clients, alignment, local_share and samples; and advantage_predicted.
+        are sweep, clients, group size, local_share and samples; and advantage_predicted.
     """
     with _COMPUTING:  # claims on other threads wait for it instead of computing it too
         return _swept(scale)
@@ -57,7 +57,7 @@ def _swept(scale: Scale) -> xr.Dataset:
             advantage = bool(strict_advantage(**setting.signals, **setting.federation))
             part = compared(setting).assign(advantage_predicted=advantage)
             coords = {
-                name: getattr(setting, name) for name in ("clients", "alignment", "local_share", "samples")
+                name: getattr(setting, name) for name in ("clients", "group_size", "local_share", "samples")
             }
             parts.append(part.isel(step=0).assign_coords(sweep=sweep, **coords))
     data = xr.concat(parts, "setting", coords="different", compat="equals")

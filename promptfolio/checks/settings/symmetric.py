@@ -27,7 +27,7 @@ class SymmetricSetting:
     """n, training samples of each client."""
     noise_dim: int = 4000
     """L, number of task-irrelevant coordinates."""
-    alignment: int = 1
+    group_size: int = 1
     """χ, number of clients in a feature group; must divide the number of clients."""
     local_share: float = 0.7
     """b/(a+b), share of the client-specific feature in the signal."""
@@ -35,18 +35,18 @@ class SymmetricSetting:
     """Ratio R of the local prompt alone, to leading order."""
     noise_std: float = 1.0
     """σ_p."""
-    noise_feature: float = 1.0
+    noise_feature_sq: float = 1.0
     """e = ‖ξ‖²."""
     step_size: float = 0.2
     """ηκ_L, step size in units of the local prompt's rate (T8)."""
 
     def __post_init__(self) -> None:
-        for field in ("clients", "samples", "noise_dim", "alignment"):
+        for field in ("clients", "samples", "noise_dim", "group_size"):
             require_integer(field, getattr(self, field), 1)
-        if self.clients % self.alignment:
-            raise ConfigurationError("alignment", self.alignment, f"a divisor of clients = {self.clients}")
+        if self.clients % self.group_size:
+            raise ConfigurationError("group_size", self.group_size, f"a divisor of clients = {self.clients}")
         require_number("local_share", self.local_share, at_least=0, at_most=1)
-        for field in ("strength", "noise_std", "noise_feature", "step_size"):
+        for field in ("strength", "noise_std", "noise_feature_sq", "step_size"):
             require_number(field, getattr(self, field), above=0)
 
     @property
@@ -55,24 +55,24 @@ class SymmetricSetting:
         return (
             self.strength
             * self.noise_std**2
-            * self.noise_feature
+            * self.noise_feature_sq
             * float(np.sqrt(self.noise_dim / self.samples))
         )
 
     @property
-    def global_signal(self) -> float:
+    def global_feature_sq(self) -> float:
         """a = ‖μ_G‖²."""
         return (1 - self.local_share) * self.signal
 
     @property
-    def local_signal(self) -> float:
+    def local_feature_sq(self) -> float:
         """b = ‖ν‖²."""
         return self.local_share * self.signal
 
     @property
     def noise_energy(self) -> float:
         """ν̄ = L σ_p² e."""
-        return self.noise_dim * self.noise_std**2 * self.noise_feature
+        return self.noise_dim * self.noise_std**2 * self.noise_feature_sq
 
     @property
     def learning_rate(self) -> float:
@@ -83,8 +83,8 @@ class SymmetricSetting:
     def energies(self) -> dict[str, float]:
         """Arguments of `theory.dynamics.margin_rate.local_rate`."""
         return {
-            "global_signal": self.global_signal,
-            "local_signal": self.local_signal,
+            "global_feature_sq": self.global_feature_sq,
+            "local_feature_sq": self.local_feature_sq,
             "noise_energy": self.noise_energy,
             "samples": self.samples,
         }
@@ -92,12 +92,12 @@ class SymmetricSetting:
     @property
     def federation(self) -> dict[str, float]:
         """K and χ, as the theory's functions name them."""
-        return {"clients": self.clients, "alignment": self.alignment}
+        return {"clients": self.clients, "group_size": self.group_size}
 
     @property
     def signals(self) -> dict[str, float]:
         """a and b, as the theory's functions name them."""
-        return {"global_signal": self.global_signal, "local_signal": self.local_signal}
+        return {"global_feature_sq": self.global_feature_sq, "local_feature_sq": self.local_feature_sq}
 
     @property
     def letters(self) -> dict[str, float]:
@@ -105,7 +105,7 @@ class SymmetricSetting:
         return {
             **self.signals,
             **self.federation,
-            "noise_feature": self.noise_feature,
+            "noise_feature_sq": self.noise_feature_sq,
             "noise_std": self.noise_std,
             "noise_dim": self.noise_dim,
             "samples": self.samples,
@@ -116,9 +116,9 @@ class SymmetricSetting:
         fields: dict[str, Any] = {
             "clients": self.clients,
             "samples": (self.samples,),
-            "groups": tuple(client // self.alignment for client in range(self.clients)),
+            "groups": tuple(client // self.group_size for client in range(self.clients)),
             **self.signals,
-            "noise_feature": self.noise_feature,
+            "noise_feature_sq": self.noise_feature_sq,
             "noise_std": self.noise_std,
             "noise_dim": self.noise_dim,
             "learning_rate": self.learning_rate,

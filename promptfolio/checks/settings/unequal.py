@@ -8,7 +8,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.settings import letters
-from simulate.experiment import Experiment, Protocol
+from simulate.experiment import Experiment, TrainingScheme
 from simulate.results.labels import PREDICTORS, PROMPTS
 from simulate.running.runner import run
 from theory.dynamics.margin_rate import local_rate
@@ -28,9 +28,9 @@ _SHARED, _OWN = 0.11, 0.18
 
 
 class Case(NamedTuple):
-    """How the clients train: the protocol and E, which divides the numbers of steps."""
+    """How the clients train: the scheme and E, which divides the numbers of steps."""
 
-    protocol: Protocol
+    scheme: TrainingScheme
     local_steps: int
 
 
@@ -38,7 +38,7 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
     """Four clients with n = (6, 10, 20, 40), the first and the third in one group.
 
     Args:
-        case: the protocol and E.
+        case: the scheme and E.
         noise_dim: L; the signals grow with √L, so that ratios stay the same.
         changes: further fields of `Experiment`.
 
@@ -46,7 +46,7 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
         >>> unequal(Case("joint", 5), 400).record
         (1, 4, 20)
     """
-    signals = {"global_signal": _SHARED * noise_dim**0.5, "local_signal": _OWN * noise_dim**0.5}
+    signals = {"global_feature_sq": _SHARED * noise_dim**0.5, "local_feature_sq": _OWN * noise_dim**0.5}
     rate = local_rate(**signals, noise_energy=noise_dim, samples=min(SAMPLES))
     fields: dict[str, Any] = {
         "clients": len(SAMPLES),
@@ -55,7 +55,7 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
         **signals,
         "noise_dim": noise_dim,
         "learning_rate": STEP_SIZE / float(rate),
-        "protocol": case.protocol,
+        "scheme": case.scheme,
         "local_steps": case.local_steps,
         "theta": THETA,
         "rounds": STEPS[-1] // case.local_steps,
@@ -86,7 +86,7 @@ def mean_field(experiment: Experiment) -> xr.Dataset:
         >>> dict(mean_field(unequal(Case("joint", 5), 400)).margin_predicted.sizes)
         {'step': 3, 'theta': 3, 'client': 4, 'predictor': 3}
     """
-    federation = {"protocol": experiment.protocol, **letters.federation(experiment)}
+    federation = {"scheme": experiment.scheme, **letters.federation(experiment)}
     energy = letters.noise_energy(experiment)
     tau = accumulated(
         experiment.record,
@@ -133,7 +133,7 @@ def collect_cases(cases: Sequence[Case], noise_dims: Sequence[int]) -> xr.Datase
     for case in cases:
         parts = [_compared(unequal(case, noise_dim)) for noise_dim in noise_dims]
         by_case.append(xr.concat(parts, xr.DataArray(list(noise_dims), dims="noise_dim", name="noise_dim")))
-    names = [f"{case.protocol}, E = {case.local_steps}" for case in cases]
+    names = [f"{case.scheme}, E = {case.local_steps}" for case in cases]
     return xr.concat(by_case, xr.DataArray(names, dims="case", name="case"))
 
 

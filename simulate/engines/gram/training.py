@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from simulate.engines.gram.world import GramWorld
 from simulate.model.encoder import Encoder
-from simulate.model.federated import Federation, TrainState, participants_of_round
+from simulate.model.federated import FederatedAlgorithm, TrainState, participants_of_round
 from simulate.model.program import Parameters, Program
 from simulate.model.schemes import mix
 
@@ -141,7 +141,7 @@ def initial_gram_state(
 
 def gram_round(
     program: Program,
-    federation: Federation,
+    federation: FederatedAlgorithm,
     world: GramWorld,
     view: View,
     participation_key: Key[Array, ""],
@@ -220,9 +220,9 @@ def _gradients(
 
     alone, one = residual(margin_global), jnp.ones_like(theta)
     together = residual(mix(theta, margin_global, margin_local))
-    if program.protocol == "joint":
+    if program.scheme == "joint":
         return gradient(here.signals, 1 - theta, together), gradient(home.signals, theta, together)
-    if program.protocol == "posthoc":
+    if program.scheme == "posthoc":
         return gradient(here.signals, one, alone), gradient(home.signals, one, residual(margin_local))
     return gradient(here.signals, one, alone), gradient(home.signals, theta, together)
 
@@ -230,7 +230,7 @@ def _gradients(
 def train_gram(
     program: Program,
     parameters: Parameters,
-    federation: Federation,
+    federation: FederatedAlgorithm,
     world: GramWorld,
     theta: Thetas,
     participation_key: Key[Array, ""],

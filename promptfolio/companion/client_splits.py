@@ -13,7 +13,7 @@ from promptfolio.companion.prompts import ImageBatch
 from promptfolio.companion.training import Replicate
 
 
-class Holdings(NamedTuple):
+class ClientSplits(NamedTuple):
     """The replicates' data on the device, and on the host which rows are what.
 
     Attributes:
@@ -33,7 +33,7 @@ class Holdings(NamedTuple):
     reused_rows: Int[np.ndarray, "seeds clients"]
 
 
-def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0) -> Holdings:
+def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0) -> ClientSplits:
     """Gather the features of all partitions of a bank.
 
     Args:
@@ -68,7 +68,7 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
         held_out_labels=jnp.asarray(labels),
         client_weights=jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32),
     )
-    return Holdings(replicates, labels, validation, test, counts, (trained & test).sum(axis=2))
+    return ClientSplits(replicates, labels, validation, test, counts, (trained & test).sum(axis=2))
 
 
 def _belonging(
