@@ -88,6 +88,6 @@ def test_default_grid_is_fine_enough():
 
 def test_describing_a_study_loads_nothing_heavy():
     heavy = "[name for name in ('jax', 'numpy', 'xarray') if name in sys.modules]"
-    code = f"import sys, companion; companion.ClipStudy(); print({heavy})"
+    code = f"import sys, promptfolio.companion as companion; companion.ClipStudy(); print({heavy})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
