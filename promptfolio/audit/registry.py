@@ -9,6 +9,7 @@ import xarray as xr
 from promptfolio.audit.finding import FindingModule
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.claim import Finding, Scale
+from promptfolio.checks.unjudged import Unjudged, unjudged
 from promptfolio.companion.bank import FeatureBank
 from simulate.validation import ConfigurationError
 
@@ -29,6 +30,11 @@ class Audited:
     finding: Finding
     data: xr.Dataset
 
+    @property
+    def name(self) -> str:
+        """The finding's name."""
+        return self.finding.claim.name
+
 
 def load_finding(name: str) -> FindingModule:
     """Import one finding's module.
@@ -42,18 +48,20 @@ def load_finding(name: str) -> FindingModule:
 
 
 def audit(name: str, setting: Setting) -> Audited:
-    """Demonstrate one finding and judge it."""
+    """Demonstrate one finding, judge it, and see that it can be described."""
     module = load_finding(name)
     data = module.demonstrate(setting)
-    return Audited(module.judge(data), data)
+    finding = module.judge(data)
+    module.effect(data), module.tables(data)
+    return Audited(finding, data)
 
 
 def run_audit(
     scale: Scale = "full",
     banks: Sequence[FeatureBank] = (),
     announce: Callable[[str], None] | None = None,
-) -> tuple[Audited, ...]:
-    """Demonstrate all findings.
+) -> tuple[Audited | Unjudged, ...]:
+    """Demonstrate all findings; one whose demonstration raises an exception is `Unjudged`, and the others go on.
 
     Args:
         scale: quick (smaller sizes) or full.
@@ -61,9 +69,12 @@ def run_audit(
         announce: told each finding's name before its work starts.
     """
     setting = audit_setting(scale, banks)
-    results = []
+    results: list[Audited | Unjudged] = []
     for name in FINDINGS:
         if announce is not None:
             announce(name)
-        results.append(audit(name, setting))
+        try:
+            results.append(audit(name, setting))
+        except Exception as error:
+            results.append(unjudged(name, error))
     return tuple(results)

@@ -1,11 +1,13 @@
 """The audit as a section of `paper_checks.md`, and as plain data."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from promptfolio.audit.finding import Table
 from promptfolio.audit.registry import Audited, load_finding
 from promptfolio.checks.claim import Comparison
+from promptfolio.checks.unjudged import Unjudged
 
 _INTRODUCTION = """\
 ## Audit of the released code
@@ -15,30 +17,39 @@ none of their code is used. *holds* says that the effect showed in this run. {wh
 """
 
 
-def audit_section(results: Sequence[Audited]) -> str:
+def audit_section(results: Sequence[Audited | Unjudged]) -> str:
     """The audit as GitHub Markdown.
 
     Args:
-        results: from `promptfolio.audit.registry.run_audit`.
+        results: from `promptfolio.audit.registry.run_audit`; one that raised is shown with its exception.
     """
     lines = [
         "| finding | what it changes | measured effect | verdict |",
         "|---|---|---|---|",
     ]
     for each in results:
+        if isinstance(each, Unjudged):
+            lines.append(f"| {each.name} | | {_escape(each.error)} | **{each.verdict}** |")
+            continue
         claim, module = each.finding.claim, load_finding(each.finding.claim.name)
         verdict = each.finding.verdict
         shown = verdict if verdict == "holds" else f"**{verdict}**"
         row = (claim.title, module.CHANGES, module.effect(each.data), shown)
         lines.append("| " + " | ".join(map(_escape, row)) + " |")
     sections = [_INTRODUCTION.format(where=_where(results)), "\n".join(lines) + "\n"]
-    return "\n".join([*sections, *(_subsection(each) for each in results)])
+    return "\n".join([*sections, *(_subsection(each) for each in results if isinstance(each, Audited))])
 
 
-def as_records(results: Sequence[Audited]) -> list[dict[str, Any]]:
-    """Findings as plain dictionaries for JSON: claim, effect, verdict, comparisons and the tables' cells."""
-    records = []
+def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
+    """Findings as plain dictionaries for JSON: claim, effect, verdict, comparisons and the tables' cells.
+
+    Of a demonstration that raised: name, the verdict "error", error and trace.
+    """
+    records: list[dict[str, Any]] = []
     for each in results:
+        if isinstance(each, Unjudged):
+            records.append({"verdict": each.verdict, **dataclasses.asdict(each)})
+            continue
         claim, module = each.finding.claim, load_finding(each.finding.claim.name)
         records.append(
             {
@@ -68,9 +79,10 @@ def as_records(results: Sequence[Audited]) -> list[dict[str, Any]]:
     return records
 
 
-def _where(results: Sequence[Audited]) -> str:
+def _where(results: Sequence[Audited | Unjudged]) -> str:
     """Which banks the prompts were trained on."""
-    banks = (each.data.bank.values for each in results if "bank" in each.data.coords)
+    shown = (each.data for each in results if isinstance(each, Audited))
+    banks = (data.bank.values for data in shown if "bank" in data.coords)
     names = sorted({str(name) for values in banks for name in values})
     if not names:
         return ""

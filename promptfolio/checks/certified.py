@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import xarray as xr
 
-from promptfolio.checks.claim import Assumption, Comparison, compare
-from theory.numerics.certificate import INSTALL, Certificate, MissingIntervalArithmetic
+from promptfolio.checks.claim import Comparison, compare
+from theory.numerics.certificate import Certificate
 
 
 def record(data: xr.Dataset, certify: Callable[[], Iterable[Certificate]]) -> xr.Dataset:
@@ -18,16 +18,12 @@ def record(data: xr.Dataset, certify: Callable[[], Iterable[Certificate]]) -> xr
 
     Returns:
         The dataset with, per certificate, certified_stated and certified_shown (inequalities), certified_gap
-        (the smallest) and certified_bits (precision), and the scalar certified_missing: 1 when interval arithmetic
-        is not installed, and nothing was proved.
+        (the smallest) and certified_bits (precision).
 
     Raises:
         ValueError: there is no certificate, or one that states nothing.
     """
-    try:
-        certificates, missing = list(certify()), 0.0
-    except MissingIntervalArithmetic:
-        certificates, missing = [Certificate("not attempted", 1, 0, float("nan"), 0)], 1.0
+    certificates = list(certify())
     if not certificates or any(certificate.stated < 1 for certificate in certificates):
         stated = [certificate.stated for certificate in certificates]
         raise ValueError(f"certificates state {stated} inequalities; allowed: at least one each")
@@ -38,9 +34,7 @@ def record(data: xr.Dataset, certify: Callable[[], Iterable[Certificate]]) -> xr
         "certified_bits": [certificate.precision_bits for certificate in certificates],
     }
     data = data.assign({name: ("certificate", values) for name, values in columns.items()})
-    return data.assign(certified_missing=missing).assign_coords(
-        certificate=[certificate.statement for certificate in certificates]
-    )
+    return data.assign_coords(certificate=[certificate.statement for certificate in certificates])
 
 
 def comparison(data: xr.Dataset) -> Comparison:
@@ -54,8 +48,3 @@ def comparison(data: xr.Dataset) -> Comparison:
         bound="certified",
         tolerance=0,
     )
-
-
-def installed(data: xr.Dataset) -> Assumption:
-    """Whether there was anything to prove with; a claim that could not try is not applicable."""
-    return Assumption(f"interval arithmetic not installed ({INSTALL})", float(data.certified_missing), 0.0)

@@ -21,6 +21,7 @@ FALSE_ALARM = 1e-5
 """Chance that one statistical comparison fails although its claim is true; a few dozen stay below 1e-3."""
 DETECTION_POWER = 0.99
 """Power at which the detectable deviation is stated."""
+_IN_WORDS = {"nan": ": not measured", "inf": " is infinite", "-inf": " is minus infinity"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +54,20 @@ class Claim:
 class Assumption:
     """A condition as measured in the run: it holds while ``value`` <= ``limit``.
 
-    An infinite limit says that the claim does not need the condition; it is measured for the record.
+    An infinite limit says that the claim does not need the condition; it is measured for the record. A value that
+    is not a number says that it could not be measured.
+
+    Raises:
+        ValueError: the limit is not a number.
     """
 
     name: str
     value: float
     limit: float = math.inf
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.limit):
+            raise ValueError(f"{self.name}: limit {self.limit}; allowed: a number, or infinity for no limit")
 
     @property
     def holds(self) -> bool:
@@ -66,12 +75,36 @@ class Assumption:
         return bool(self.value <= self.limit)
 
     def describe(self) -> str:
-        """One phrase: what was measured, against which limit, and by what factor."""
-        if math.isinf(self.limit):
-            return f"{self.name} = {self.value:.3g} (not needed)"
-        factor = self.limit / self.value if self.value > 0 else np.inf
-        outcome = f"holds, factor {factor:.3g}" if self.holds else f"violated by factor {1 / factor:.3g}"
-        return f"{self.name} = {self.value:.3g} ≤ {self.limit:.3g} ({outcome})"
+        """One phrase: what was measured, against which limit, and by what factor where there is one.
+
+        Example:
+            >>> Assumption("overlap", 0.05, 0.1).describe()
+            'overlap = 0.05 ≤ 0.1 (holds, factor 2)'
+            >>> Assumption("share left out", 0.5, 0.0).describe()
+            'share left out = 0.5 (violated: must be at most 0)'
+            >>> Assumption("overlap", math.nan, 0.1).describe()
+            'overlap: not measured (violated: must be at most 0.1)'
+        """
+        # Python's own numbers: NumPy's would warn where a quotient overflows.
+        value, limit = float(self.value), float(self.limit)
+        measured = f" = {value:.3g}" if math.isfinite(value) else _IN_WORDS[str(value)]
+        if limit == math.inf:
+            return f"{self.name}{measured} ({'not needed' if self.holds else 'violated: must be a number'})"
+        if not math.isfinite(value):
+            return f"{self.name}{measured} ({self._outcome}: must be at most {limit:.3g})"
+        smaller, larger = (value, limit) if self.holds else (limit, value)
+        # A factor tells nothing about numbers that are not positive, nor where it is beyond float64's range.
+        factor = larger / smaller if smaller > 0 else math.inf
+        known = math.isfinite(factor)
+        if self.holds:
+            return f"{self.name}{measured} ≤ {limit:.3g} (holds{f', factor {factor:.3g}' if known else ''})"
+        if known:
+            return f"{self.name}{measured} ≤ {limit:.3g} (violated by factor {factor:.3g})"
+        return f"{self.name}{measured} (violated: must be at most {limit:.3g})"
+
+    @property
+    def _outcome(self) -> str:
+        return "holds" if self.holds else "violated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +126,14 @@ class StatisticalTest:
 
     def describe(self) -> str:
         """One phrase for the report."""
+        detects = (
+            f"detects a deviation of {self.detectable:.2g} with {100 * DETECTION_POWER:g} % power"
+            if math.isfinite(self.detectable)
+            else "which deviation it detects is not known"
+        )
         return (
             f"{self.name}, {self.sample_size} observations a point, false alarm {self.false_alarm:.1e} in all,"
-            f" detects a deviation of {self.detectable:.2g} with {100 * DETECTION_POWER:g} % power"
+            f" {detects}"
         )
 
 
@@ -129,21 +167,31 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether every point is within tolerance; a comparison with NaN does not hold."""
-        return bool(self.deviation <= self.tolerance)
+        """Whether every point is within tolerance; a deviation that is NaN or infinite is not."""
+        return bool(self.deviation <= self.tolerance and self.deviation < math.inf)
 
     @property
     def margin(self) -> float:
         """How far the worst point is from failing; negative once it fails.
 
         Two-sided bounds: the share of the tolerance left over. Inequalities: the gap between the two sides plus
-        the rounding allowed, relative to the larger side.
+        the rounding allowed, relative to the larger side (or to that rounding, if neither side exceeds it); 1 or −1
+        where a side is infinite. Never NaN: a comparison with NaN is minus infinity from holding.
         """
+        # Python's own numbers: NumPy's would warn where a quotient overflows.
+        deviation, tolerance = float(self.deviation), float(self.tolerance)
+        if math.isnan(deviation):
+            return -math.inf
         if self.bound in ("upper", "lower"):
-            return float((self.tolerance - self.deviation) / _larger_side(self.measured, self.predicted))
-        if self.tolerance == 0:
-            return 0.0 if self.deviation == 0 else -1.0
-        return 1 - self.deviation / self.tolerance
+            larger = float(_larger_side(self.measured, self.predicted, tolerance))
+            if math.isinf(larger):
+                return 1.0 if self.holds else -1.0
+            return (tolerance - deviation) / larger
+        if tolerance == 0:
+            return 0.0 if deviation == 0 else -1.0
+        if math.isinf(deviation):
+            return -math.inf
+        return 1 - deviation / tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,16 +253,17 @@ def compare(
     measured, predicted, tolerance = (part.ravel() for part in values)
     if measured.size == 0 or not np.all(tolerance >= 0):
         raise ValueError(f"{what}: {measured.size} points, tolerances {tolerance}")
-    difference = measured - predicted
-    deviation = {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
     # Points that fail come last, the others in order of the room left, in the units of `Comparison.margin`.
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        difference = measured - predicted
+        deviation = {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
         if bound in ("upper", "lower"):
-            strain = (deviation - tolerance) / _larger_side(measured, predicted)
+            strain = (deviation - tolerance) / _larger_side(measured, predicted, tolerance)
         else:
             strain = np.where(deviation == 0, 0, deviation / tolerance)
-    fails = ~(deviation <= tolerance)
-    worst = int(np.lexsort((np.nan_to_num(strain, nan=-np.inf), fails))[-1])
+    fails = ~((deviation <= tolerance) & (deviation < np.inf))
+    strain = np.where(np.isnan(strain), np.where(fails, np.inf, -np.inf), strain)
+    worst = int(np.lexsort((strain, fails))[-1])
     return Comparison(
         what,
         bound,
@@ -246,15 +295,21 @@ def z_test(
         name: what was observed and why its mean is nearly normal.
         false_alarm: chance that a true claim fails here, all points together (Bonferroni).
 
+    Raises:
+        ValueError: as `compare`; or a false alarm that is not between 0 and 1.
+
     Example:
         >>> test = z_test("mean", [0.1, -0.2], 0, standard_error=0.1, sample_size=100, name="mean of 100")
         >>> test.holds, round(test.tolerance, 3), round(test.test.detectable, 3)
         (True, 0.456, 0.689)
     """
+    if not 0 < false_alarm < 1:
+        raise ValueError(f"{what}: false_alarm = {false_alarm}; allowed: between 0 and 1")
     points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
     quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
     # A run that diverged has no standard error, and no deviation is allowed it: the comparison does not hold.
-    error = np.nan_to_num(np.asarray(standard_error, float), nan=0.0)
+    error = np.asarray(standard_error, float)
+    error = np.where(np.isfinite(error), error, 0.0)
     test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
     found = compare(what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test)
     at_worst = found.tolerance / quantile
@@ -262,5 +317,6 @@ def z_test(
     return dataclasses.replace(found, test=dataclasses.replace(test, detectable=detectable))
 
 
-def _larger_side(measured: ArrayLike, predicted: ArrayLike) -> Any:
-    return np.maximum(np.maximum(np.abs(measured), np.abs(predicted)), np.finfo(float).tiny)
+def _larger_side(measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike) -> Any:
+    larger = np.maximum(np.maximum(np.abs(measured), np.abs(predicted)), tolerance)
+    return np.maximum(larger, np.finfo(float).tiny)

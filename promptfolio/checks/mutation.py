@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from promptfolio.checks.unjudged import Unjudged
 from promptfolio.checks.workers import ENVIRONMENT
 from simulate.running.compilation import cache_environment
 
@@ -150,7 +151,11 @@ def verdicts_under(mutant: Mutant) -> dict[str, str]:
     load_claim(mutant.caught_by[0])
     if mutant.module not in sys.modules:
         importlib.import_module(mutant.module)
-    return {each.finding.claim.name: each.finding.verdict for each in check_claims(mutant.caught_by, "quick")}
+    found = check_claims(mutant.caught_by, "quick")
+    return {
+        each.name: f"error: {each.error}" if isinstance(each, Unjudged) else each.finding.verdict
+        for each in found
+    }
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Protocol
 import xarray as xr
 
 from promptfolio.checks.claim import Claim, Finding, Scale
+from promptfolio.checks.unjudged import Unjudged, unjudged
 from simulate.validation import ConfigurationError
 
 CLAIMS = (
@@ -84,6 +85,11 @@ class Checked:
     finding: Finding
     data: xr.Dataset
 
+    @property
+    def name(self) -> str:
+        """The claim's name."""
+        return self.finding.claim.name
+
 
 def require_claim(name: str) -> None:
     """Raise `ConfigurationError` when there is no claim of this name."""
@@ -103,8 +109,10 @@ def load_claim(name: str) -> ClaimModule:
 
 def check_claims(
     names: Sequence[str], scale: Scale, workers: concurrent.futures.Executor | None = None
-) -> Iterator[Checked]:
+) -> Iterator[Checked | Unjudged]:
     """Check claims, and yield what becomes of each as soon as it is there.
+
+    A claim whose check raises an exception, or whose process dies, is yielded as `Unjudged`; the others go on.
 
     Args:
         names: claims to check, each once.
@@ -114,9 +122,13 @@ def check_claims(
     if workers is None:
         yield from (_check(name, scale) for name in names)
         return
-    pending = [workers.submit(_check_together, together, scale) for together in _jobs(names)]
+    pending = {workers.submit(_check_together, together, scale): together for together in _jobs(names)}
     for done in concurrent.futures.as_completed(pending):
-        yield from done.result()
+        try:
+            found = done.result()
+        except Exception as error:
+            found = [unjudged(name, error) for name in pending[done]]
+        yield from found
 
 
 def _jobs(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -125,11 +137,14 @@ def _jobs(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [together for together in chosen if together]
 
 
-def _check_together(names: Sequence[str], scale: Scale) -> list[Checked]:
+def _check_together(names: Sequence[str], scale: Scale) -> list[Checked | Unjudged]:
     return [_check(name, scale) for name in names]
 
 
-def _check(name: str, scale: Scale) -> Checked:
-    module = load_claim(name)
-    data = module.collect(scale)
-    return Checked(module.judge(data), data)
+def _check(name: str, scale: Scale) -> Checked | Unjudged:
+    try:
+        module = load_claim(name)
+        data = module.collect(scale)
+        return Checked(module.judge(data), data)
+    except Exception as error:
+        return unjudged(name, error)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from promptfolio.checks.claim import Comparison, Finding, Scale
 from promptfolio.checks.mutants import MUTANTS
+from promptfolio.checks.unjudged import Unjudged
 
 _INTRODUCTION = """\
 # Paper checks
@@ -50,17 +51,30 @@ class Picture(NamedTuple):
 
 
 def report(
-    findings: Sequence[Finding], scale: Scale, pictures: Mapping[str, Picture], audit: str = ""
+    findings: Sequence[Finding | Unjudged],
+    scale: Scale,
+    pictures: Mapping[str, Picture],
+    audit: str = "",
+    *,
+    missing: Sequence[str] = (),
+    problems: Sequence[str] = (),
 ) -> str:
     """The whole report as GitHub Markdown.
 
     Args:
-        findings: in the order to print.
+        findings: in the order to print; a claim whose check raised is shown with its exception.
         scale: at which the claims were checked.
         pictures: by figure name; figures missing here are left out.
         audit: section on the released code, written already.
+        missing: what an unfinished report does not hold yet, in words; empty once it is complete.
+        problems: what else went wrong, a sentence each.
     """
-    sections = [_INTRODUCTION, _summary(findings, scale)]
+    sections = [_INTRODUCTION]
+    if missing:
+        sections.append(f"**Unfinished.** Not here yet: {', '.join(missing)}.\n")
+    if problems:
+        sections.append("**Errors.**\n\n" + "\n".join(f"- {_escape(each)}" for each in problems) + "\n")
+    sections.append(_summary(findings, scale))
     sections += [section(number, finding) for number, finding in enumerate(findings, 1)]
     sections += [audit] if audit else []
     shown = [
@@ -71,17 +85,21 @@ def report(
     return "\n".join(sections)
 
 
-def _summary(findings: Sequence[Finding], scale: Scale) -> str:
-    counts = {verdict: 0 for verdict in ("holds", "fails", "not applicable")}
+def _summary(findings: Sequence[Finding | Unjudged], scale: Scale) -> str:
+    counts = {verdict: 0 for verdict in ("holds", "fails", "not applicable", "error")}
     rows = [
         "| # | claim | equation | provenance | bound | margin | verdict |",
         "|--:|---|---|---|---|--:|---|",
     ]
     for number, finding in enumerate(findings, 1):
-        claim = finding.claim
         counts[finding.verdict] += 1
+        if isinstance(finding, Unjudged):
+            link = f"[{finding.name}](#{_anchor(number, finding.name)})"
+            rows.append(f"| {number} | {link} | | | | | {_emphasis(finding.verdict)} |")
+            continue
+        claim = finding.claim
         rows.append(
-            f"| {number} | [{claim.title}](#{_anchor(number, finding)}) | {claim.equation} | {claim.provenance}"
+            f"| {number} | [{claim.title}](#{_anchor(number, claim.title)}) | {claim.equation} | {claim.provenance}"
             f" | {claim.bound} | {finding.worst.margin:.3g} | {_emphasis(finding.verdict)} |"
         )
     total = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
@@ -91,14 +109,22 @@ def _summary(findings: Sequence[Finding], scale: Scale) -> str:
     )
 
 
-def false_alarm(findings: Sequence[Finding]) -> float:
+def false_alarm(findings: Sequence[Finding | Unjudged]) -> float:
     """Chance that any statistical comparison fails although all claims are true (at most, by the union bound)."""
-    comparisons = (comparison for finding in findings for comparison in finding.comparisons)
+    judged = (finding for finding in findings if isinstance(finding, Finding))
+    comparisons = (comparison for finding in judged for comparison in finding.comparisons)
     return sum(comparison.test.false_alarm for comparison in comparisons if comparison.test is not None)
 
 
-def section(number: int, finding: Finding) -> str:
-    """One claim: statement, verdict, comparisons, tests, conditions and what it would catch."""
+def section(number: int, finding: Finding | Unjudged) -> str:
+    """One claim: statement, verdict, comparisons, tests, conditions and what it would catch; or its exception."""
+    if isinstance(finding, Unjudged):
+        verdict = _emphasis(finding.verdict)
+        return (
+            f"## {number}. {finding.name}\n\nVerdict: {verdict}. "
+            f"`promptfolio/checks/claims/{finding.name}.py` raised an exception:\n\n"
+            f"    {finding.error}\n"
+        )
     claim = finding.claim
     lines = [
         f"## {number}. {claim.title}",
@@ -145,10 +171,10 @@ def _emphasis(verdict: str) -> str:
     return verdict if verdict == "holds" else f"**{verdict}**"
 
 
-def _anchor(number: int, finding: Finding) -> str:
+def _anchor(number: int, title: str) -> str:
     """The anchor GitHub gives a section's heading: lower case, punctuation dropped, spaces as hyphens."""
-    heading = f"{number}. {finding.claim.title}".lower()
-    return "".join(letter for letter in heading if letter.isalnum() or letter in " -").replace(" ", "-")
+    heading = f"{number}. {title}".lower()
+    return "".join(letter for letter in heading if letter.isalnum() or letter in " -_").replace(" ", "-")
 
 
 def first_difference(expected: str, written: str) -> str | None:
@@ -169,6 +195,8 @@ def _skeleton(markdown: str) -> list[str]:
     for line in claims.splitlines():
         if line.startswith(("|", "- ")):
             line = re.sub(r"[-+]?\b\d[\d.]*(e[-+]?\d+)?\b|\b(inf|nan)\b", "#", line)
+            # Where a value is zero on one machine and tiny on another, only the latter has a factor.
+            line = line.replace("(holds, factor #)", "(holds)")
         elif "Chance that a true statistical claim" in line:
             line = line.split(". Chance")[0]
         lines.append(line)
@@ -183,21 +211,27 @@ def _skeleton(markdown: str) -> list[str]:
     return lines
 
 
-def as_records(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Findings as plain dictionaries for JSON: claim, verdict, margin, comparisons, assumptions."""
-    return [
-        {
-            **dataclasses.asdict(finding.claim),
-            "verdict": finding.verdict,
-            "margin": finding.worst.margin,
-            "comparisons": [
-                {**dataclasses.asdict(comparison), "margin": comparison.margin, "holds": comparison.holds}
-                for comparison in finding.comparisons
-            ],
-            "assumptions": [
-                {**dataclasses.asdict(assumption), "holds": assumption.holds}
-                for assumption in finding.assumptions
-            ],
-        }
-        for finding in findings
-    ]
+def as_records(findings: Sequence[Finding | Unjudged]) -> list[dict[str, Any]]:
+    """Findings as plain dictionaries for JSON: claim, verdict, margin, comparisons, assumptions.
+
+    Of a check that raised: name, the verdict "error", error and trace.
+    """
+    return [_record(finding) for finding in findings]
+
+
+def _record(finding: Finding | Unjudged) -> dict[str, Any]:
+    if isinstance(finding, Unjudged):
+        return {"verdict": finding.verdict, **dataclasses.asdict(finding)}
+    return {
+        **dataclasses.asdict(finding.claim),
+        "verdict": finding.verdict,
+        "margin": finding.worst.margin,
+        "comparisons": [
+            {**dataclasses.asdict(comparison), "margin": comparison.margin, "holds": comparison.holds}
+            for comparison in finding.comparisons
+        ],
+        "assumptions": [
+            {**dataclasses.asdict(assumption), "holds": assumption.holds}
+            for assumption in finding.assumptions
+        ],
+    }

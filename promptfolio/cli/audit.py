@@ -3,6 +3,9 @@
 import dataclasses
 import pathlib
 
+from rich.markup import escape
+
+from promptfolio.cli.check import show_errors
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
@@ -26,6 +29,7 @@ class Audit:
         """Run the command and return its exit status."""
         from promptfolio.audit.registry import FINDINGS, load_finding, run_audit
         from promptfolio.audit.report import as_records, audit_section
+        from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion import load_bank
 
         require_writable_file("out", self.out)
@@ -51,14 +55,20 @@ class Audit:
         columns = ("finding", "provenance", "measured effect", "verdict")
         rows = []
         for each in results:
+            if isinstance(each, Unjudged):
+                rows.append((each.name, "", escape(each.error), f"[bold red]{each.verdict}[/]"))
+                continue
             claim, verdict = each.finding.claim, each.finding.verdict
             effect = load_finding(claim.name).effect(each.data)
             rows.append((claim.name, claim.provenance, effect, f"[{_STYLES[verdict]}]{verdict}[/]"))
         console.print(table("Audit of the released code", columns, rows))
-        for each in results:
-            for shown in load_finding(each.finding.claim.name).tables(each.data):
+        demonstrated = [each for each in results if not isinstance(each, Unjudged)]
+        for each in demonstrated:
+            for shown in load_finding(each.name).tables(each.data):
                 console.print(table(shown.caption, shown.columns, shown.rows))
-        return int(any(each.finding.verdict != "holds" for each in results))
+        show_errors([each for each in results if isinstance(each, Unjudged)])
+        shows = [each for each in demonstrated if each.finding.verdict == "holds"]
+        return int(len(shows) < len(results))
 
 
 _STYLES = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}

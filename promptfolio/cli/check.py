@@ -3,9 +3,12 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.mutants import as_records as mutant_records
@@ -16,8 +19,10 @@ from promptfolio.cli.output import emit_json, require_json_target
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from promptfolio.audit.registry import Audited
     from promptfolio.checks.claim import Finding, Scale
     from promptfolio.checks.registry import Checked
+    from promptfolio.checks.unjudged import Unjudged
 
 
 _MOST_WORKERS = 3
@@ -26,7 +31,11 @@ _MOST_WORKERS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Check the theory's claims by simulation; exit status 1 if one fails, or a planted fault goes unnoticed."""
+    """Check the theory's claims by simulation; exit status 1 if one fails, or a planted fault goes unnoticed.
+
+    A check that raises an exception gets the verdict "error" (exit status 1), and the others go on; what an
+    interrupted check has found is shown.
+    """
 
     claims: tuple[str, ...] = ()
     """Claims to check, by name; all of them when none is given."""
@@ -53,12 +62,21 @@ class Check:
             console_for(self.json).print(outcomes_table(outcomes))
             return int(not all(outcome.killed for outcome in outcomes))
         names = tuple(dict.fromkeys(self.claims)) or CLAIMS
-        # One claim needs no process of its own.
-        with start_workers() if len(names) > 1 else contextlib.nullcontext() as workers:
-            checked = run_checks(names, "quick" if self.quick else "full", workers)
-        findings = [each.finding for each in checked]
-        emit_json(self.json, as_records(findings))
-        console_for(self.json).print(findings_table(findings))
+        found: dict[str, Checked | Unjudged] = {}
+
+        def receive(each: Checked | Unjudged) -> None:
+            found[each.name] = each
+
+        try:
+            # One claim needs no process of its own.
+            with start_workers() if len(names) > 1 else contextlib.nullcontext() as workers:
+                run_checks(names, "quick" if self.quick else "full", workers, receive)
+        finally:
+            findings = [without_data(found[name]) for name in names if name in found]
+            missing = [{"name": name, "verdict": "not checked"} for name in names if name not in found]
+            emit_json(self.json, [*as_records(findings), *missing])
+            console_for(self.json).print(findings_table(findings, len(missing)))
+            show_errors(findings)
         return exit_status(findings)
 
 
@@ -73,49 +91,77 @@ def run_checks(
     names: tuple[str, ...],
     scale: "Scale",
     workers: Executor | None,
-    receive: "Callable[[Checked], None]" = lambda checked: None,
-) -> "list[Checked]":
+    receive: "Callable[[Checked | Unjudged], None]",
+) -> None:
     """Check claims under a progress bar.
 
     Args:
         names: the claims.
         scale: quick or full.
         workers: processes to check them in; None checks them here.
-        receive: told each finding as soon as it is there.
-
-    Returns:
-        The findings in the order of the names.
+        receive: told what became of each claim as soon as it is there.
     """
     from promptfolio.checks.registry import check_claims
 
-    checked: dict[str, Checked] = {}
     with tracking("checking") as tracker:
-        for each in check_claims(names, scale, workers):
-            name = each.finding.claim.name
-            checked[name] = each
-            tracker.describe(f"checked {name}")
-            tracker(len(checked), len(names))
-            receive(each)
-    return [checked[name] for name in names]
+        for done, each in enumerate(check_claims(names, scale, workers), 1):
+            tracker.describe(f"checked {each.name}")
+            tracker(done, len(names))
+            receive(_describable(each))
 
 
-def findings_table(findings: "list[Finding]") -> "Table":
-    """One line per claim."""
-    styles = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}
-    rows = [
-        (
-            finding.claim.name,
-            finding.claim.equation,
-            finding.claim.provenance,
-            finding.claim.bound,
-            f"{finding.worst.margin:.3g}",
-            f"[{styles[finding.verdict]}]{finding.verdict}[/]",
-        )
-        for finding in findings
-    ]
-    return table("Claims", ("claim", "equation", "provenance", "bound", ">margin", "verdict"), rows)
+def _describable(checked: "Checked | Unjudged") -> "Checked | Unjudged":
+    """The same, unless describing it raises: that would otherwise come up in the report, which holds all others."""
+    from promptfolio.checks.report import as_records, section
+    from promptfolio.checks.unjudged import unjudged
+
+    finding = without_data(checked)
+    try:
+        section(1, finding), as_records([finding]), findings_table([finding])
+    except Exception as error:
+        return unjudged(checked.name, error)
+    return checked
 
 
-def exit_status(findings: "list[Finding]") -> int:
-    """1 if any claim fails, else 0."""
-    return int(any(finding.verdict == "fails" for finding in findings))
+def without_data(checked: "Checked | Audited | Unjudged") -> "Finding | Unjudged":
+    """The finding alone, or the entry for a check that raised."""
+    from promptfolio.checks.unjudged import Unjudged
+
+    return checked if isinstance(checked, Unjudged) else checked.finding
+
+
+def findings_table(findings: "Sequence[Finding | Unjudged]", missing: int = 0) -> "Table":
+    """One line per claim.
+
+    Args:
+        findings: what became of the claims.
+        missing: how many claims have not been checked, for the title.
+    """
+    from promptfolio.checks.unjudged import Unjudged
+
+    styles = {"holds": "green", "fails": "bold red", "not applicable": "yellow", "error": "bold red"}
+    rows = []
+    for finding in findings:
+        verdict = f"[{styles[finding.verdict]}]{finding.verdict}[/]"
+        if isinstance(finding, Unjudged):
+            rows.append((finding.name, "", "", "", "", f"{verdict}: {escape(finding.error)}"))
+            continue
+        claim = finding.claim
+        margin = f"{finding.worst.margin:.3g}"
+        rows.append((claim.name, claim.equation, claim.provenance, claim.bound, margin, verdict))
+    title = f"Claims: {missing} not checked" if missing else "Claims"
+    return table(title, ("claim", "equation", "provenance", "bound", ">margin", "verdict"), rows)
+
+
+def show_errors(findings: "Sequence[Finding | Unjudged]") -> None:
+    """Print the traceback of every check that raised, on standard error."""
+    from promptfolio.checks.unjudged import Unjudged
+
+    for finding in findings:
+        if isinstance(finding, Unjudged):
+            print(f"promptfolio: {finding.name} raised an exception\n{finding.trace}", file=sys.stderr)
+
+
+def exit_status(findings: "Sequence[Finding | Unjudged]") -> int:
+    """1 if any claim fails or its check raised, else 0."""
+    return int(any(finding.verdict in ("fails", "error") for finding in findings))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Draw the figures from the datasets that reproduce has saved; nothing is simulated."""
+    """Draw the figures from the datasets that reproduce has saved; exit status 1 if one cannot be drawn."""
 
     data: str = "out/data"
     """Folder with the claims' datasets, as reproduce writes it."""
@@ -29,30 +30,41 @@ class Figures:
         require_writable_folder("out", self.out)
         needed = sorted({name for figure in FIGURES for name in load_figure(figure).NEEDS})
         datasets = {name: _read(pathlib.Path(self.data) / f"{name}.nc") for name in needed}
-        draw_all(datasets, pathlib.Path(self.out))
-        console_for(None).print(f"{len(FIGURES)} figures in {self.out}")
-        return 0
+        drawn = draw_all(datasets, pathlib.Path(self.out))
+        failed = {name: error for name, error in drawn.items() if error is not None}
+        for name, error in failed.items():
+            print(f"promptfolio: figure {name} is not drawn: {error}", file=sys.stderr)
+        console_for(None).print(f"{len(drawn) - len(failed)} figures in {self.out}")
+        return int(bool(failed))
 
 
 def draw_all(
     datasets: "Mapping[str, xr.Dataset]", folder: pathlib.Path, but: Collection[str] = ()
-) -> list[str]:
-    """Draw into a folder every figure whose datasets are all there.
+) -> dict[str, str | None]:
+    """Draw into a folder every figure whose datasets are all there; one that raises does not stop the others.
 
     Args:
         datasets: claims' datasets by name.
         folder: for the figures.
-        but: figures to leave out, as they are drawn already.
+        but: figures to leave out, as they have been tried already.
 
     Returns:
-        Names of the figures drawn.
+        For every figure that was tried None, or the exception it raised, on one line.
     """
     from figures.registry import FIGURES, draw_figure, load_figure
+    from promptfolio.checks.unjudged import one_line
 
-    ready = [name for name in FIGURES if name not in but and set(load_figure(name).NEEDS) <= set(datasets)]
-    for name in ready:
-        write_figure(folder, name, draw_figure(name, datasets))
-    return ready
+    tried: dict[str, str | None] = {}
+    for name in FIGURES:
+        if name in but:
+            continue
+        try:
+            if set(load_figure(name).NEEDS) <= set(datasets):
+                write_figure(folder, name, draw_figure(name, datasets))
+                tried[name] = None
+        except Exception as error:
+            tried[name] = one_line(error)
+    return tried
 
 
 def _read(path: pathlib.Path) -> "xr.Dataset":

@@ -1,44 +1,42 @@
 """`promptfolio reproduce`: the main job, from simulation to report."""
 
 import dataclasses
-import os
 import pathlib
 import sys
-import time
+from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.check import exit_status, findings_table, run_checks, start_workers
+from promptfolio.cli.check import findings_table, run_checks, start_workers
 from promptfolio.cli.console import console_for
-from promptfolio.cli.figures import draw_all
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import (
     emit_json,
     require_json_target,
     require_writable_file,
     require_writable_folder,
-    write_dataset,
     write_text,
 )
+from promptfolio.cli.record import Record
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from promptfolio.checks.claim import Scale
-    from promptfolio.checks.registry import Checked
-    from promptfolio.checks.report import Picture
 
 
 @dataclasses.dataclass(frozen=True)
 class Reproduce:
-    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails, or differs."""
+    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails, or differs.
+
+    The report and summary.json in the folder are written anew after each claim, so an interrupted run leaves what
+    it had found. A check or a figure that raises an exception is named in them (exit status 1); the others go on.
+    """
 
     quick: bool = False
     """Smaller sizes: a minute or two instead of several."""
     out: str = "out"
     """Folder for data, figures, paper_checks.md and summary.json."""
     report: str | None = None
-    """Another path for paper_checks.md."""
+    """Another path for paper_checks.md, written there too once it is complete."""
     pictures: str | None = None
     """Another folder for the figures."""
     bank: tuple[str, ...] = ()
@@ -51,14 +49,13 @@ class Reproduce:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from promptfolio.audit import audit_section, run_audit
+        from promptfolio.audit import run_audit
         from promptfolio.checks.registry import CLAIMS
-        from promptfolio.checks.report import as_records, first_difference, report
+        from promptfolio.checks.report import first_difference
         from promptfolio.companion import load_bank
         from simulate.results.provenance import provenance
 
         out = pathlib.Path(self.out)
-        report_path = pathlib.Path(self.report or out / "paper_checks.md")
         pictures = pathlib.Path(self.pictures or out / "figures")
         require_writable_folder("out", self.out)
         require_writable_folder("pictures", self.pictures)
@@ -68,59 +65,29 @@ class Reproduce:
         banks = [load_bank(path) for path in self.bank]
         self.compilation.apply()
 
-        started = time.perf_counter()
         scale: Scale = "quick" if self.quick else "full"
         with start_workers() as workers:
             audit = workers.submit(run_audit, scale, banks)
-            checked = run_checks(CLAIMS, scale, workers, _Keeper(out / "data", pictures))
-            audited = audit.result()
-        findings = [each.finding for each in checked]
-        shown = _shown(pathlib.Path(os.path.relpath(pictures, report_path.parent)))
-        written = report(findings, scale, shown, audit_section(audited))
-        write_text(report_path, written)
-        summary = {
-            "scale": scale,
-            "seconds": round(time.perf_counter() - started, 1),
-            **provenance(),
-            "claims": as_records(findings),
-            "audit": as_records([each.finding for each in audited]),
-        }
-        emit_json(str(out / "summary.json"), summary)
-        emit_json(self.json, summary)
+            record = Record(CLAIMS, scale, out, pictures, audit, provenance())
+            run_checks(CLAIMS, scale, workers, record.receive)
+            wait([audit])
+        record.write()
+        if self.report is not None:
+            # Only now: a report that is kept elsewhere is never replaced by an unfinished one.
+            path = pathlib.Path(self.report)
+            write_text(path, record.report(path.parent))
+        emit_json(self.json, record.summary())
 
         console = console_for(self.json)
-        console.print(findings_table(findings))
+        console.print(findings_table(record.findings))
+        report_path = self.report or out / "paper_checks.md"
         console.print(f"report: {report_path}   figures: {pictures}   data: {out / 'data'}")
-        status = exit_status([*findings, *(each.finding for each in audited)])
-        if expected is not None and (stale := first_difference(expected, written)):
+        record.show_problems()
+        status = record.exit_status
+        if expected is not None and (stale := first_difference(expected, record.report(out))):
             print(f"promptfolio: {self.against} is stale: {stale}", file=sys.stderr)
             status = 1
         return status
-
-
-class _Keeper:
-    """Saves every claim's dataset, and draws each figure, as soon as it can."""
-
-    def __init__(self, data: pathlib.Path, pictures: pathlib.Path):
-        self._data, self._pictures = data, pictures
-        self._datasets: dict[str, xr.Dataset] = {}
-        self._drawn: list[str] = []
-
-    def __call__(self, checked: "Checked") -> None:
-        name = checked.finding.claim.name
-        self._datasets[name] = checked.data
-        write_dataset(self._data / f"{name}.nc", checked.data)
-        self._drawn += draw_all(self._datasets, self._pictures, but=self._drawn)
-
-
-def _shown(pictures: pathlib.Path) -> "dict[str, Picture]":
-    """Every figure for the report: its path seen from there, and its caption."""
-    from figures.registry import FIGURES, load_figure
-    from promptfolio.checks.report import Picture
-
-    return {
-        name: Picture((pictures / f"{name}.png").as_posix(), load_figure(name).CAPTION) for name in FIGURES
-    }
 
 
 def _read(path: str) -> str:

@@ -1,8 +1,6 @@
 """Certificates: true statements are proved, false ones are not, and the gaps agree with other arithmetic."""
 
-import sys
 from fractions import Fraction
-from importlib.util import find_spec
 
 import mpmath
 import numpy as np
@@ -20,18 +18,14 @@ from theory.mixing.advantage import optimal_ratio_squared
 from theory.numerics import certificate
 from theory.numerics.certificate import (
     EXACT,
-    MissingIntervalArithmetic,
     certify_advantage,
     certify_recursion,
     certify_samples,
 )
 
-needs_flint = pytest.mark.skipif(find_spec("flint") is None, reason="python-flint is not installed")
-
 # --- T10 ---
 
 
-@needs_flint
 @given(c=st.floats(1e-6, 10.0), start=st.floats(-20, 20))
 @settings(max_examples=60, deadline=None)
 def test_recursion_is_proved(c, start):
@@ -41,7 +35,6 @@ def test_recursion_is_proved(c, start):
     assert found.smallest_gap > 0
 
 
-@needs_flint
 @pytest.mark.parametrize(("c", "start"), [(0.3, 0.0), (4.0, -2.0), (8.0, 1.5)])
 def test_recursion_gaps_against_lambert_w(c, start):
     steps = 40
@@ -63,7 +56,6 @@ def test_recursion_gaps_against_lambert_w(c, start):
     assert not certify_recursion(c, start, steps, width=sharp * 0.999).proved
 
 
-@needs_flint
 def test_precision_rises_until_decided_and_no_further():
     assert certify_recursion(1.0, 0.0, 5).precision_bits == certificate.FIRST_PRECISION
     assert certify_recursion(3.0, 30.0, 50).precision_bits > certificate.FIRST_PRECISION
@@ -75,7 +67,6 @@ def test_precision_rises_until_decided_and_no_further():
     assert flint.ctx.prec == 53
 
 
-@needs_flint
 def test_a_refuted_inequality_stops_the_search():
     found = certify_recursion(1.0, 0.0, 20, width=0.01)
     assert not found.proved
@@ -95,7 +86,6 @@ def _case(seed=0, samples=6, overlap=0.3, steps=80):
     return kernel, 0.4, largest_spread(margins) * (1 + 1e-9), steps, margins
 
 
-@needs_flint
 @pytest.mark.parametrize("seed", range(5))
 def test_samples_are_proved(seed):
     kernel, rate, spread, steps, margins = _case(seed)
@@ -107,7 +97,6 @@ def test_samples_are_proved(seed):
     assert 0.2 * true_gap < found.smallest_gap <= true_gap * (1 + 1e-9)
 
 
-@needs_flint
 def test_false_statements_about_samples_are_not_proved():
     kernel, rate, spread, steps, _ = _case()
     assert certify_samples(kernel, rate, spread, steps).proved
@@ -122,7 +111,6 @@ def test_false_statements_about_samples_are_not_proved():
     assert leaning.smallest_gap < 0
 
 
-@needs_flint
 def test_one_sample_is_the_recursion():
     alone = certify_samples([[2.0]], 0.5, 0.0, 30)
     assert alone.proved
@@ -193,35 +181,16 @@ def test_moments_outside_the_theorem_are_refused(moments):
         certify_advantage(*moments)
 
 
-# --- without interval arithmetic ---
+# --- in a claim ---
 
 
-def test_missing_flint_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flint", None)
-    with pytest.raises(MissingIntervalArithmetic, match=r"pip install 'promptfolio\[certify\]'"):
-        certify_recursion(1.0)
-    with pytest.raises(MissingIntervalArithmetic):
-        certify_samples([[1.0]], 0.1, 0.0, 3)
-    assert certify_advantage(1.0, 2.0, 1.0, 2.0, 0.25).proved
-
-
-def test_a_claim_without_its_certificates_is_not_applicable(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flint", None)
-    data = certified.record(xr.Dataset(), lambda: [certify_recursion(1.0)])
-    comparison = certified.comparison(data)
-    claim = Claim("sample", "T0", "derived", "A claim", "Something holds.", "exact")
-    assert not comparison.holds
-    assert Finding(claim, (comparison,), (certified.installed(data),)).verdict == "not applicable"
-
-
-@needs_flint
 def test_a_claim_fails_with_an_inequality_that_is_not_proved():
     claim = Claim("sample", "T0", "derived", "A claim", "Something holds.", "exact")
     for width, verdict in ((1.0, "holds"), (0.01, "fails")):
         data = certified.record(
             xr.Dataset(), lambda width=width: [certify_recursion(1.0), certify_recursion(1.0, width=width)]
         )
-        finding = Finding(claim, (certified.comparison(data),), (certified.installed(data),))
+        finding = Finding(claim, (certified.comparison(data),))
         assert finding.verdict == verdict
 
 

@@ -10,7 +10,7 @@ x(t) < M iff ct + M_0 + e^{M_0} < M + e^M.
 
 These proofs share nothing with those of `theory.dynamics.sandwich`, `theory.dynamics.sample_sandwich` and
 `theory.mixing.advantage` but the statements. Reference: F. Johansson, "Arb: efficient arbitrary-precision
-midpoint-radius interval arithmetic", 2017. Needs the extra `certify`, for T10 and T11.
+midpoint-radius interval arithmetic", 2017.
 """
 
 import math
@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, reduce
-from importlib import import_module
 from typing import Any, TypeAlias
+
+import flint
 
 from theory.dynamics.margin_kernel import square
 from theory.mixing import advantage
@@ -27,17 +28,12 @@ from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive
 from theory.proof.derivation import as_function
 
-INSTALL = "pip install 'promptfolio[certify]'"
 FIRST_PRECISION = 64
 LARGEST_PRECISION = 1024
 """Bits of the balls' midpoints, at first and at most."""
 
 EXACT = 0
 """Precision of a certificate in exact rational arithmetic."""
-
-
-class MissingIntervalArithmetic(ImportError):
-    """python-flint is not installed."""
 
 
 _Gap: TypeAlias = tuple[Any, bool]
@@ -80,14 +76,13 @@ def certify_recursion(
 
     Raises:
         ValueError: c or the width not positive, fewer than one step.
-        MissingIntervalArithmetic: without python-flint.
 
     >>> certify_recursion(0.5, steps=100).proved, certify_recursion(0.5, steps=100, width=0.05).proved
     (True, False)
     """
     positive("c", c), finite("initial_margin", initial_margin), positive("width", width)
     _at_least_one(steps)
-    arb = _flint().arb
+    arb = flint.arb
 
     def gaps() -> Iterator[_Gap]:
         size, level = arb(float(c)), arb(float(initial_margin))
@@ -118,7 +113,6 @@ def certify_samples(
     Raises:
         ValueError: a kernel that is not square, a learning rate that is not positive, a negative spread, fewer
             than one step.
-        MissingIntervalArithmetic: without python-flint.
 
     >>> certify_samples([[2.0, 0.5], [0.5, 3.0]], 0.5, 1.0, 20).proved
     True
@@ -128,8 +122,8 @@ def certify_samples(
     matrix = square(kernel)
     positive("learning_rate", learning_rate), nonnegative("spread", spread)
     _at_least_one(steps)
-    flint, count = _flint(), matrix.shape[0]
-    arb, samples = flint.arb, range(matrix.shape[0])
+    count = matrix.shape[0]
+    arb, samples = flint.arb, range(count)
     entries = [[float(entry) for entry in row] for row in matrix]
 
     def gaps() -> Iterator[_Gap]:
@@ -255,7 +249,7 @@ def _distances(
 
 def _decide(statement: str, gaps: Callable[[], Iterator[_Gap]]) -> Certificate:
     """Count the gaps that are proved not to be negative, with as much precision as that takes."""
-    context, bits = _flint().ctx, FIRST_PRECISION
+    context, bits = flint.ctx, FIRST_PRECISION
     while True:
         stated = shown = refuted = 0
         smallest = math.inf
@@ -275,12 +269,3 @@ def _decide(statement: str, gaps: Callable[[], Iterator[_Gap]]) -> Certificate:
 def _at_least_one(steps: int) -> None:
     if steps < 1:
         raise ValueError(f"`steps` is {steps}; allowed: at least 1")
-
-
-def _flint() -> Any:
-    try:
-        return import_module("flint")
-    except ImportError as error:
-        raise MissingIntervalArithmetic(
-            f"certificates need interval arithmetic (python-flint), which is not installed: {INSTALL}"
-        ) from error
