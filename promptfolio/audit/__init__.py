@@ -1,7 +1,7 @@
-"""What reading the authors' released code turned up: one file per finding, each with a small demonstration.
+"""What reading the authors' released code turned up: one file per observation, each with a small demonstration.
 
 The paper is Pan, Huang and Shi, NeurIPS 2024, arXiv:2409.19610. Nothing here is taken from its code. Each module
-states what the released code does (`FINDING`), sets it up anew in this project's own terms and measures what it
+states what the released code does (`OBSERVATION`), sets it up anew in this project's own terms and measures what it
 changes (`demonstrate(setting)`), and says whether the effect showed (`judge(dataset)`).
 """
 

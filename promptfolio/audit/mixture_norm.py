@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.finding import Table
+from promptfolio.audit.observation import Table
 from promptfolio.audit.pairs import Pairs, replicate_keys, train_pairs
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
@@ -19,7 +19,7 @@ from promptfolio.companion.bank import FeatureBank
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 
-FINDING = Claim(
+OBSERVATION = Claim(
     name="mixture_norm",
     equation="T24",
     provenance="code",
@@ -105,7 +105,7 @@ def judge(data: xr.Dataset) -> Finding:
     """Whether logits are linear, norms what they should be, and predictions changed by them."""
     ends, inside = data.sel(theta=[0.0, 1.0]), data.isel(theta=slice(1, -1))
     return Finding(
-        FINDING,
+        OBSERVATION,
         (
             compare(
                 "|logit of the mixture − mixture of logits|",

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.finding import Table
+from promptfolio.audit.observation import Table
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
-FINDING = Claim(
+OBSERVATION = Claim(
     name="overwritten_options",
     equation="code",
     provenance="code",
@@ -94,7 +94,7 @@ def judge(data: xr.Dataset) -> Finding:
     """Whether all runs are one in the released order, and differ in the usual one."""
     released, usual = (data.sel(order=order) for order in ORDERS)
     return Finding(
-        FINDING,
+        OBSERVATION,
         (
             compare(
                 "learning rate of the run / of the file, as released",

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.finding import Table
+from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import scientific
 from promptfolio.audit.pairs import replicate_keys, train_pairs
 from promptfolio.audit.setting import Setting, audit_setting
@@ -21,7 +21,7 @@ from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 from theory.mixing.accuracy_curve import accuracy_steps
 
-FINDING = Claim(
+OBSERVATION = Claim(
     name="partition_seed",
     equation="code",
     provenance="code",
@@ -136,7 +136,7 @@ def judge(data: xr.Dataset) -> Finding:
     """Whether the partitions are the same, and the spread over seeds shorter for it."""
     spreads = spread(data).sel(quantity=["local", "best mixture"])
     return Finding(
-        FINDING,
+        OBSERVATION,
         (
             compare(
                 "share of images with the same client under two seeds, as released",

@@ -8,7 +8,7 @@ part of the pool that no client trained on. A third measurement repeats the stud
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.finding import Table
+from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import mean_and_spread, points
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
@@ -17,7 +17,7 @@ from promptfolio.companion.evaluate import greatest
 from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
 
-FINDING = Claim(
+OBSERVATION = Claim(
     name="pooled_split",
     equation="code",
     provenance="code",
@@ -121,7 +121,7 @@ def judge(data: xr.Dataset) -> Finding:
     early = gain.isel(round=0)
     theta = data.theta.mean("seed")
     return Finding(
-        FINDING,
+        OBSERVATION,
         (
             compare(
                 "share of test images trained on, pooled splits (predicted: the training split's share)",

@@ -1,4 +1,4 @@
-"""All findings, in the order of the report."""
+"""All observations about the released code, in the order of the report."""
 
 import dataclasses
 import importlib
@@ -6,50 +6,50 @@ from collections.abc import Callable, Sequence
 
 import xarray as xr
 
-from promptfolio.audit.finding import FindingModule
+from promptfolio.audit.observation import ObservationModule
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.claim import Finding, Scale
 from promptfolio.checks.unjudged import Unjudged, unjudged
 from promptfolio.companion.bank import FeatureBank
 from simulate.validation import ConfigurationError
 
-FINDINGS = (
+OBSERVATIONS = (
     "pooled_split",
     "partition_seed",
     "overwritten_options",
     "shared_optimizer",
     "mixture_norm",
 )
-"""Names of the modules of this package that hold a finding."""
+"""Names of the modules of this package that hold an observation."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Audited:
-    """A finding with the data it was judged on."""
+    """What became of an observation, with the data it was judged on."""
 
     finding: Finding
     data: xr.Dataset
 
     @property
     def name(self) -> str:
-        """The finding's name."""
+        """The observation's name."""
         return self.finding.claim.name
 
 
-def load_finding(name: str) -> FindingModule:
-    """Import one finding's module.
+def load_observation(name: str) -> ObservationModule:
+    """Import one observation's module.
 
     Raises:
-        ConfigurationError: when there is no finding of this name.
+        ConfigurationError: when there is no observation of this name.
     """
-    if name not in FINDINGS:
-        raise ConfigurationError("finding", name, "one of " + ", ".join(FINDINGS))
+    if name not in OBSERVATIONS:
+        raise ConfigurationError("observation", name, "one of " + ", ".join(OBSERVATIONS))
     return importlib.import_module(f"promptfolio.audit.{name}")
 
 
 def audit(name: str, setting: Setting) -> Audited:
-    """Demonstrate one finding, judge it, and see that it can be described."""
-    module = load_finding(name)
+    """Demonstrate one observation, judge it, and see that it can be described."""
+    module = load_observation(name)
     data = module.demonstrate(setting)
     finding = module.judge(data)
     module.effect(data), module.tables(data)
@@ -61,16 +61,16 @@ def run_audit(
     banks: Sequence[FeatureBank] = (),
     announce: Callable[[str], None] | None = None,
 ) -> tuple[Audited | Unjudged, ...]:
-    """Demonstrate all findings; one whose demonstration raises an exception is `Unjudged`, and the others go on.
+    """Demonstrate all observations; one whose demonstration raises an exception is `Unjudged`, and the others go on.
 
     Args:
         scale: quick (smaller sizes) or full.
         banks: feature banks to demonstrate on; without one, a synthetic bank.
-        announce: told each finding's name before its work starts.
+        announce: told each observation's name before its work starts.
     """
     setting = audit_setting(scale, banks)
     results: list[Audited | Unjudged] = []
-    for name in FINDINGS:
+    for name in OBSERVATIONS:
         if announce is not None:
             announce(name)
         try:

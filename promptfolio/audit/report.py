@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from promptfolio.audit.finding import Table
-from promptfolio.audit.registry import Audited, load_finding
+from promptfolio.audit.observation import Table
+from promptfolio.audit.registry import Audited, load_observation
 from promptfolio.checks.claim import Comparison
 from promptfolio.checks.unjudged import Unjudged
 
@@ -24,14 +24,14 @@ def audit_section(results: Sequence[Audited | Unjudged]) -> str:
         results: from `promptfolio.audit.registry.run_audit`; one that raised is shown with its exception.
     """
     lines = [
-        "| finding | what it changes | measured effect | verdict |",
+        "| observation | what it changes | measured effect | verdict |",
         "|---|---|---|---|",
     ]
     for each in results:
         if isinstance(each, Unjudged):
             lines.append(f"| {each.name} | | {_escape(each.error)} | **{each.verdict}** |")
             continue
-        claim, module = each.finding.claim, load_finding(each.finding.claim.name)
+        claim, module = each.finding.claim, load_observation(each.finding.claim.name)
         verdict = each.finding.verdict
         shown = verdict if verdict == "holds" else f"**{verdict}**"
         row = (claim.title, module.CHANGES, module.effect(each.data), shown)
@@ -41,7 +41,7 @@ def audit_section(results: Sequence[Audited | Unjudged]) -> str:
 
 
 def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
-    """Findings as plain dictionaries for JSON: claim, effect, verdict, comparisons and the tables' cells.
+    """Findings as plain dictionaries for JSON: statement, effect, verdict, comparisons and the tables' cells.
 
     Of a demonstration that raised: name, the verdict "error", error and trace.
     """
@@ -50,7 +50,7 @@ def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
         if isinstance(each, Unjudged):
             records.append({"verdict": each.verdict, **dataclasses.asdict(each)})
             continue
-        claim, module = each.finding.claim, load_finding(each.finding.claim.name)
+        claim, module = each.finding.claim, load_observation(each.finding.claim.name)
         records.append(
             {
                 "name": claim.name,
@@ -104,7 +104,7 @@ def _subsection(audited: Audited) -> str:
         "|---|---|--:|--:|--:|--:|",
         *(_row(comparison) for comparison in audited.finding.comparisons),
     ]
-    for table in load_finding(claim.name).tables(audited.data):
+    for table in load_observation(claim.name).tables(audited.data):
         lines += ["", *_markdown(table)]
     return "\n".join(lines) + "\n"
 

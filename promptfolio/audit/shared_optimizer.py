@@ -15,14 +15,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from promptfolio.audit.finding import Table
+from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import points
 from promptfolio.audit.setting import Setting
 from promptfolio.audit.turns import Turns, measure_in_turns, take_turns, train_in_turns
 from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
 
-FINDING = Claim(
+OBSERVATION = Claim(
     name="shared_optimizer",
     equation="T5",
     provenance="code",
@@ -191,7 +191,7 @@ def judge(data: xr.Dataset) -> Finding:
     momentum = data.accuracy.sel(variant="momentum")
     best, theta = momentum.max("theta"), momentum.idxmax("theta")
     return Finding(
-        FINDING,
+        OBSERVATION,
         (
             compare(
                 "movement of a client without gradient / its predecessor's step, shared (predicted: μ)",

@@ -42,7 +42,7 @@ def comparison(data: xr.Dataset) -> Comparison:
     gaps = data.certified_gap.values
     smallest = np.min(gaps, initial=np.inf, where=np.isfinite(gaps))
     return compare(
-        f"inequalities proved (smallest gap {smallest:.2g})",
+        f"inequalities that are proved, of all that the claim makes (smallest gap {smallest:.2g})",
         data.certified_shown.sum(),
         data.certified_stated.sum(),
         bound="certified",

@@ -1,26 +1,45 @@
 """Claims and what became of them: the vocabulary of `paper_checks.md`.
 
-A claim pairs a theory result with a simulated measurement. Its verdict follows from its comparisons alone, and
-only where its assumptions were found to hold in that run.
+A claim pairs a result of the theory with a simulated measurement. Its verdict follows from its comparisons alone,
+and only where its assumptions were found to hold in that run. Everything that a claim's file needs is here, the
+comparisons of `promptfolio.checks.comparison` included.
 """
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import norm
+from promptfolio.checks.comparison import (
+    DETECTION_POWER,
+    FALSE_ALARM,
+    Bound,
+    Comparison,
+    StatisticalTest,
+    compare,
+    z_test,
+)
+from promptfolio.checks.statements import require_statement
+
+__all__ = [
+    "DETECTION_POWER",
+    "FALSE_ALARM",
+    "Assumption",
+    "Bound",
+    "Claim",
+    "Comparison",
+    "Finding",
+    "Provenance",
+    "Scale",
+    "StatisticalTest",
+    "Verdict",
+    "compare",
+    "z_test",
+]
 
 Provenance = Literal["paper", "code", "derived"]
-Bound = Literal["exact", "upper", "lower", "certified", "asymptotic", "statistical"]
 Verdict = Literal["holds", "fails", "not applicable"]
 Scale = Literal["quick", "full"]
 
-FALSE_ALARM = 1e-5
-"""Chance that one statistical comparison fails although its claim is true; a few dozen stay below 1e-3."""
-DETECTION_POWER = 0.99
-"""Power at which the detectable deviation is stated."""
 _IN_WORDS = {"nan": ": not measured", "inf": " is infinite", "-inf": " is minus infinity"}
 
 
@@ -29,16 +48,24 @@ class Claim:
     """One statement to be checked.
 
     Attributes:
-        name: slug, equal to the name of the claim's file.
-        equation: tag of the equation in the theory, e.g. "T7".
+        name: slug, equal to the name of the claim's file without its ending.
+        equation: tags of the equations in the theory (docs/model.md), e.g. "T7" or "T8, T9"; claims are reported
+            in the order of their tags.
         provenance: who says so: "paper" (stated in its abstract or about its θ figure), "code" (read from
             the authors' released code) or "derived" (in this project, from the model).
         title: a few words.
         statement: the claim in one or two sentences.
         bound: how a measurement may relate to the prediction: exact (equal up to rounding), upper or
-            lower (an inequality), certified (proved in interval arithmetic), asymptotic (equal in a stated
-            limit), statistical (equal up to sampling error).
-        figure: stem of the figure that shows it, or None.
+            lower (an inequality), sandwich (one of each), certified (proved in interval arithmetic), asymptotic
+            (equal in a stated limit), statistical (equal up to sampling error).
+        figure: name of the figure that shows it (in `figures.registry`), or None.
+        bears_on: names of the paper's statements (`promptfolio.checks.statements`) that the check bears on.
+        cost: coarse weight of its run time at full scale, from 1 (seconds) to 10 (the longest); what takes long
+            starts first.
+        together: claims with the same word here share runs or compiled programs, and are checked in one process.
+
+    Raises:
+        ValueError: there is no such statement of the paper, or the cost is not positive.
     """
 
     name: str
@@ -48,6 +75,15 @@ class Claim:
     statement: str
     bound: Bound
     figure: str | None = None
+    bears_on: tuple[str, ...] = ()
+    cost: float = 1
+    together: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.bears_on:
+            require_statement(self.name, name)
+        if not self.cost > 0:
+            raise ValueError(f"claim {self.name}: cost = {self.cost}; allowed: positive numbers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +106,17 @@ class Assumption:
             raise ValueError(f"{self.name}: limit {self.limit}; allowed: a number, or infinity for no limit")
 
     @property
+    def needed(self) -> bool:
+        """Whether the claim needs the condition; one that could not be measured counts as needed."""
+        return self.limit < math.inf or not self.holds
+
+    @property
+    def measured(self) -> str:
+        """The condition and its value, without the limit."""
+        value = float(self.value)
+        return f"{self.name}{f' = {value:.3g}' if math.isfinite(value) else _IN_WORDS[str(value)]}"
+
+    @property
     def holds(self) -> bool:
         """Whether the condition was met; a value that is not a number does not meet it."""
         return bool(self.value <= self.limit)
@@ -87,111 +134,23 @@ class Assumption:
         """
         # Python's own numbers: NumPy's would warn where a quotient overflows.
         value, limit = float(self.value), float(self.limit)
-        measured = f" = {value:.3g}" if math.isfinite(value) else _IN_WORDS[str(value)]
         if limit == math.inf:
-            return f"{self.name}{measured} ({'not needed' if self.holds else 'violated: must be a number'})"
+            return f"{self.measured} ({'not needed' if self.holds else 'violated: must be a number'})"
         if not math.isfinite(value):
-            return f"{self.name}{measured} ({self._outcome}: must be at most {limit:.3g})"
+            return f"{self.measured} ({self._outcome}: must be at most {limit:.3g})"
         smaller, larger = (value, limit) if self.holds else (limit, value)
         # A factor tells nothing about numbers that are not positive, nor where it is beyond float64's range.
         factor = larger / smaller if smaller > 0 else math.inf
         known = math.isfinite(factor)
         if self.holds:
-            return f"{self.name}{measured} ≤ {limit:.3g} (holds{f', factor {factor:.3g}' if known else ''})"
+            return f"{self.measured} ≤ {limit:.3g} (holds{f', factor {factor:.3g}' if known else ''})"
         if known:
-            return f"{self.name}{measured} ≤ {limit:.3g} (violated by factor {factor:.3g})"
-        return f"{self.name}{measured} (violated: must be at most {limit:.3g})"
+            return f"{self.measured} ≤ {limit:.3g} (violated by factor {factor:.3g})"
+        return f"{self.measured} (violated: must be at most {limit:.3g})"
 
     @property
     def _outcome(self) -> str:
         return "holds" if self.holds else "violated"
-
-
-@dataclasses.dataclass(frozen=True)
-class StatisticalTest:
-    """How sampling error was told from a difference.
-
-    Attributes:
-        name: the test.
-        sample_size: observations behind each point.
-        false_alarm: chance that the comparison fails although the claim is true, all its points together.
-        detectable: deviation that the worst point would have shown with chance `DETECTION_POWER`, in the units of
-            the comparison.
-    """
-
-    name: str
-    sample_size: int
-    false_alarm: float
-    detectable: float
-
-    def describe(self) -> str:
-        """One phrase for the report."""
-        detects = (
-            f"detects a deviation of {self.detectable:.2g} with {100 * DETECTION_POWER:g} % power"
-            if math.isfinite(self.detectable)
-            else "which deviation it detects is not known"
-        )
-        return (
-            f"{self.name}, {self.sample_size} observations a point, false alarm {self.false_alarm:.1e} in all,"
-            f" {detects}"
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Measured against predicted at many points, reported at the worst of them.
-
-    Attributes:
-        what: the quantity, in words.
-        bound: as in `Claim`; one claim may compare several quantities in different ways.
-        points: number of points compared.
-        measured, predicted: values at the worst point.
-        tolerance: largest |measured − predicted| allowed there; for an inequality, the rounding allowed beyond it.
-        deviation: measured − predicted, taken as the bound reads it: its absolute value for a
-            two-sided bound, the excess over an upper bound, the shortfall below a lower one.
-        test: the test of a comparison that sampling error enters.
-    """
-
-    what: str
-    bound: Bound
-    points: int
-    measured: float
-    predicted: float
-    tolerance: float
-    deviation: float
-    test: StatisticalTest | None = None
-
-    def __post_init__(self) -> None:
-        if self.bound == "statistical" and self.test is None:
-            raise ValueError(f"{self.what}: a statistical comparison states its test")
-
-    @property
-    def holds(self) -> bool:
-        """Whether every point is within tolerance; a deviation that is NaN or infinite is not."""
-        return bool(self.deviation <= self.tolerance and self.deviation < math.inf)
-
-    @property
-    def margin(self) -> float:
-        """How far the worst point is from failing; negative once it fails.
-
-        Two-sided bounds: the share of the tolerance left over. Inequalities: the gap between the two sides plus
-        the rounding allowed, relative to the larger side (or to that rounding, if neither side exceeds it); 1 or −1
-        where a side is infinite. Never NaN: a comparison with NaN is minus infinity from holding.
-        """
-        # Python's own numbers: NumPy's would warn where a quotient overflows.
-        deviation, tolerance = float(self.deviation), float(self.tolerance)
-        if math.isnan(deviation):
-            return -math.inf
-        if self.bound in ("upper", "lower"):
-            larger = float(_larger_side(self.measured, self.predicted, tolerance))
-            if math.isinf(larger):
-                return 1.0 if self.holds else -1.0
-            return (tolerance - deviation) / larger
-        if tolerance == 0:
-            return 0.0 if deviation == 0 else -1.0
-        if math.isinf(deviation):
-            return -math.inf
-        return 1 - deviation / tolerance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,108 +174,8 @@ class Finding:
 
     @property
     def worst(self) -> Comparison:
-        """The comparison closest to failing, or furthest beyond."""
-        return min(self.comparisons, key=lambda comparison: (comparison.holds, comparison.margin))
+        """The comparison closest to failing, or furthest beyond.
 
-
-def compare(
-    what: str,
-    measured: ArrayLike,
-    predicted: ArrayLike,
-    *,
-    bound: Bound,
-    tolerance: ArrayLike,
-    test: StatisticalTest | None = None,
-) -> Comparison:
-    """Compare two arrays (broadcast together) and keep their worst point.
-
-    Args:
-        what: the quantity, in words.
-        measured: simulated values, any shape.
-        predicted: the theory's values.
-        bound: how they should relate.
-        tolerance: allowed deviation, absolute, broadcast with the values.
-        test: behind a statistical bound, or an inequality between means; `z_test` makes the former.
-
-    Raises:
-        ValueError: when there is nothing to compare, or a tolerance is negative.
-
-    Example:
-        >>> compare("slope", [1.0, 2.1], [1.0, 2.0], bound="exact", tolerance=0.2).measured
-        2.1
-        >>> compare("slope", [1.0, float("nan")], [1.0, 2.0], bound="exact", tolerance=0.2).holds
-        False
-        >>> compare("slope", [1.0, 9.0], [0.9, 8.5], bound="upper", tolerance=[0.2, 0.1]).measured
-        9.0
-    """
-    values = np.broadcast_arrays(*(np.asarray(part, float) for part in (measured, predicted, tolerance)))
-    measured, predicted, tolerance = (part.ravel() for part in values)
-    if measured.size == 0 or not np.all(tolerance >= 0):
-        raise ValueError(f"{what}: {measured.size} points, tolerances {tolerance}")
-    # Points that fail come last, the others in order of the room left, in the units of `Comparison.margin`.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        difference = measured - predicted
-        deviation = {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
-        if bound in ("upper", "lower"):
-            strain = (deviation - tolerance) / _larger_side(measured, predicted, tolerance)
-        else:
-            strain = np.where(deviation == 0, 0, deviation / tolerance)
-    fails = ~((deviation <= tolerance) & (deviation < np.inf))
-    strain = np.where(np.isnan(strain), np.where(fails, np.inf, -np.inf), strain)
-    worst = int(np.lexsort((strain, fails))[-1])
-    return Comparison(
-        what,
-        bound,
-        measured.size,
-        float(measured[worst]),
-        float(predicted[worst]),
-        float(tolerance[worst]),
-        float(deviation[worst]),
-        test,
-    )
-
-
-def z_test(
-    what: str,
-    measured: ArrayLike,
-    predicted: ArrayLike,
-    *,
-    standard_error: ArrayLike,
-    sample_size: int,
-    name: str,
-    false_alarm: float = FALSE_ALARM,
-) -> Comparison:
-    """Compare means with their expectation by a two-sided z-test at every point, corrected for their number.
-
-    Args:
-        what, measured, predicted: as in `compare`.
-        standard_error: of each measured value, broadcast with the values.
-        sample_size: observations behind each point.
-        name: what was observed and why its mean is nearly normal.
-        false_alarm: chance that a true claim fails here, all points together (Bonferroni).
-
-    Raises:
-        ValueError: as `compare`; or a false alarm that is not between 0 and 1.
-
-    Example:
-        >>> test = z_test("mean", [0.1, -0.2], 0, standard_error=0.1, sample_size=100, name="mean of 100")
-        >>> test.holds, round(test.tolerance, 3), round(test.test.detectable, 3)
-        (True, 0.456, 0.689)
-    """
-    if not 0 < false_alarm < 1:
-        raise ValueError(f"{what}: false_alarm = {false_alarm}; allowed: between 0 and 1")
-    points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
-    quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
-    # A run that diverged has no standard error, and no deviation is allowed it: the comparison does not hold.
-    error = np.asarray(standard_error, float)
-    error = np.where(np.isfinite(error), error, 0.0)
-    test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
-    found = compare(what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test)
-    at_worst = found.tolerance / quantile
-    detectable = (quantile + float(norm.ppf(DETECTION_POWER))) * at_worst
-    return dataclasses.replace(found, test=dataclasses.replace(test, detectable=detectable))
-
-
-def _larger_side(measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike) -> Any:
-    larger = np.maximum(np.maximum(np.abs(measured), np.abs(predicted)), tolerance)
-    return np.maximum(larger, np.finfo(float).tiny)
+        A count has nothing between met and missed, so where all comparisons hold one with a slack comes first.
+        """
+        return min(self.comparisons, key=lambda each: (each.holds, each.holds and each.is_count, each.slack))

@@ -1,150 +1,183 @@
-"""All claims, in the order of the theory."""
+"""Which claims there are: every module of `promptfolio.checks.claims`, and files that lie elsewhere.
 
-import concurrent.futures
-import dataclasses
+A claim is referred to by its name, or by the path of its file, which ends in ``.py``. Either way its file has
+`CLAIM`, `collect` and `judge`, and the claim's name is the file's.
+"""
+
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+import importlib.util
+import math
+import pathlib
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Protocol, cast
 
 import xarray as xr
 
+from promptfolio.checks import claims as package
 from promptfolio.checks.claim import Claim, Finding, Scale
-from promptfolio.checks.unjudged import Unjudged, unjudged
+from promptfolio.checks.unjudged import one_line
 from simulate.validation import ConfigurationError
 
-CLAIMS = (
-    "derivations",
-    "end_points",
-    "decomposition",
-    "update_rule",
-    "aggregation",
-    "accuracy",
-    "trajectories",
-    "sandwich",
-    "sample_sandwich",
-    "sample_space",
-    "mean_field",
-    "round_recursion",
-    "client_ratio",
-    "tangency",
-    "advantage",
-    "leading_order",
-    "independent_assets",
-    "monotonicity",
-    "training_time",
-    "joint_law",
-    "per_client",
-    "many_assets",
-    "detached",
-    "label_noise",
-    "class_priors",
-    "participation",
-    "late_time",
-)
-"""Names of the modules of this package that hold a claim."""
-
-JOBS = (
-    ("accuracy",),
-    ("update_rule", "sample_space"),
-    ("mean_field", "client_ratio", "detached"),
-    ("leading_order", "monotonicity"),
-    ("derivations",),
-    ("many_assets",),
-    ("participation",),
-    ("class_priors",),
-    ("late_time",),
-    ("joint_law",),
-    ("label_noise",),
-    ("independent_assets",),
-    ("round_recursion",),
-    ("sample_sandwich",),
-    ("trajectories",),
-    ("per_client",),
-    ("tangency", "advantage"),
-    ("end_points",),
-    ("decomposition",),
-    ("sandwich",),
-    ("training_time",),
-    ("aggregation",),
-)
-"""The same names: what one process checks at a stretch, as it shares runs or programs, the longest first."""
+_SUFFIX = ".py"
+_OFFERS = ("CLAIM", "collect", "judge")
 
 
 class ClaimModule(Protocol):
-    """What a claim's module offers."""
+    """What a claim's file offers.
+
+    Attributes:
+        CLAIM: the statement.
+        collect: simulates at a scale, and puts the prediction beside the measurement, as a labelled dataset.
+        judge: compares the two in that dataset.
+    """
 
     CLAIM: Claim
     collect: Callable[[Scale], xr.Dataset]
     judge: Callable[[xr.Dataset], Finding]
 
 
-@dataclasses.dataclass(frozen=True)
-class Checked:
-    """A finding with the data it was judged on."""
+def claim_names() -> tuple[str, ...]:
+    """Names of the project's claims, in alphabetical order; nothing is imported."""
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
-    finding: Finding
-    data: xr.Dataset
 
-    @property
-    def name(self) -> str:
-        """The claim's name."""
-        return self.finding.claim.name
+def all_claims() -> tuple[str, ...]:
+    """Names of the project's claims in the order of the report: by their equation tags, then by name.
+
+    All of them are imported. One that cannot be stands last: its check says why.
+    """
+    return tuple(sorted(claim_names(), key=_place))
+
+
+def _place(name: str) -> tuple[tuple[float, ...], str]:
+    claim = header(name)
+    return tags(claim.equation) if claim else (math.inf,), name
+
+
+def tags(equation: str) -> tuple[float, ...]:
+    """The numbers of the tags in a claim's `equation`; infinity, which comes last, where there is none.
+
+    Example:
+        >>> tags("T12, T14"), tags("my notes")
+        ((12, 14), (inf,))
+    """
+    return tuple(int(number) for number in re.findall(r"\bT(\d+)\b", equation)) or (math.inf,)
+
+
+def is_file(reference: str) -> bool:
+    """Whether a reference is the path of a file, not a name."""
+    return reference.endswith(_SUFFIX)
+
+
+def name_of(reference: str) -> str:
+    """The name of the claim that a reference refers to.
+
+    Example:
+        >>> name_of("accuracy"), name_of("notes/my_claim.py")
+        ('accuracy', 'my_claim')
+    """
+    return pathlib.Path(reference).stem if is_file(reference) else reference
+
+
+def file_of(reference: str) -> str:
+    """Where a claim's file is: within the repository for the project's own, else the file's name."""
+    return pathlib.Path(reference).name if is_file(reference) else f"promptfolio/checks/claims/{reference}.py"
+
+
+def resolve(references: Sequence[str]) -> tuple[str, ...]:
+    """Find claims before any work is done.
+
+    Args:
+        references: names and paths; what occurs twice counts once.
+
+    Returns:
+        Names, and absolute paths, with which any process finds the claim.
+
+    Raises:
+        ConfigurationError: there is no such claim or file, a file holds no claim, or two claims have one name.
+    """
+    found: dict[str, str] = {}
+    for reference in references:
+        if is_file(reference):
+            load_claim(reference)
+            reference = str(pathlib.Path(reference).resolve())
+        else:
+            require_claim(reference)
+        name = name_of(reference)
+        if found.setdefault(name, reference) != reference:
+            raise ConfigurationError(
+                "claims", name, f"the name of one claim, not of both {found[name]} and {reference}"
+            )
+    return tuple(found.values())
 
 
 def require_claim(name: str) -> None:
-    """Raise `ConfigurationError` when there is no claim of this name."""
-    if name not in CLAIMS:
-        raise ConfigurationError("claim", name, "one of " + ", ".join(CLAIMS))
+    """Raise `ConfigurationError` when the project has no claim of this name."""
+    names = claim_names()
+    if name not in names:
+        raise ConfigurationError(
+            "claim", name, f"a file that ends in {_SUFFIX}, or one of {', '.join(names)}"
+        )
 
 
-def load_claim(name: str) -> ClaimModule:
-    """Import one claim's module.
+def load_claim(reference: str) -> ClaimModule:
+    """Import one claim's module, by its name or from its file.
 
     Raises:
-        ConfigurationError: when there is no claim of this name.
+        ConfigurationError: there is no such claim or file, it cannot be imported, it lacks something, or the claim
+            does not have the file's name.
     """
-    require_claim(name)
-    return importlib.import_module(f"promptfolio.checks.claims.{name}")
+    if is_file(reference):
+        module = _import_file(reference)
+    else:
+        require_claim(reference)
+        module = importlib.import_module(f"{package.__name__}.{reference}")
+    missing = [name for name in _OFFERS if not hasattr(module, name)]
+    if missing:
+        raise ConfigurationError(
+            "claim", reference, f"a module with {', '.join(_OFFERS)} (it lacks {', '.join(missing)})"
+        )
+    claim = module.CLAIM
+    if not isinstance(claim, Claim):
+        raise ConfigurationError(
+            "claim", reference, f"a module whose CLAIM is a promptfolio.checks.claim.Claim, not {claim!r}"
+        )
+    if claim.name != name_of(reference):
+        raise ConfigurationError(
+            "claim",
+            reference,
+            f"a module whose CLAIM has the file's name, {name_of(reference)!r}, not {claim.name!r}",
+        )
+    return cast(ClaimModule, module)
 
 
-def check_claims(
-    names: Sequence[str], scale: Scale, workers: concurrent.futures.Executor | None = None
-) -> Iterator[Checked | Unjudged]:
-    """Check claims, and yield what becomes of each as soon as it is there.
-
-    A claim whose check raises an exception, or whose process dies, is yielded as `Unjudged`; the others go on.
-
-    Args:
-        names: claims to check, each once.
-        scale: quick (smaller sizes, seconds) or full.
-        workers: processes to check the claims in. Without them they are checked here, in the order of the names.
-    """
-    if workers is None:
-        yield from (_check(name, scale) for name in names)
-        return
-    pending = {workers.submit(_check_together, together, scale): together for together in _jobs(names)}
-    for done in concurrent.futures.as_completed(pending):
-        try:
-            found = done.result()
-        except Exception as error:
-            found = [unjudged(name, error) for name in pending[done]]
-        yield from found
-
-
-def _jobs(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Claims for one process each, in the order in which to start them."""
-    chosen = (tuple(name for name in together if name in names) for together in JOBS)
-    return [together for together in chosen if together]
-
-
-def _check_together(names: Sequence[str], scale: Scale) -> list[Checked | Unjudged]:
-    return [_check(name, scale) for name in names]
-
-
-def _check(name: str, scale: Scale) -> Checked | Unjudged:
+def header(reference: str) -> Claim | None:
+    """A claim's own description; None where it cannot be imported, which its check will report."""
     try:
-        module = load_claim(name)
-        data = module.collect(scale)
-        return Checked(module.judge(data), data)
+        return load_claim(reference).CLAIM
+    except Exception:
+        return None
+
+
+def _import_file(path: str) -> ModuleType:
+    source = pathlib.Path(path)
+    if not source.is_file():
+        raise ConfigurationError("claim", path, "a file that exists")
+    name = f"claim_from_file_{source.stem}"
+    spec = importlib.util.spec_from_file_location(name, source.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses, among others, look their module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
     except Exception as error:
-        return unjudged(name, error)
+        del sys.modules[name]
+        raise ConfigurationError("claim", path, f"Python that can be imported ({one_line(error)})") from error
+    return module

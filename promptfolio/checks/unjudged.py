@@ -10,7 +10,7 @@ class Unjudged:
     """What is left of a check that raised; the other checks go on.
 
     Attributes:
-        name: of the claim, or of the finding about the released code.
+        name: of the claim, or of the observation about the released code.
         error: the exception's type and message, on one line.
         trace: the traceback as Python prints it.
     """

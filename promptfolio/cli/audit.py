@@ -27,7 +27,7 @@ class Audit:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from promptfolio.audit.registry import FINDINGS, load_finding, run_audit
+        from promptfolio.audit.registry import OBSERVATIONS, load_observation, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion import load_bank
@@ -40,7 +40,7 @@ class Audit:
 
             def announce(name: str) -> None:
                 tracker.describe(f"auditing {name}")
-                tracker(FINDINGS.index(name), len(FINDINGS))
+                tracker(OBSERVATIONS.index(name), len(OBSERVATIONS))
 
             results = run_audit("quick" if self.quick else "full", banks, announce)
         if self.out is not None:
@@ -52,19 +52,19 @@ class Audit:
             console.print(
                 "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
             )
-        columns = ("finding", "provenance", "measured effect", "verdict")
+        columns = ("observation", "provenance", "measured effect", "verdict")
         rows = []
         for each in results:
             if isinstance(each, Unjudged):
                 rows.append((each.name, "", escape(each.error), f"[bold red]{each.verdict}[/]"))
                 continue
             claim, verdict = each.finding.claim, each.finding.verdict
-            effect = load_finding(claim.name).effect(each.data)
+            effect = load_observation(claim.name).effect(each.data)
             rows.append((claim.name, claim.provenance, effect, f"[{_STYLES[verdict]}]{verdict}[/]"))
         console.print(table("Audit of the released code", columns, rows))
         demonstrated = [each for each in results if not isinstance(each, Unjudged)]
         for each in demonstrated:
-            for shown in load_finding(each.name).tables(each.data):
+            for shown in load_observation(each.name).tables(each.data):
                 console.print(table(shown.caption, shown.columns, shown.rows))
         show_errors([each for each in results if isinstance(each, Unjudged)])
         shows = [each for each in demonstrated if each.finding.verdict == "holds"]

@@ -1,13 +1,17 @@
 """`promptfolio check --mutants`: plant faults, and see that claims notice."""
 
 import os
+import pathlib
 from typing import TYPE_CHECKING, Any
 
-from promptfolio.cli.console import table, tracking
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.output import emit_json
+from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from promptfolio.checks.fault_record import Planted
     from promptfolio.checks.mutation import Outcome
 
 
@@ -15,8 +19,37 @@ MOST_WORKERS = 8
 """Each mutant's process takes up to a gigabyte."""
 
 
-def try_mutants(claims: tuple[str, ...]) -> "list[Outcome]":
-    """Plant the faults that some of the claims should notice (all of them when none is given)."""
+def check_mutants(claims: tuple[str, ...], json: str | None, record: str | None) -> int:
+    """Plant faults, print what became of them, and return the exit status: 1 if one goes unnoticed.
+
+    Args:
+        claims: plant only what some of these should notice; all faults when none is given.
+        json: file for the outcomes as JSON; - for standard output.
+        record: file of the record to renew.
+    """
+    before = () if record is None else _read(pathlib.Path(record))
+    outcomes = _try_mutants(claims)
+    if record is not None:
+        from promptfolio.checks.fault_record import renewed
+        from simulate.results.provenance import provenance
+
+        emit_json(record, [each._asdict() for each in renewed(before, outcomes, provenance())])
+    emit_json(json, _as_records(outcomes))
+    console_for(json).print(_outcomes_table(outcomes))
+    return int(not all(outcome.killed for outcome in outcomes))
+
+
+def _read(path: pathlib.Path) -> "tuple[Planted, ...]":
+    from promptfolio.checks.fault_record import read_record
+
+    try:
+        return read_record(path)
+    except ValueError as error:
+        raise ConfigurationError("record", str(path), f"a record of planted faults ({error})") from None
+
+
+def _try_mutants(claims: tuple[str, ...]) -> "list[Outcome]":
+    """Outcomes in the order in which the faults are listed."""
     from promptfolio.checks.mutants import MUTANTS
     from promptfolio.checks.mutation import run_mutants
 
@@ -30,7 +63,7 @@ def try_mutants(claims: tuple[str, ...]) -> "list[Outcome]":
     return sorted(outcomes, key=lambda outcome: position[outcome.mutant.name])
 
 
-def outcomes_table(outcomes: "list[Outcome]") -> "Table":
+def _outcomes_table(outcomes: "list[Outcome]") -> "Table":
     """One line per mutant."""
     rows = [
         (
@@ -47,14 +80,12 @@ def outcomes_table(outcomes: "list[Outcome]") -> "Table":
     return table(title, ("mutant", "module", "fault", "verdicts", "outcome"), rows)
 
 
-def as_records(outcomes: "list[Outcome]") -> list[dict[str, Any]]:
+def _as_records(outcomes: "list[Outcome]") -> list[dict[str, Any]]:
     """Outcomes as plain dictionaries for JSON."""
     return [
         {
             "mutant": outcome.mutant.name,
             "module": outcome.mutant.module,
-            "before": outcome.mutant.before,
-            "after": outcome.mutant.after,
             "fault": outcome.mutant.fault,
             "verdicts": outcome.verdicts,
             "killed": outcome.killed,

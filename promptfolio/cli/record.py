@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from promptfolio.audit.registry import Audited
+    from promptfolio.checks.checking import Checked
     from promptfolio.checks.claim import Finding, Scale
-    from promptfolio.checks.registry import Checked
     from promptfolio.checks.report import Picture
     from promptfolio.checks.unjudged import Unjudged
 
@@ -27,7 +27,7 @@ class Record:
     """Findings, datasets and figures of one run, and the report on them, written anew after each claim.
 
     Args:
-        names: the claims, in the order of the report.
+        files: file of every claim by name, in the order of the report.
         scale: quick or full.
         out: folder for data, the report and summary.json.
         pictures: folder for the figures.
@@ -37,14 +37,14 @@ class Record:
 
     def __init__(
         self,
-        names: tuple[str, ...],
+        files: dict[str, str],
         scale: "Scale",
         out: pathlib.Path,
         pictures: pathlib.Path,
         audit: "Future[AuditResults]",
         about: dict[str, Any],
     ):
-        self._names, self._scale, self._about = names, scale, about
+        self._files, self._scale, self._about = files, scale, about
         self._out, self._pictures, self._audit = out, pictures, audit
         self._found: dict[str, Finding | Unjudged] = {}
         self._datasets: dict[str, xr.Dataset] = {}
@@ -55,7 +55,7 @@ class Record:
     @property
     def findings(self) -> "list[Finding | Unjudged]":
         """What became of the claims so far, in the order of the report."""
-        return [self._found[name] for name in self._names if name in self._found]
+        return [self._found[name] for name in self._files if name in self._found]
 
     @property
     def problems(self) -> list[str]:
@@ -110,13 +110,14 @@ class Record:
             self._scale,
             pictures,
             audit_section(audited) if audited else "",
+            files=self._files,
             missing=self._missing(),
             problems=self.problems,
         )
 
     def summary(self) -> dict[str, Any]:
         """The same for programs."""
-        from promptfolio.checks.report import as_records
+        from promptfolio.checks.records import as_records
 
         return {
             "scale": self._scale,
@@ -130,7 +131,7 @@ class Record:
 
     def _missing(self) -> list[str]:
         """What has not arrived yet: claims by name, and the audit."""
-        claims = [name for name in self._names if name not in self._found]
+        claims = [name for name in self._files if name not in self._found]
         return claims if self._audit.done() else [*claims, "the audit of the released code"]
 
     def _audited(self) -> "AuditResults":

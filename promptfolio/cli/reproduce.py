@@ -39,6 +39,8 @@ class Reproduce:
     """Another path for paper_checks.md, written there too once it is complete."""
     pictures: str | None = None
     """Another folder for the figures."""
+    claims: tuple[str, ...] = ()
+    """Files (.py) of claims of your own, checked and reported after the project's."""
     bank: tuple[str, ...] = ()
     """Feature banks (.npz) for the audit of the released code; without one, a synthetic bank."""
     against: str | None = None
@@ -50,8 +52,8 @@ class Reproduce:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from promptfolio.audit import run_audit
-        from promptfolio.checks.registry import CLAIMS
-        from promptfolio.checks.report import first_difference
+        from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
+        from promptfolio.checks.staleness import first_difference
         from promptfolio.companion import load_bank
         from simulate.results.provenance import provenance
 
@@ -63,13 +65,15 @@ class Reproduce:
         require_json_target(self.json)
         expected = None if self.against is None else _read(self.against)
         banks = [load_bank(path) for path in self.bank]
+        references = resolve((*all_claims(), *self.claims))
         self.compilation.apply()
 
+        files = {name_of(reference): file_of(reference) for reference in references}
         scale: Scale = "quick" if self.quick else "full"
         with start_workers() as workers:
             audit = workers.submit(run_audit, scale, banks)
-            record = Record(CLAIMS, scale, out, pictures, audit, provenance())
-            run_checks(CLAIMS, scale, workers, record.receive)
+            record = Record(files, scale, out, pictures, audit, provenance())
+            run_checks(references, scale, workers, record.receive)
             wait([audit])
         record.write()
         if self.report is not None:

@@ -14,9 +14,9 @@ from promptfolio.audit import (
     pooled_split,
     shared_optimizer,
 )
-from promptfolio.audit.finding import FindingModule
+from promptfolio.audit.observation import ObservationModule
 from promptfolio.audit.pairs import replicate_keys, train_pairs
-from promptfolio.audit.registry import FINDINGS, Audited, audit, load_finding
+from promptfolio.audit.registry import OBSERVATIONS, Audited, audit, load_observation
 from promptfolio.audit.report import as_records, audit_section
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.companion.study import draw_partitions, run_study
@@ -43,15 +43,15 @@ TINY = Setting(
         replicates=1,
     ),
 )
-MODULES = {name: load_finding(name) for name in FINDINGS}
+MODULES = {name: load_observation(name) for name in OBSERVATIONS}
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Audited]:
-    return {name: audit(name, TINY) for name in FINDINGS}
+    return {name: audit(name, TINY) for name in OBSERVATIONS}
 
 
-@pytest.mark.parametrize("name", FINDINGS)
+@pytest.mark.parametrize("name", OBSERVATIONS)
 def test_effect_shows(results: dict[str, Audited], name: str) -> None:
     finding = results[name].finding
     assert finding.verdict == "holds", [each for each in finding.comparisons if not each.holds]
@@ -60,7 +60,7 @@ def test_effect_shows(results: dict[str, Audited], name: str) -> None:
     assert len(finding.comparisons) >= 3
 
 
-@pytest.mark.parametrize("name", FINDINGS)
+@pytest.mark.parametrize("name", OBSERVATIONS)
 def test_every_number_is_named(results: dict[str, Audited], name: str) -> None:
     for variable in results[name].data.data_vars.values():
         assert variable.attrs["long_name"]
@@ -230,12 +230,12 @@ def test_settings_and_names() -> None:
     assert quick.study.rounds < full.study.rounds
     assert audit_setting("quick", [BANK]).banks == (BANK,)
     with pytest.raises(ConfigurationError):
-        load_finding("spelling")
+        load_observation("spelling")
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
-def test_findings_are_phrased_about_the_released_code(module: FindingModule) -> None:
-    assert "released code" in module.FINDING.statement
+def test_findings_are_phrased_about_the_released_code(module: ObservationModule) -> None:
+    assert "released code" in module.OBSERVATION.statement
     assert module.CHANGES
 
 
@@ -246,4 +246,6 @@ def test_synthetic_model_stays_in_the_linear_band() -> None:
     experiment = audit_setting("quick").experiment.replace(theta=(0.5,), replicates=1)
     assert float(run(experiment).band_occupancy.max()) < 1
     assert jax.config.read("jax_enable_x64") is False
-    assert {pooled_split.FINDING, shared_optimizer.FINDING} <= {each.FINDING for each in MODULES.values()}
+    assert {pooled_split.OBSERVATION, shared_optimizer.OBSERVATION} <= {
+        each.OBSERVATION for each in MODULES.values()
+    }

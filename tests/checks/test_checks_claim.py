@@ -8,8 +8,10 @@ import pytest
 
 from figures.registry import FIGURES, load_figure
 from promptfolio.checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
-from promptfolio.checks.registry import CLAIMS, load_claim
-from promptfolio.checks.report import Picture, as_records, false_alarm, first_difference, report
+from promptfolio.checks.records import as_records
+from promptfolio.checks.registry import all_claims, load_claim
+from promptfolio.checks.report import Picture, false_alarm, report
+from promptfolio.checks.staleness import first_difference
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
 NAN = float("nan")
@@ -36,7 +38,7 @@ def test_comparison_reads_its_bound(bound: str, measured: float, holds: bool) ->
     comparison = compare("x", [1.0, measured], 1.0, bound=bound, tolerance=0.1, test=test)
     assert comparison.holds == holds
     if not np.isnan(measured):
-        assert (comparison.margin >= 0) == holds
+        assert (comparison.slack >= 0) == holds
 
 
 def test_the_worst_point_is_reported() -> None:
@@ -155,10 +157,10 @@ def test_report_and_records_show_every_comparison() -> None:
 
 
 def test_every_claim_and_figure_is_wired() -> None:
-    claims = {name: load_claim(name).CLAIM for name in CLAIMS}
+    claims = {name: load_claim(name).CLAIM for name in all_claims()}
     for name, claim in claims.items():
         assert claim.name == name
         assert claim.figure is None or claim.figure in FIGURES
     for figure in FIGURES:
-        assert set(load_figure(figure).NEEDS) <= set(CLAIMS)
+        assert set(load_figure(figure).NEEDS) <= set(claims)
         assert load_figure(figure).CAPTION

@@ -21,6 +21,8 @@ CLAIM = Claim(
     " (the paper's abstract); exactly, in this model: a client's test accuracy is Φ(R_k).",
     bound="statistical",
     figure="accuracy_collapse",
+    bears_on=("ratio",),
+    cost=10,
 )
 
 FRESH_SAMPLES = 1_000_000

@@ -24,6 +24,8 @@ CLAIM = Claim(
     " ρ = min(R)/max(R).",
     bound="exact",
     figure="mixing_curves",
+    bears_on=("income_and_risk", "beats_both"),
+    together="varied_portfolios",
 )
 
 

@@ -23,6 +23,7 @@ CLAIM = Claim(
     " is 1 in every image prompts learn a bias B, and accuracy is π Φ((s+B)/v) + (1−π) Φ((s−B)/v), v = σ_p ‖H_ξ‖:"
     " early on, a skew of one client pulls its θ* to the local prompt, a skew that all share to the global one.",
     bound="statistical",
+    cost=6,
 )
 
 SKEWS = {"own": (0.9, 0.5, 0.5, 0.5), "common": (0.9, 0.9, 0.9, 0.9)}

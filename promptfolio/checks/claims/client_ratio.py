@@ -15,6 +15,8 @@ CLAIM = Claim(
     statement="With unequal n_k, groups and local steps, under each scheme, at any θ and time, the ratio R_k of a"
     " client's mixture follows from p_j, n_j and the accumulated residuals, and its accuracy is Φ(R_k).",
     bound="asymptotic",
+    cost=3,
+    together="mean_field",
 )
 
 

@@ -19,6 +19,7 @@ CLAIM = Claim(
     statement="A trained prompt minus its initialisation lies in the span of the encoder's rows, and its"
     " coefficients β, γ, φ there are unique.",
     bound="exact",
+    cost=2,
 )
 
 

@@ -14,6 +14,7 @@ CLAIM = Claim(
     statement="Every result is proved from the model by a chain of equalities and inequalities, each verified by"
     " SymPy, down to the expression that the numbers are computed from (docs/derivations.md).",
     bound="exact",
+    cost=7,
 )
 
 

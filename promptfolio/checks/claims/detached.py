@@ -21,6 +21,8 @@ CLAIM = Claim(
     " ratio of the mixture follows from two scalar recursions for equal clients, and from T12 for unequal ones.",
     bound="asymptotic",
     figure="theta_predicted_empirical",
+    cost=2,
+    together="mean_field",
 )
 
 THETA = (0.2, 0.5, 0.8)

@@ -15,6 +15,7 @@ CLAIM = Claim(
     statement="θ is the weight of the local prompt: joint training at θ = 0 is PromptFL (one averaged prompt), at"
     " θ = 1 CoOp (prompts that stay home), and at neither end does the other prompt move.",
     bound="exact",
+    cost=2,
 )
 
 

@@ -21,6 +21,7 @@ CLAIM = Claim(
     statement="If the local prompt's data are not part of the global average, θ*/(1−θ*) = (a+b)/(Ka+χb), and the"
     " squared ratios add.",
     bound="asymptotic",
+    cost=4,
 )
 
 

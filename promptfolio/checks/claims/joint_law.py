@@ -18,6 +18,8 @@ CLAIM = Claim(
     " θ*_joint = √odds/(1+√odds), whatever the training time.",
     bound="asymptotic",
     figure="theta_predicted_empirical",
+    bears_on=("closed_form",),
+    cost=5,
 )
 
 FULL_SETTINGS = (

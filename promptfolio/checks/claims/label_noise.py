@@ -27,6 +27,7 @@ CLAIM = Claim(
     " Later wrong labels keep the larger residuals: memorising them lowers the ratio further, down to a bound that"
     " noise energy keeps near 1−2ε. The mean field with clean and flipped samples gives every ratio at every time.",
     bound="asymptotic",
+    cost=4,
 )
 
 RATES = (0.0, 0.15, 0.3)

@@ -29,6 +29,7 @@ CLAIM = Claim(
     " post-hoc mixing; the mean field at n/L > 0 predicts both at every time, from the letters alone.",
     bound="asymptotic",
     figure="late_time",
+    cost=5,
 )
 
 THETA = (0.0, 0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0)

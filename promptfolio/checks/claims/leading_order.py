@@ -18,6 +18,9 @@ CLAIM = Claim(
     " a strict advantage iff χ < K and (K−1)a+(χ−1)b > 0.",
     bound="asymptotic",
     figure="mixing_curves",
+    bears_on=("beats_both", "closed_form"),
+    cost=4,
+    together="mixing_sweep",
 )
 
 

@@ -28,6 +28,7 @@ CLAIM = Claim(
     " often in the cluster than in the federation; three prompts then beat every two.",
     bound="asymptotic",
     figure="many_assets",
+    cost=7,
 )
 
 LEVELS = ("global", "cluster", "local")

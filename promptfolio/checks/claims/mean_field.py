@@ -15,6 +15,8 @@ CLAIM = Claim(
     statement="With unequal n_k, groups, E local steps and any θ, each client's training margin and accumulated"
     " residual follow a recursion with one number per client and prompt; the error vanishes as L grows.",
     bound="asymptotic",
+    cost=3,
+    together="mean_field",
 )
 
 

@@ -25,6 +25,9 @@ CLAIM = Claim(
     " (stated about the paper's θ figure): θ* falls with K at χ = 1, rises with b/a, falls with χ.",
     bound="statistical",
     figure="mixing_curves",
+    bears_on=("users", "heterogeneity"),
+    cost=4,
+    together="mixing_sweep",
 )
 
 CHANCE = 1e-4

@@ -25,6 +25,7 @@ CLAIM = Claim(
     " them and a local one r times as far: post-hoc odds* start at odds*/r and lose the factor with time, joint"
     " training has θ*/(1−θ*) = √(odds*/r) at every time.",
     bound="asymptotic",
+    cost=6,
 )
 
 # Thousands of float32 steps.

@@ -22,6 +22,8 @@ CLAIM = Claim(
     statement="With unequal n_k and groups each client has its own θ*: data-rich clients lean local, data-poor"
     " ones global; joint training follows the square-root law client by client.",
     bound="asymptotic",
+    bears_on=("closed_form",),
+    cost=3,
 )
 
 

@@ -19,6 +19,7 @@ CLAIM = Claim(
     statement="One global prompt with E local steps per round moves by τ ← τ + [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L:"
     " within a round margins grow at κ_L, and averaging sets them back to κ_G τ.",
     bound="asymptotic",
+    cost=3,
 )
 
 

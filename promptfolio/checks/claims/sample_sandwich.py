@@ -25,7 +25,8 @@ CLAIM = Claim(
     statement="The margins of the training samples follow a recursion of their own, and each stays between two"
     " curves, x(t; ηκ_i^-) ≤ M_i(t) ≤ x(t; ηκ_i^+) + ηκ_i^+/2, without any mean field; the curves close in as L"
     " grows.",
-    bound="exact",
+    bound="sandwich",
+    cost=3,
 )
 
 LARGE = 2000

@@ -18,6 +18,8 @@ CLAIM = Claim(
     " coefficient per sample. Stepped with the samples' Gram matrix alone, these give all that training prompts of"
     " R^d gives; a Gram matrix drawn by its own law gives it in distribution. No run leaves the band unnoticed.",
     bound="exact",
+    cost=5,
+    together="update_rule",
 )
 
 _QUANTITIES = (

@@ -18,7 +18,7 @@ CLAIM = Claim(
     title="Sandwich for the discrete recursion",
     statement="With 0 < c = ηκ ≤ 4, the margin M_{t+1} = M_t + c/(1+e^{M_t}) satisfies"
     " x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t, x(t) the continuous solution.",
-    bound="exact",
+    bound="sandwich",
 )
 
 

@@ -17,6 +17,8 @@ CLAIM = Claim(
     " tangency portfolio of the two prompts, for whatever signals and noise they have learned.",
     bound="exact",
     figure="theta_predicted_empirical",
+    bears_on=("closed_form",),
+    together="varied_portfolios",
 )
 
 

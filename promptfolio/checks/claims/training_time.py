@@ -16,6 +16,7 @@ CLAIM = Claim(
     " from its leading-order value to that of odds* · κ_L/κ_G.",
     bound="asymptotic",
     figure="theta_over_time",
+    bears_on=("closed_form",),
 )
 
 

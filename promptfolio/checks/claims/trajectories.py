@@ -19,6 +19,7 @@ CLAIM = Claim(
     " the rates κ(θ); the error vanishes as L grows and the step shrinks.",
     bound="asymptotic",
     figure="coefficient_evolution",
+    cost=3,
 )
 
 THETA = 0.4

@@ -17,6 +17,8 @@ CLAIM = Claim(
     statement="One gradient step on a prompt of R^d, by automatic differentiation of the loss, moves every"
     " coefficient by η ω ‖w_r‖² h'_r · mean(q y g_r); the server averages these moves with weights n_k/N.",
     bound="exact",
+    cost=4,
+    together="update_rule",
 )
 
 SCHEMES: tuple[TrainingScheme, ...] = ("joint", "posthoc", "detached")

@@ -1,4 +1,4 @@
-"""What a finding's module offers, and the table it shows."""
+"""What an observation's module offers, and the table it shows."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -23,11 +23,11 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-class FindingModule(Protocol):
-    """One finding about the released code.
+class ObservationModule(Protocol):
+    """One observation about the released code.
 
     Attributes:
-        FINDING: what the released code does, as a claim of provenance "code".
+        OBSERVATION: what the released code does, as a claim of provenance "code".
         CHANGES: what that changes in its results, in a few words.
         demonstrate: measure it; deterministic.
         judge: whether the effect showed.
@@ -35,7 +35,7 @@ class FindingModule(Protocol):
         tables: the numbers behind it.
     """
 
-    FINDING: Claim
+    OBSERVATION: Claim
     CHANGES: str
     demonstrate: Callable[[Setting], xr.Dataset]
     judge: Callable[[xr.Dataset], Finding]
