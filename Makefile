@@ -1,10 +1,13 @@
-# Everything runs in .venv, which is made from this folder's own files.
+# Everything runs in .venv, which is made from this folder's own files; what needs other packages, or other
+# versions, has an environment of its own.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+TORCH := .venv-torch
+LOWEST := .venv-lowest
 
-.PHONY: reproduce test quick mutants fresh record bench clean
+.PHONY: reproduce test test-torch lowest quick mutants fresh record bench clean
 
 # The main job: all checks, all figures and the report, into out/.
 reproduce: $(STAMP)
@@ -29,9 +32,18 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
 
-# Regenerate what the repository shows of itself: derivations, paper_checks.md and its figures.
-# BANKS='--bank FILE …' adds real feature banks to the audit.
+# The tests that need PyTorch: the plain loop of promptfolio bench, held to the simulator.
+test-torch: $(TORCH)/installed
+	$(TORCH)/bin/python -m pytest -m torch tests/bench
+
+# A small version of the main job with the oldest versions that pyproject.toml allows.
+lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/promptfolio reproduce --quick --out out/lowest
+
+# Regenerate what the repository shows of itself: derivations, the record of planted faults, paper_checks.md (which
+# quotes that record) and its figures. BANKS='--bank FILE …' adds real feature banks to the audit.
 record: $(STAMP)
+	$(BIN)/promptfolio check --mutants --record promptfolio/checks/mutants/record.json
 	$(BIN)/promptfolio derive
 	$(BIN)/promptfolio reproduce --out out --report paper_checks.md --pictures docs/figures $(BANKS)
 
@@ -43,5 +55,15 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $(STAMP)
 
+$(TORCH)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,reference]'
+	touch $@
+
+$(LOWEST)/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TORCH) $(LOWEST) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

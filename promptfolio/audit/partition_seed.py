@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import scientific
+from promptfolio.audit.observation import Table
 from promptfolio.audit.pairs import replicate_keys, train_pairs
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.claim import Claim, Finding, compare

@@ -8,8 +8,8 @@ part of the pool that no client trained on. A third measurement repeats the stud
 import numpy as np
 import xarray as xr
 
-from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import mean_and_spread, points
+from promptfolio.audit.observation import Table
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
 from promptfolio.companion.bank import FeatureBank

@@ -61,7 +61,7 @@ def run_audit(
     banks: Sequence[FeatureBank] = (),
     announce: Callable[[str], None] | None = None,
 ) -> tuple[Audited | Unjudged, ...]:
-    """Demonstrate all observations; one whose demonstration raises an exception is `Unjudged`, and the others go on.
+    """Demonstrate all observations; one that raises an exception is `Unjudged`, and the others go on.
 
     Args:
         scale: quick (smaller sizes) or full.

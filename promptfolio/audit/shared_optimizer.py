@@ -15,8 +15,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from promptfolio.audit.observation import Table
 from promptfolio.audit.numbers import points
+from promptfolio.audit.observation import Table
 from promptfolio.audit.setting import Setting
 from promptfolio.audit.turns import Turns, measure_in_turns, take_turns, train_in_turns
 from promptfolio.checks.claim import Claim, Finding, compare

@@ -12,6 +12,7 @@ from promptfolio.checks.records import as_records
 from promptfolio.checks.registry import all_claims, load_claim
 from promptfolio.checks.report import Picture, false_alarm, report
 from promptfolio.checks.staleness import first_difference
+from promptfolio.checks.unjudged import unjudged
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
 NAN = float("nan")
@@ -164,3 +165,99 @@ def test_every_claim_and_figure_is_wired() -> None:
     for figure in FIGURES:
         assert set(load_figure(figure).NEEDS) <= set(claims)
         assert load_figure(figure).CAPTION
+
+
+INFINITY = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "holds", "described"),
+    [
+        (0.05, 0.1, True, "x = 0.05 ≤ 0.1 (holds, factor 2)"),
+        (2.0, 1.0, False, "x = 2 ≤ 1 (violated by factor 2)"),
+        (0.0, 0.1, True, "x = 0 ≤ 0.1 (holds)"),
+        (0.0, 0.0, True, "x = 0 ≤ 0 (holds)"),
+        (1.0, 0.0, False, "x = 1 (violated: must be at most 0)"),
+        (np.float64(1.0), np.float64(0.0), False, "x = 1 (violated: must be at most 0)"),
+        (-1.0, 1.0, True, "x = -1 ≤ 1 (holds)"),
+        (1.0, -1.0, False, "x = 1 (violated: must be at most -1)"),
+        (1.0, -INFINITY, False, "x = 1 (violated: must be at most -inf)"),
+        (NAN, 1.0, False, "x: not measured (violated: must be at most 1)"),
+        (NAN, INFINITY, False, "x: not measured (violated: must be a number)"),
+        (INFINITY, 1.0, False, "x is infinite (violated: must be at most 1)"),
+        (INFINITY, INFINITY, True, "x is infinite (not needed)"),
+        (-INFINITY, 1.0, True, "x is minus infinity (holds: must be at most 1)"),
+        (5e-324, 1e300, True, "x = 4.94e-324 ≤ 1e+300 (holds)"),
+        (1e300, 5e-324, False, "x = 1e+300 (violated: must be at most 4.94e-324)"),
+    ],
+)
+def test_every_condition_is_described(value: float, limit: float, holds: bool, described: str) -> None:
+    condition = Assumption("x", value, limit)
+    assert (condition.holds, condition.describe()) == (holds, described)
+
+
+def test_a_limit_is_a_number() -> None:
+    with pytest.raises(ValueError, match="limit nan"):
+        Assumption("x", 1.0, NAN)
+
+
+NUMBERS = (0.0, -0.0, 5e-324, 1.0, -1.0, 1e308, -1e308, INFINITY, -INFINITY, NAN)
+
+
+@pytest.mark.parametrize("bound", ["exact", "upper", "lower"])
+@pytest.mark.parametrize("tolerance", [0.0, 5e-324, 0.1, 1e308, INFINITY])
+def test_every_slack_says_whether_its_comparison_holds(bound: str, tolerance: float) -> None:
+    for measured in NUMBERS:
+        for predicted in NUMBERS:
+            comparison = compare("x", measured, predicted, bound=bound, tolerance=tolerance)
+            assert not np.isnan(comparison.slack)
+            assert comparison.slack >= 0 if comparison.holds else comparison.slack <= 0
+            if np.isnan(measured) or np.isnan(predicted):
+                assert not comparison.holds
+            if bound == "exact" and np.isinf(measured):
+                assert not comparison.holds, "an infinite tolerance does not excuse a run that diverged"
+            text = report(
+                [Finding(CLAIM, (comparison,), (Assumption("y", measured, tolerance),))], "quick", {}
+            )
+            assert "**Verdict.**" in text
+
+
+def test_what_is_not_a_number_is_the_worst_point() -> None:
+    assert np.isnan(compare("x", [9.0, NAN, 1.0], 1.0, bound="exact", tolerance=0.1).measured)
+    assert np.isnan(compare("x", [9.0, NAN, 1.0], 1.0, bound="upper", tolerance=0.1).measured)
+
+
+def test_an_infinite_standard_error_allows_nothing() -> None:
+    test = z_test("x", 1.0, 0, standard_error=INFINITY, sample_size=5, name="mean of 5")
+    assert not test.holds
+    for chance in (0.0, 1.0, NAN):
+        with pytest.raises(ValueError, match="false_alarm"):
+            z_test("x", 1.0, 0, standard_error=1, sample_size=5, name="z", false_alarm=chance)
+
+
+def test_a_test_of_unknown_power_says_so() -> None:
+    assert "not known" in StatisticalTest("z", 5, 1e-5, NAN).describe()
+
+
+def test_a_factor_is_a_measurement() -> None:
+    """Zero on one machine and tiny on another: the report is not stale."""
+    comparison = compare("x", 1, 1, bound="exact", tolerance=0.1)
+    zero, tiny = (
+        report([Finding(CLAIM, (comparison,), (Assumption("y", value, 0.1),))], "full", {})
+        for value in (0.0, 1e-17)
+    )
+    assert zero != tiny
+    assert first_difference(zero, tiny) is None
+
+
+def test_a_check_that_raised_is_in_report_and_records() -> None:
+    broken = unjudged("sample_claim", ZeroDivisionError("division | by\nzero"))
+    findings = [_finding(1.0), broken]
+    text = report(findings, "quick", {}, missing=("other",), problems=("A figure | is missing.",))
+    assert "2 claims checked at quick scale: 1 holds, 1 error." in text
+    assert "| 2 | [sample_claim](#2-sample_claim) | | | | | **error** |" in text
+    assert "ZeroDivisionError: division | by zero" in text
+    assert "**Unfinished.** Not here yet: other." in text
+    assert "- A figure \\| is missing." in text
+    assert [record["verdict"] for record in as_records(findings)] == ["holds", "error"]
+    json.dumps(as_records(findings))

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -62,8 +63,6 @@ def test_precision_rises_until_decided_and_no_further():
     hopeless = certify_recursion(0.5, 700.0, 50)  # gaps near 1e-305
     assert not hopeless.proved
     assert hopeless.precision_bits == certificate.LARGEST_PRECISION
-    import flint
-
     assert flint.ctx.prec == 53
 
 
