@@ -108,14 +108,14 @@ def judge(data: xr.Dataset) -> Finding:
         OBSERVATION,
         (
             compare(
-                "|logit of the mixture − mixture of logits|",
+                "difference between the logit of the mixture and the mixture of logits",
                 data.logit_error,
                 0.0,
                 bound="exact",
                 tolerance=_LOGIT_ROUNDING,
             ),
             compare(
-                "|norm of the mixture − √(1 − 2θ(1−θ)(1−cos))|",
+                "difference between the mixture's norm and √(1 − 2θ(1−θ)(1−cos))",
                 data.norm_error,
                 0.0,
                 bound="exact",
@@ -123,7 +123,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare("norm of the mixture", data.norm, 1.0, bound="upper", tolerance=_NORM_ROUNDING),
             compare(
-                "greatest − least norm over classes and clients, 0 < θ < 1",
+                "largest minus smallest norm of a mixture over classes and clients, 0 < θ < 1",
                 inside.norm.sel(extreme="greatest") - inside.norm.sel(extreme="least"),
                 _LEAST_SPREAD,
                 bound="lower",
@@ -136,7 +136,13 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="lower",
                 tolerance=0.0,
             ),
-            compare("the same, θ = 0 and 1", ends.changed, 0.0, bound="exact", tolerance=0.0),
+            compare(
+                "share of predictions that re-normalising changes, θ = 0 and 1",
+                ends.changed,
+                0.0,
+                bound="exact",
+                tolerance=0.0,
+            ),
         ),
     )
 

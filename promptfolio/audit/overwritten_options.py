@@ -126,7 +126,7 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0.0,
             ),
             compare(
-                "the same, usual order",
+                "relative difference of the training loss between any two runs, usual order",
                 _differences(usual.loss),
                 _LEAST_DIFFERENCE,
                 bound="lower",

@@ -146,7 +146,7 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0.0,
             ),
             compare(
-                "the same, drawn for each seed",
+                "share of images with the same client under two seeds, drawn for each seed",
                 data.agreement.sel(drawn="per seed"),
                 _MOST_AGREEMENT,
                 bound="upper",

@@ -194,13 +194,19 @@ def judge(data: xr.Dataset) -> Finding:
         OBSERVATION,
         (
             compare(
-                "movement of a client without gradient / its predecessor's step, shared (predicted: μ)",
+                "movement of a client without gradient relative to its predecessor's step, shared (predicted: μ)",
                 shared.idle,
                 _MOMENTUM,
                 bound="exact",
                 tolerance=_ROUNDING,
             ),
-            compare("the same, own optimizers", own.idle, 0.0, bound="exact", tolerance=0.0),
+            compare(
+                "movement of a client without gradient, own optimizers",
+                own.idle,
+                0.0,
+                bound="exact",
+                tolerance=0.0,
+            ),
             compare(
                 "learning rate of each visit, shared (predicted: after all visits before it) and own (after the"
                 " client's own)",
@@ -217,14 +223,18 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0.0,
             ),
             compare(
-                "relative change of R when the clients' order is reversed, shared",
+                "relative change of R when the clients' order is reversed, shared optimizer",
                 shared.order_difference,
                 _LEAST_CHANGE,
                 bound="lower",
                 tolerance=0.0,
             ),
             compare(
-                "the same, own optimizers", own.order_difference, 0.0, bound="exact", tolerance=_ROUNDING
+                "relative change of R when the clients' order is reversed, own optimizers",
+                own.order_difference,
+                0.0,
+                bound="exact",
+                tolerance=_ROUNDING,
             ),
             compare(
                 "accuracy of the best mixture, own − shared, with momentum",

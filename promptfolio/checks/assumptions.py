@@ -1,7 +1,7 @@
 """Conditions of the theory, measured in the run that a claim is checked on.
 
-`record` puts the measurements into the claim's dataset, `measured` holds them against what the claim needs.
-Every claim on simulated training reports all of them; those it does not need have no limit.
+`record` puts the measurements into the claim's dataset, `measured` compares them with what the claim needs.
+Every claim on simulated training reports all of them; those that it can do without have no limit.
 """
 
 import math
@@ -109,12 +109,20 @@ def measured(
     least, most = float(data.group_size_least.min()), float(data.group_size_most.max())
     worst = {name: float(np.max(data[name].values)) for name in _CONDITIONS}
     return (
-        Assumption("linear band, max |z|/c", worst["band_occupancy_worst"], 1.0 if linear_band else math.inf),
-        Assumption("noise overlap, max |⟨x_i,x_j⟩|/‖x_i‖²", worst["noise_overlap_worst"], near_orthogonal),
+        Assumption(
+            "max |z|/c over all rows, in the linear band below 1",
+            worst["band_occupancy_worst"],
+            1.0 if linear_band else math.inf,
+        ),
+        Assumption(
+            "overlap of two samples' noise, max |⟨x_i,x_j⟩|/‖x_i‖²",
+            worst["noise_overlap_worst"],
+            near_orthogonal,
+        ),
         Assumption("samples per noise coordinate, N/L", worst["sample_load"], load),
         Assumption("step size, ηκ of the fastest client", worst["scaled_step"], step),
         Assumption(
-            f"heterogeneity, χ from {least:g} to {most:g}: largest/smallest χ within a run",
+            f"largest over smallest group size χ within a run, χ from {least:g} to {most:g}",
             worst["group_size_spread"],
             1.0 if equal_group_sizes else math.inf,
         ),

@@ -54,7 +54,7 @@ def collect(scale: Scale) -> xr.Dataset:
             activation_parameter=2.0 if activation == "relu_power" else 0.3,
             rounds=rounds,
             record=(rounds,),
-            # Fresh samples come from the seed: without one of its own, runs would share their luck.
+            # Fresh samples come from the seed: with the same one, the runs' counts would not be independent.
             seed=seed,
         )
         for seed, (activation, rounds) in enumerate(cases)
@@ -88,14 +88,20 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             z_test(
-                "accuracy counted on fresh samples",
+                "accuracy counted on fresh samples, against Φ(R)",
                 data.counted,
                 exact,
                 standard_error=standard_error,
                 sample_size=data.attrs["fresh_samples"],
                 name="count of correct answers, normal limit of the binomial",
             ),
-            compare("recorded accuracy", data.accuracy, exact, bound="exact", tolerance=1e-12),
+            compare(
+                "accuracy that a run records, against Φ(R)",
+                data.accuracy,
+                exact,
+                bound="exact",
+                tolerance=1e-12,
+            ),
         ),
         assumptions.measured(data),
     )

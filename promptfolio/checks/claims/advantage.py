@@ -19,9 +19,9 @@ CLAIM = Claim(
     equation="T16",
     provenance="paper",
     title="Portfolio advantage",
-    statement="The mixture keeps the income and lowers the risk: its best ratio is never below either"
-    " prompt's, equals √((R_G² + R_L² − 2ρR_GR_L)/(1−ρ²)) inside, and gains nothing exactly when"
-    " ρ = min(R)/max(R).",
+    statement="The mixture keeps the income and lowers the risk (the paper's abstract): its best ratio is at least"
+    " that of each prompt. With θ* strictly between 0 and 1 it is √((R_G² + R_L² − 2ρR_GR_L)/(1−ρ²)), ρ the"
+    " correlation of the two prompts' noise; at ρ = min(R)/max(R) mixing gains nothing.",
     bound="exact",
     figure="mixing_curves",
     bears_on=("income_and_risk", "beats_both"),
@@ -87,31 +87,35 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "best ratio / formula", data.ratio_best / data.ratio_formula, 1, bound="exact", tolerance=1e-8
+                "best ratio found by search, relative to the formula",
+                data.ratio_best / data.ratio_formula,
+                1,
+                bound="exact",
+                tolerance=1e-8,
             ),
             compare(
-                "best ratio against the better prompt's",
+                "best ratio of a mixture, at least the better prompt's",
                 data.ratio_best,
                 better,
                 bound="lower",
                 tolerance=1e-12 * better,
             ),
             compare(
-                "largest gain over the better prompt (it must be visible)",
+                "largest ratio of a mixture relative to the better prompt's, visibly above 1",
                 float((data.ratio_best / better).max()),
                 1.05,
                 bound="lower",
                 tolerance=0,
             ),
             compare(
-                "equality case: best ratio / single prompt's",
+                "best ratio where ρ = min(R)/max(R), relative to the better prompt's",
                 data.equality_best / data.equality_single,
                 1,
                 bound="exact",
                 tolerance=1e-8,
             ),
             compare(
-                "equality case: correlation",
+                "correlation ρ in that case, against min(R)/max(R)",
                 data.equality_correlation,
                 data.equality_predicted,
                 bound="exact",

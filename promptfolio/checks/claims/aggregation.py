@@ -53,21 +53,21 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "β of the average / β of a client",
+                "β of the averaged prompt, relative to a client's",
                 beta.sel(prompt="global") / beta.sel(prompt="local"),
                 1,
                 bound="exact",
                 tolerance=1e-12,
             ),
             compare(
-                "γ of the average / γ of a client",
+                "γ of the averaged prompt, relative to a client's",
                 (gamma.sel(prompt="global") / gamma.sel(prompt="local")).transpose("seed", "client"),
                 data.gamma_factor.values[None, :],
                 bound="exact",
                 tolerance=1e-12,
             ),
             z_test(
-                "E‖φ‖² of the average / of a client",
+                "mean of ‖φ‖² of the averaged prompt, relative to a client's",
                 float(global_energy.mean() / local_energy.mean()),
                 expected,
                 standard_error=standard_error,

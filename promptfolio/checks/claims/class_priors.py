@@ -1,4 +1,4 @@
-"""(T27): class priors leave the model's law alone, until a constant coordinate lets prompts learn them."""
+"""(T27): class priors do not change the law of trained prompts, unless a constant coordinate shows them."""
 
 import numpy as np
 import xarray as xr
@@ -19,9 +19,10 @@ CLAIM = Claim(
     equation="T27",
     provenance="derived",
     title="Unequal class priors",
-    statement="In the model the law of trained prompts does not depend on the class priors. With a coordinate that"
-    " is 1 in every image prompts learn a bias B, and accuracy is π Φ((s+B)/v) + (1−π) Φ((s−B)/v), v = σ_p ‖H_ξ‖:"
-    " early on, a skew of one client pulls its θ* to the local prompt, a skew that all share to the global one.",
+    statement="In the model the law of trained prompts does not depend on the class priors. With a coordinate"
+    " that is 1 in every image prompts learn a bias B, and accuracy is π Φ((s+B)/v) + (1−π)"
+    " Φ((s−B)/v), v = σ_p ‖H_ξ‖: early on, a skew of one client moves its θ* towards the local prompt,"
+    " a skew that all share towards the global one.",
     bound="statistical",
     cost=6,
 )
@@ -200,7 +201,7 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             z_test(
-                "moments of ratio, loss and noise at π = 0.9 against π = 0.5",
+                "moments of ratio, training loss and ‖H_ξ‖² at π = 0.9, against those at π = 0.5",
                 data.law_skewed,
                 data.law_even,
                 standard_error=data.law_error,
@@ -208,7 +209,7 @@ def judge(data: xr.Dataset) -> Finding:
                 name="difference of means over independent seeds",
             ),
             compare(
-                "runs with only negative against only positive samples, relative difference",
+                "the same quantities of runs with negative samples only, relative to positive ones only",
                 data.mirrored_negative / data.mirrored_positive,
                 1,
                 bound="exact",
@@ -223,7 +224,7 @@ def judge(data: xr.Dataset) -> Finding:
                 name="count of correct answers, normal limit of the binomial",
             ),
             compare(
-                "recorded accuracy",
+                "accuracy that a run records, against the formula",
                 data.accuracy_recorded,
                 data.accuracy_exact,
                 bound="exact",
@@ -237,7 +238,13 @@ def judge(data: xr.Dataset) -> Finding:
                 sample_size=labels,
                 name="count of positive samples, normal limit of the binomial",
             ),
-            compare("ratio", data.ratio, data.ratio_predicted, bound="asymptotic", tolerance=0.03),
+            compare(
+                "ratio R of mixtures at every θ and time",
+                data.ratio,
+                data.ratio_predicted,
+                bound="asymptotic",
+                tolerance=0.03,
+            ),
             compare(
                 "bias of each prompt alone, B/v",
                 data.bias,
@@ -256,14 +263,15 @@ def judge(data: xr.Dataset) -> Finding:
                 "θ* of accuracy", best["accuracy"], expected["accuracy"], bound="asymptotic", tolerance=0.04
             ),
             compare(
-                "pull of an own skew: θ* of accuracy less that of the ratio",
+                "θ* of accuracy minus θ* of the ratio under a skew of one client, at least half"
+                " of the prediction",
                 moved.sel(skew="own").isel(first),
                 expected_move.sel(skew="own").isel(first) / 2,
                 bound="lower",
                 tolerance=0,
             ),
             compare(
-                "pull of a common skew",
+                "the same under a skew that all clients share, at most half of the (negative) prediction",
                 moved.sel(skew="common").isel(step=0).mean("client"),
                 expected_move.sel(skew="common").isel(step=0).mean("client") / 2,
                 bound="upper",

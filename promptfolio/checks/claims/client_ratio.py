@@ -37,7 +37,7 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "R_k / predicted − 1 of each client",
+                "R_k of each client relative to its prediction, minus 1",
                 data.ratio / data.ratio_predicted - 1,
                 0,
                 bound="asymptotic",

@@ -73,11 +73,21 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "‖Σ coefficients·rows − (p−p₀)‖ / ‖p−p₀‖", data.residual, 0, bound="exact", tolerance=rounding
+                "relative error of p − p₀ put together from its coefficients",
+                data.residual,
+                0,
+                bound="exact",
+                tolerance=rounding,
             ),
-            compare("‖part of p−p₀ off the rows' span‖", data.off_span, 0, bound="exact", tolerance=rounding),
             compare(
-                "difference of two solvers' coefficients",
+                "share of ‖p − p₀‖ outside the span of the rows",
+                data.off_span,
+                0,
+                bound="exact",
+                tolerance=rounding,
+            ),
+            compare(
+                "relative difference of the coefficients that two solvers find",
                 data.ambiguity,
                 0,
                 bound="exact",

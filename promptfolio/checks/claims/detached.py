@@ -17,7 +17,7 @@ CLAIM = Claim(
     equation="T25",
     provenance="derived",
     title="Detached scheme",
-    statement="Trained on its own loss the global prompt is never starved; with weights (1−θ)τ_G and θ²τ_L the"
+    statement="Trained on its own loss, the global prompt learns at every θ; with weights (1−θ)τ_G and θ²τ_L the"
     " ratio of the mixture follows from two scalar recursions for equal clients, and from T12 for unequal ones.",
     bound="asymptotic",
     figure="theta_predicted_empirical",
@@ -67,21 +67,21 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "R / predicted − 1, mean over equal clients",
+                "R relative to its prediction, minus 1, mean over equal clients",
                 data.ratio / data.ratio_predicted - 1,
                 0,
                 bound="asymptotic",
                 tolerance=allowed,
             ),
             compare(
-                "τ of both prompts, from β, / predicted − 1, mean over equal clients",
+                "τ of both prompts (from β) relative to its prediction, minus 1, mean over equal clients",
                 data.tau / data.tau_predicted - 1,
                 0,
                 bound="asymptotic",
                 tolerance=allowed,
             ),
             compare(
-                "R_k / predicted − 1 of each unequal client, E = 5",
+                "R_k of each of several unequal clients relative to its prediction, minus 1, E = 5",
                 data.unequal_ratio / data.unequal_ratio_predicted - 1,
                 0,
                 bound="asymptotic",

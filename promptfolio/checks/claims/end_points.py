@@ -13,13 +13,13 @@ CLAIM = Claim(
     provenance="code",
     title="PromptFL and CoOp are the ends of the mixture",
     statement="θ is the weight of the local prompt: joint training at θ = 0 is PromptFL (one averaged prompt), at"
-    " θ = 1 CoOp (prompts that stay home), and at neither end does the other prompt move.",
+    " θ = 1 CoOp (prompts that are never averaged), and the prompt without weight stays at its initial value.",
     bound="exact",
     cost=2,
 )
 
 
-_COEFFICIENTS = ("beta", "gamma_own", "phi_norm")
+_COEFFICIENTS = {"beta": "β", "gamma_own": "γ", "phi_norm": "‖φ‖"}
 
 
 def collect(scale: Scale) -> xr.Dataset:
@@ -54,19 +54,19 @@ def collect(scale: Scale) -> xr.Dataset:
 def judge(data: xr.Dataset) -> Finding:
     """Coefficients of the trained prompt against training apart; those of the idle one against zero."""
     comparisons: list[Comparison] = []
-    for name in _COEFFICIENTS:
+    for name, symbol in _COEFFICIENTS.items():
         trained, apart = xr.broadcast(data[f"{name}_trained"], data[f"{name}_apart"])
         size = float(abs(apart).max())
         comparisons += [
             compare(
-                f"{name}, joint at an end against trained apart, relative",
+                f"{symbol} trained jointly at θ = 0 or 1, against the prompt trained alone",
                 trained / size,
                 apart / size,
                 bound="exact",
                 tolerance=1e-10,
             ),
             compare(
-                f"{name} of the other prompt, in units of the trained one's",
+                f"{symbol} of the prompt without weight there, in units of the other's",
                 data[f"{name}_idle"] / size,
                 0,
                 bound="exact",

@@ -90,9 +90,15 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         (
-            compare("θ*", means.theta, means.theta_predicted, bound="asymptotic", tolerance=0.02),
             compare(
-                "R*² / (R_G² + R_L²)",
+                "θ* of pairs of prompts trained on disjoint data",
+                means.theta,
+                means.theta_predicted,
+                bound="asymptotic",
+                tolerance=0.02,
+            ),
+            compare(
+                "R*² of the best mixture, relative to R_G² + R_L²",
                 means.ratio_squared / means.ratio_squared_predicted,
                 1,
                 bound="asymptotic",
@@ -100,7 +106,11 @@ def judge(data: xr.Dataset) -> Finding:
             ),
         ),
         (
-            Assumption("mean correlation of the assets", float(abs(means.correlation).max()), 0.02),
+            Assumption(
+                "correlation of the two prompts' noise, mean over pairs",
+                float(abs(means.correlation).max()),
+                0.02,
+            ),
             *assumptions.measured(
                 data,
                 linear_band=True,

@@ -60,14 +60,14 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "θ*",
+                "θ* of joint training at every time",
                 data.theta_empirical,
                 data.theta_predicted,
                 bound="asymptotic",
                 tolerance=0.02,
             ),
             compare(
-                "accuracy at every θ",
+                "accuracy of jointly trained mixtures at every θ and time",
                 data.accuracy.transpose("run", "theta"),
                 data.accuracy_predicted.transpose("run", "theta"),
                 bound="asymptotic",

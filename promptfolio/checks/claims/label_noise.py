@@ -23,9 +23,10 @@ CLAIM = Claim(
     equation="T26",
     provenance="derived",
     title="Label noise",
-    statement="Training labels wrong with chance ε multiply every ratio by 1−2ε to leading order and leave θ* be."
-    " Later wrong labels keep the larger residuals: memorising them lowers the ratio further, down to a bound that"
-    " noise energy keeps near 1−2ε. The mean field with clean and flipped samples gives every ratio at every time.",
+    statement="Training labels wrong with chance ε multiply every ratio by 1−2ε to leading order and do not"
+    " change θ*. Later wrong labels keep the larger residuals: memorising them lowers the ratio"
+    " further, down to a bound that noise energy keeps near 1−2ε. The mean field with clean and"
+    " flipped samples gives every ratio at every time.",
     bound="asymptotic",
     cost=4,
 )
@@ -148,7 +149,8 @@ def judge(data: xr.Dataset) -> Finding:
                 name="count of wrong labels, normal limit of the binomial",
             ),
             compare(
-                "first step: local ratio over that with clean labels, minus 1−2ε of the shares drawn",
+                "R of the local prompt after one step relative to clean labels, minus 1 − 2ε of"
+                " the labels drawn",
                 (kept - (1 - 2 * noisy.flipped_share)).mean(everyone),
                 0,
                 bound="asymptotic",
@@ -156,7 +158,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             *(
                 compare(
-                    f"R / predicted at every time, {name}",
+                    f"R relative to its prediction at every time, {name} training",
                     (measured / predicted).mean(everyone),
                     1,
                     bound="asymptotic",
@@ -165,32 +167,32 @@ def judge(data: xr.Dataset) -> Finding:
                 for name, measured, predicted in ratios
             ),
             compare(
-                "factor of every local prompt against its largest, 1−2ε",
+                "factor on R of every local prompt, at most 1 − 2ε",
                 *xr.broadcast(data.factor, data.factor_upper),
                 bound="upper",
                 tolerance=sampling,
             ),
             compare(
-                "factor of every local prompt against the least at any time",
+                "factor on R of every local prompt, at least its bound for all times",
                 *xr.broadcast(data.factor, data.factor_lower),
                 bound="lower",
                 tolerance=sampling,
             ),
             compare(
-                "further loss of the local ratio by memorising wrong labels",
+                "further factor on R of the local prompt as wrong labels are memorised",
                 *xr.broadcast(memorised, predicted_loss.drop_vars("theta")),
                 bound="asymptotic",
                 tolerance=0.03,
             ),
             compare(
-                "θ* of the clients' pooled moments at the first step",
+                "θ* from moments pooled over clients, after one step",
                 data.theta_pooled,
                 data.theta_leading,
                 bound="asymptotic",
                 tolerance=0.02,
             ),
             compare(
-                "θ* of each client from the shares it drew",
+                "θ* of each client, given its share of wrong labels",
                 *xr.broadcast(data.theta_empirical, data.theta_predicted),
                 bound="asymptotic",
                 tolerance=0.06,

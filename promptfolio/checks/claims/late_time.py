@@ -1,4 +1,4 @@
-"""(T29): where N is comparable to L, θ* of joint training drifts, and joint training falls behind, as predicted."""
+"""(T29): where N is comparable to L, θ* of joint training drifts and its accuracy falls behind post-hoc mixing."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,10 @@ CLAIM = Claim(
     equation="T29",
     provenance="derived",
     title="Drift of joint training at a finite load N/L",
-    statement="Training keeps improving the direction of a prompt that fits overlapping noise, and approaches the"
-    " maximum margin like 1/log t. Hence θ* of joint training falls below (T21) and joint training falls behind"
-    " post-hoc mixing; the mean field at n/L > 0 predicts both at every time, from the letters alone.",
+    statement="Where the samples' noise overlaps, training keeps changing a prompt's direction, and approaches"
+    " the maximum margin like 1/log t. Hence θ* of joint training falls below (T21), and its best"
+    " accuracy below that of post-hoc mixing; the dynamical mean field at n/L > 0 predicts both at"
+    " every time, from the model's parameters.",
     bound="asymptotic",
     figure="late_time",
     cost=5,
@@ -191,49 +192,49 @@ def judge(data: xr.Dataset) -> Finding:
             for one in (far, *(common.isel(noise_dim=index) for index in range(1, common.sizes["noise_dim"])))
         ),
         compare(
-            "θ* falls: drift to the last common time, against half of the predicted one",
+            "drift of θ* up to the last common time, at most half of the (negative) prediction",
             drift,
             drift_predicted / 2,
             bound="upper",
             tolerance=0,
         ),
         compare(
-            "R(t)/R(first step) at every θ, against predicted",
+            "R(t) relative to R after the first step, at every θ",
             (ratio / ratio.isel(step=0)).sel(step=common.step).transpose("noise_dim", "step", "theta"),
             common.ratio_predicted / common.ratio_predicted.isel(step=0),
             bound="asymptotic",
             tolerance=0.03,
         ),
         compare(
-            "accuracy of post-hoc less that of joint training, each at its best θ",
+            "accuracy of post-hoc mixing minus that of joint training, each at its best θ",
             posthoc - joint,
             posthoc_predicted - joint_predicted,
             bound="asymptotic",
             tolerance=0.004,
         ),
         compare(
-            "optimality conditions of the maximum margin, largest violation",
+            "largest violation of the optimality conditions of the maximum margin",
             data.optimality_residual,
             0,
             bound="exact",
             tolerance=1e-9,
         ),
         compare(
-            "distance from the maximum margin on the same data: falls from each time to the next",
+            "distance from the maximum margin on the same data, at most that at the time before",
             left.values[1:],
             left.values[:-1],
             bound="upper",
             tolerance=0,
         ),
         compare(
-            "distance from the maximum margin at every time, against predicted",
+            "distance from the maximum margin at every time",
             left,
             data.distance_predicted,
             bound="asymptotic",
             tolerance=0.03,
         ),
         compare(
-            "R of the maximum margin at every θ, measured / predicted",
+            "R of the maximum margin at every θ, relative to its prediction",
             data.ratio_limit.mean("limit_seed") / far.ratio_limit_predicted,
             1,
             bound="asymptotic",
@@ -242,7 +243,7 @@ def judge(data: xr.Dataset) -> Finding:
     ]
     if drift.size > 1:
         smaller = compare(
-            "drift at the largest L, against half of that at the smallest",
+            "drift of θ* at the largest L, at most half of that at the smallest",
             abs(drift).isel(noise_dim=-1),
             abs(drift).isel(noise_dim=0) / 2,
             bound="upper",

@@ -24,8 +24,8 @@ CLAIM = Claim(
     provenance="derived",
     title="Many assets: a third, cluster-level prompt",
     statement="The best mixture of any number of prompts has weights w* ∝ Σ⁻¹s (over those it keeps) and"
-    " R*² = sᵀΣ⁻¹s/σ_p²; jointly trained, θ_i ∝ √w_i*. A cluster prompt pays iff clients meet their own group more"
-    " often in the cluster than in the federation; three prompts then beat every two.",
+    " R*² = sᵀΣ⁻¹s/σ_p²; jointly trained, θ_i ∝ √w_i*. A cluster prompt has a positive weight if and only if a"
+    " client's group has a larger share of the cluster than of the federation; three prompts then beat every two.",
     bound="asymptotic",
     figure="many_assets",
     cost=7,
@@ -265,25 +265,45 @@ def judge(data: xr.Dataset) -> Finding:
         for values in (data.accuracy.sel(clustering="mixed"), data.accuracy_predicted.sel(clustering="mixed"))
     )
     exact = (
-        ("R of a simulated mixture / of its moments", data.ratio_simulated / data.ratio_of_moments, 1, 1e-5),
-        ("w* found by search", data.searched, data.formula, 1e-5),
-        ("R* found by search / √(sᵀΣ⁻¹s)/σ_p", data.ratio_searched / data.ratio_formula, 1, 1e-10),
-        ("signal / (a + bP)", data.signal, 1, 1e-5),
+        (
+            "R of a simulated mixture, relative to R from its moments",
+            data.ratio_simulated / data.ratio_of_moments,
+            1,
+            1e-5,
+        ),
+        ("best weights w* found by search", data.searched, data.formula, 1e-5),
+        ("R* found by search, relative to √(sᵀΣ⁻¹s)/σ_p", data.ratio_searched / data.ratio_formula, 1, 1e-10),
+        ("signal of a prompt, relative to a + bP", data.signal, 1, 1e-5),
     )
     leading = (
-        ("Σ_ij / predicted", data.gram, 1, 0.02),
-        ("Σ⁻¹s of any sign, summing to one", data.weights, data.weights_predicted, 0.02),
-        ("w* of clients with unequal data", data.client_weights, data.client_weights_predicted, 0.06),
-        ("accuracy of the best of each kind", data.accuracy, data.accuracy_predicted, 0.002),
+        ("noise moment Σ_ij, relative to its prediction", data.gram, 1, 0.02),
+        ("weights Σ⁻¹s of any sign, scaled to sum to one", data.weights, data.weights_predicted, 0.02),
+        (
+            "best weights w* of clients with unequal data",
+            data.client_weights,
+            data.client_weights_predicted,
+            0.06,
+        ),
+        (
+            "accuracy of the best mixture of each set of prompts",
+            data.accuracy,
+            data.accuracy_predicted,
+            0.002,
+        ),
         ("accuracy gained by the third prompt", gain, gain_predicted, 0.001),
-        ("best joint weights, √w*/Σ√w*", data.joint_best, data.joint_predicted, 0.01),
-        ("R of joint mixtures / of squared weights", data.joint_ratio / data.joint_ratio_predicted, 1, 0.01),
+        ("best weights of joint training, √w*/Σ√w*", data.joint_best, data.joint_predicted, 0.01),
+        (
+            "R of jointly trained mixtures, relative to R at squared weights",
+            data.joint_ratio / data.joint_ratio_predicted,
+            1,
+            0.01,
+        ),
     )
     kept = (data.formula > 0).all("level").mean()
     least = (
         ("share of trained portfolios that keep all three prompts", kept, 0.3),
         ("max |z|/c of prompts trained beyond the linear band", data.band_left, 1),
-        ("accuracy gained, against half its prediction", gain, gain_predicted / 2),
+        ("accuracy gained by the third prompt, at least half of its prediction", gain, gain_predicted / 2),
     )
     return Finding(
         CLAIM,

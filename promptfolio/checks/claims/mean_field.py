@@ -50,7 +50,7 @@ def judge(data: xr.Dataset) -> Finding:
     for predictor in data.predictor.values:
         comparisons.append(
             compare(
-                f"training margin / predicted − 1 of each client through the {predictor}, {where}",
+                f"training margin of each client ({predictor}) relative to its prediction, minus 1, {where}",
                 margins.isel(noise_dim=-1).sel(predictor=predictor),
                 0,
                 bound="asymptotic",
@@ -59,7 +59,7 @@ def judge(data: xr.Dataset) -> Finding:
         )
     comparisons.append(
         compare(
-            f"τ of each local prompt, from β, / predicted − 1, {where}",
+            f"τ of each local prompt (from β) relative to its prediction, minus 1, {where}",
             taus.isel(noise_dim=-1),
             0,
             bound="asymptotic",
@@ -71,7 +71,7 @@ def judge(data: xr.Dataset) -> Finding:
         size = np.sqrt((error**2).mean(("step", "theta", "client")))
         comparisons.append(
             compare(
-                f"root mean square error of {what}: at the largest L it is below that at the smallest",
+                f"root mean square error of {what} at the largest L, at most that at the smallest",
                 size.isel(noise_dim=-1),
                 size.isel(noise_dim=0),
                 bound="upper",

@@ -1,4 +1,4 @@
-"""How θ* moves: down with more clients, up with more client-specific signal, down with group size."""
+"""(T17): θ* falls with more clients, rises with more client-specific signal, falls with group size."""
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,7 @@ CLAIM = Claim(
     name="monotonicity",
     equation="T17",
     provenance="paper",
-    title="More users: global; more heterogeneity: local",
+    title="More users: global prompt; more heterogeneity: local prompt",
     statement="More users push the optimum towards the global prompt, data heterogeneity towards the local one"
     " (stated about the paper's θ figure): θ* falls with K at χ = 1, rises with b/a, falls with χ.",
     bound="statistical",
@@ -35,6 +35,12 @@ CHANCE = 1e-4
 
 DIRECTIONS = {"clients": -1, "local_share": 1, "group_size": -1}
 """Sweep and the sign of θ*'s change along it."""
+
+_NAMES = {
+    "clients": "the number of clients K",
+    "local_share": "the share b/(a+b) of client-specific signal",
+    "group_size": "the group size χ",
+}
 
 
 def collect(scale: Scale) -> xr.Dataset:
@@ -77,7 +83,7 @@ def _changes(data: xr.Dataset, sweep: str, sign: int) -> Comparison:
         detectable=needed + float(norm.ppf(DETECTION_POWER)) * standard_error,
     )
     return compare(
-        f"change of θ* along {sweep}, {'down' if sign < 0 else 'up'} counted positive",
+        f"{'fall' if sign < 0 else 'rise'} of θ* with {_NAMES[sweep]}, more than seeds explain",
         change,
         needed,
         bound="lower",

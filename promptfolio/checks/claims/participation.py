@@ -1,4 +1,4 @@
-"""(T28): with partial participation local prompts lag behind the average, and θ* moves towards them."""
+"""(T28): with partial participation local prompts take fewer steps than the average, and θ* rises."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def judge(data: xr.Dataset) -> Finding:
         (
             *(
                 compare(
-                    f"R / predicted at every θ and time, {name}",
+                    f"R relative to its prediction at every θ and time, {name} training",
                     data[f"{name}_ratio"] / data[f"{name}_ratio_predicted"],
                     1,
                     bound="asymptotic",
@@ -131,7 +131,7 @@ def judge(data: xr.Dataset) -> Finding:
             # The detached scheme is trained at three θ only, too few to find the best.
             *(
                 compare(
-                    f"θ* at every time, {name}",
+                    f"θ* at every time, {name} training",
                     data[f"{name}_theta_empirical"],
                     data[f"{name}_theta_predicted"],
                     bound="asymptotic",
@@ -140,7 +140,8 @@ def judge(data: xr.Dataset) -> Finding:
                 for name in ("posthoc", "joint")
             ),
             compare(
-                "post-hoc τ, from β: average / with full participation, local prompts / after r t rounds",
+                "post-hoc τ (from β), relative to full participation after t rounds (average) and"
+                " r t rounds (local)",
                 data.posthoc_tau / data.posthoc_tau_predicted,
                 1,
                 bound="asymptotic",
@@ -148,14 +149,14 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             # In the mean over equal clients no approximation enters: both prompts add up the same residuals.
             compare(
-                "lag of local prompts in joint training, τ_L/τ_G over r",
+                "τ_L/τ_G in joint training, relative to the participating share r",
                 data.joint_lag / data.share,
                 1,
                 bound="exact",
                 tolerance=_ROUNDING,
             ),
             compare(
-                "rise of joint θ* over that of full participation",
+                "rise of joint θ* above that of full participation, at least half of its prediction",
                 data.joint_theta_empirical - data.theta_full,
                 (data.joint_theta_predicted - data.theta_full) / 2,
                 bound="lower",

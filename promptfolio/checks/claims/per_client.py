@@ -19,8 +19,8 @@ CLAIM = Claim(
     equation="T22",
     provenance="derived",
     title="Per-client mixing",
-    statement="With unequal n_k and groups each client has its own θ*: data-rich clients lean local, data-poor"
-    " ones global; joint training follows the square-root law client by client.",
+    statement="With unequal n_k and groups each client has its own θ*: it grows with a client's number"
+    " of samples; joint training follows the square-root law client by client.",
     bound="asymptotic",
     bears_on=("closed_form",),
     cost=3,
@@ -75,7 +75,7 @@ def judge(data: xr.Dataset) -> Finding:
                 tolerance=0.03,
             ),
             compare(
-                "growth of θ* from each client to the next larger one, against half of the predicted one",
+                "rise of θ* from each client to the one with more data, at least half of its prediction",
                 data.theta_empirical.diff("client"),
                 data.theta_predicted.diff("client") / 2,
                 bound="lower",

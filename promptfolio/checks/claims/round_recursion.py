@@ -65,20 +65,20 @@ def collect(scale: Scale) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """τ within 2 % at every recorded round and E; what local steps cost is far more than that."""
+    """τ within 2 % at every recorded round and E; averaging less often costs far more than that."""
     slowing = 1 - data.tau / data.tau_averaging_every_step
     return Finding(
         CLAIM,
         (
             compare(
-                "τ, from β, / predicted − 1",
+                "τ (from β) relative to its prediction, minus 1",
                 data.tau / data.tau_predicted - 1,
                 0,
                 bound="asymptotic",
                 tolerance=0.02,
             ),
             compare(
-                "share of τ lost by averaging only every E steps, in the first round of the largest E",
+                "share of τ lost by averaging every E steps only, in the first round of the largest E",
                 slowing.isel(local_steps=-1, round=0),
                 0.1,
                 bound="lower",

@@ -99,18 +99,25 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "margin of a sample in training",
+                "margin of every sample in training, against its recursion",
                 data.simulated,
                 exact,
                 bound="exact",
                 tolerance=1e-9 * abs(exact),
             ),
-            *_inside("margin at every step", after_start.margin, after_start),
-            *_inside("margin in training", data.simulated, at_rounds),
-            compare("bounds' width / margin at the largest L", width[-1], 0.15, bound="upper", tolerance=0),
+            *_inside("margin of the recursion at every step", after_start.margin, after_start),
+            *_inside("simulated margin", data.simulated, at_rounds),
+            compare(
+                "width between the bounds relative to the margin, at the largest L",
+                width[-1],
+                0.15,
+                bound="upper",
+                tolerance=0,
+            ),
             # Noise overlaps by 1/√L, and so far apart are the rates; ηκ⁺/2 stays.
             compare(
-                "width beyond ηκ⁺/2 there, relative to the next smaller L, against the root of the ratio of both L",
+                "width beyond ηκ⁺/2 at the largest L relative to the next smaller L, at most the"
+                " root of their ratio",
                 beyond[-1] / beyond[-2],
                 np.sqrt(data.noise_dim.values[alone][-2] / data.noise_dim.values[alone][-1]),
                 bound="upper",
@@ -135,9 +142,9 @@ def _inside(what: str, margins: xr.DataArray, at: xr.Dataset) -> tuple[Compariso
     values = margins.values[bounded]
     rounding = 1e-9 * (1 + np.abs(values))
     return (
-        compare(f"{what} against x(t; ηκ⁻)", values, low[bounded], bound="lower", tolerance=rounding),
+        compare(f"{what}, at least x(t; ηκ⁻)", values, low[bounded], bound="lower", tolerance=rounding),
         compare(
-            f"{what} against x(t; ηκ⁺) + ηκ⁺/2", values, high[bounded], bound="upper", tolerance=rounding
+            f"{what}, at most x(t; ηκ⁺) + ηκ⁺/2", values, high[bounded], bound="upper", tolerance=rounding
         ),
     )
 

@@ -76,9 +76,11 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         (
-            compare("margin against x(t)", data.margin_mean, data.lower, bound="lower", tolerance=rounding),
             compare(
-                "margin against x(t) + c/(1+e^{M_0})",
+                "margin M_t, at least x(t)", data.margin_mean, data.lower, bound="lower", tolerance=rounding
+            ),
+            compare(
+                "margin M_t, at most x(t) + c/(1+e^{M_0})",
                 data.margin_mean,
                 data.upper,
                 bound="upper",

@@ -38,18 +38,24 @@ def collect(scale: Scale) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """The two θ* to the precision of the search, and enough of them in the interior to mean something."""
+    """The two θ* to the precision of the search, and enough of them strictly between 0 and 1."""
     return Finding(
         CLAIM,
         (
             compare(
-                "θ* that maximises the simulated ratio",
+                "θ* that maximises the simulated ratio, against the formula",
                 data.theta_searched,
                 data.theta_formula,
                 bound="exact",
                 tolerance=1e-5,
             ),
-            compare("share of pairs with θ* in the interior", data.interior, 0.3, bound="lower", tolerance=0),
+            compare(
+                "share of pairs of prompts with θ* strictly between 0 and 1",
+                data.interior,
+                0.3,
+                bound="lower",
+                tolerance=0,
+            ),
         ),
         assumptions.measured(data),
     )

@@ -12,7 +12,7 @@ CLAIM = Claim(
     equation="T20",
     provenance="derived",
     title="Drift with training time (post-hoc)",
-    statement="Saturation stops the local prompt earlier, so post-hoc odds*(t) = odds* · τ_G(t)/τ_L(t): θ* rises"
+    statement="The local prompt saturates earlier, so post-hoc odds*(t) = odds* · τ_G(t)/τ_L(t): θ* rises"
     " from its leading-order value to that of odds* · κ_L/κ_G.",
     bound="asymptotic",
     figure="theta_over_time",
@@ -31,21 +31,27 @@ def collect(scale: Scale) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """θ* within 0.02 and accuracy curves within 0.005 at every time; the drift itself must be there."""
+    """θ* within 0.02 and accuracy curves within 0.005 at every time; at least half of the predicted drift."""
     drift = data.theta_predicted[-1] - data.theta_predicted[0]
     return Finding(
         CLAIM,
         (
-            compare("θ*", data.theta_empirical, data.theta_predicted, bound="asymptotic", tolerance=0.02),
             compare(
-                "accuracy at every θ",
+                "θ* of post-hoc mixing at every time",
+                data.theta_empirical,
+                data.theta_predicted,
+                bound="asymptotic",
+                tolerance=0.02,
+            ),
+            compare(
+                "accuracy of post-hoc mixtures at every θ and time",
                 data.accuracy.mean("seed").transpose("step", "theta"),
                 data.accuracy_predicted,
                 bound="asymptotic",
                 tolerance=0.005,
             ),
             compare(
-                "drift of θ* over the run",
+                "rise of θ* over the run, at least half of its prediction",
                 data.theta_empirical[-1] - data.theta_empirical[0],
                 drift / 2,
                 bound="lower",

@@ -24,7 +24,7 @@ CLAIM = Claim(
 
 THETA = 0.4
 """Away from 1/2, where both prompts would have equal weight and equal β."""
-_QUANTITIES = ("beta", "gamma_own", "phi_norm")
+_QUANTITIES = {"beta": "β", "gamma_own": "γ", "phi_norm": "‖φ‖"}
 _WIDE = 10_000
 """Noise coordinates beyond which to train in the space of samples."""
 
@@ -94,18 +94,18 @@ def relative_error(data: xr.Dataset, name: str) -> xr.DataArray:
 def judge(data: xr.Dataset) -> Finding:
     """Within 2 % at the largest L, and worse at the smallest."""
     comparisons: list[Comparison] = []
-    for name in _QUANTITIES:
+    for name, symbol in _QUANTITIES.items():
         error = relative_error(data, name)
         comparisons += [
             compare(
-                f"relative error of {name} over the run, L = {int(data.noise_dim[-1])}",
+                f"relative error of {symbol} over the run, L = {int(data.noise_dim[-1])}",
                 error.isel(noise_dim=-1),
                 0,
                 bound="asymptotic",
                 tolerance=0.02,
             ),
             compare(
-                f"error of {name}: at the largest L it is below that at the smallest",
+                f"error of {symbol} at the largest L, at most that at the smallest",
                 error.isel(noise_dim=-1).max(),
                 error.isel(noise_dim=0).max(),
                 bound="upper",

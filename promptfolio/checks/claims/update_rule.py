@@ -65,14 +65,14 @@ def judge(data: xr.Dataset) -> Finding:
         CLAIM,
         (
             compare(
-                "coefficient moves, relative to the largest",
+                "change of every coefficient, relative to the largest of its prompt",
                 data.measured / size,
                 data.predicted / size,
                 bound="exact",
                 tolerance=1e-10,
             ),
             compare(
-                "share of rows beyond the kink (the step must be tested there)",
+                "share of rows that start beyond the kink",
                 data.kinked,
                 0.05,
                 bound="lower",

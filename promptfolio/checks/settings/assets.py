@@ -13,10 +13,10 @@ from theory.mixing.tangency import mixture_ratio
 
 
 def varied_portfolios(replicates: int) -> xr.Dataset:
-    """Post-hoc pairs of prompts from runs that differ in every way the mixing formula should not care about.
+    """Post-hoc pairs of prompts from runs that differ in everything that the mixing formula does not depend on.
 
-    Unequal clients, short and long training, inside and outside the linear band, ReLU and tanh. The formulas of
-    section 5 hold for any pair with its own moments.
+    Unequal clients, short and long training, inside and outside the linear band, ReLU and tanh. The formulas
+    (T15) and (T16) hold for any pair of prompts, with its own moments.
 
     Returns:
         signal, noise_norm_sq (point, prompt), noise_inner (point), of pairs with two positive signals, and the
