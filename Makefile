@@ -34,15 +34,16 @@ test: $(STAMP)
 
 # The tests that need PyTorch: the plain loop of promptfolio bench, held to the simulator.
 test-torch: $(TORCH)/installed
-	$(TORCH)/bin/python -m pytest -m torch tests/benchmarks
+	$(TORCH)/bin/python -m pytest -m torch tests/bench
 
 # A small version of the main job with the oldest versions that pyproject.toml allows.
 lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/promptfolio reproduce --quick --out out/lowest
 
-# Regenerate what the repository shows of itself: derivations, paper_checks.md and its figures.
-# BANKS='--bank FILE …' adds real feature banks to the audit.
+# Regenerate what the repository shows of itself: derivations, the record of planted faults, paper_checks.md (which
+# quotes that record) and its figures. BANKS='--bank FILE …' adds real feature banks to the audit.
 record: $(STAMP)
+	$(BIN)/promptfolio check --mutants --record promptfolio/checks/mutants/record.json
 	$(BIN)/promptfolio derive
 	$(BIN)/promptfolio reproduce --out out --report paper_checks.md --pictures docs/figures $(BANKS)
 

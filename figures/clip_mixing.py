@@ -11,19 +11,19 @@ def draw(data: xr.Dataset) -> Figure:
     """Draw a study's last round (left) and its sweep over training time (right).
 
     Args:
-        data: from `companion.run_study`, with the posthoc protocol among those run.
+        data: from `companion.run_study`, with the posthoc scheme among those run.
     """
     figure, (left, right) = panels(2, TEXT_WIDTH, 2.9)
-    overall = data.overall_accuracy.sel(holding="test").isel(step=-1)
+    overall = data.overall_accuracy.sel(split="test").isel(step=-1)
     styles = {"posthoc": (GLOBAL, "post-hoc"), "joint": (LOCAL, "joint"), "detached": (MIXTURE, "detached")}
-    for index, protocol in enumerate(str(name) for name in data.protocol.values):
-        colour, label = styles[protocol]
-        curve = overall.sel(protocol=protocol).dropna("theta", how="all")
+    for index, scheme in enumerate(str(name) for name in data.scheme.values):
+        colour, label = styles[scheme]
+        curve = overall.sel(scheme=scheme).dropna("theta", how="all")
         mean, spread = curve.mean("seed"), curve.std("seed")
         left.fill_between(curve.theta, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
-        marker = "" if protocol == "posthoc" else MARKERS[index]
+        marker = "" if scheme == "posthoc" else MARKERS[index]
         left.plot(curve.theta, mean, color=colour, ls=DASHES[index], marker=marker, label=label)
-    chosen = data.sel(protocol="posthoc")
+    chosen = data.sel(scheme="posthoc")
     last = chosen.isel(step=-1).mean("seed")
     for choice, marker, face, label in (
         ("predicted", "^", GLOBAL, "predicted θ* (T24)"),

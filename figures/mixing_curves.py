@@ -22,7 +22,7 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     data = datasets["leading_order"]
     figure, axes = panels(2, TEXT_WIDTH, 2.7, sharey=True)
     _curves(axes[0], data.isel(setting=(data.sweep == "clients").values), "clients", "K")
-    _curves(axes[1], data.isel(setting=(data.sweep == "alignment").values), "alignment", "χ")
+    _curves(axes[1], data.isel(setting=(data.sweep == "group_size").values), "group_size", "χ")
     axes[0].set_ylabel("accuracy, mean over clients")
     letter(axes, ["more clients (χ = 1)", "more alike clients (K = 8)"])
     return figure

@@ -10,7 +10,7 @@ from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
-    from simulate.runner import run
+    from simulate.running.runner import run
 
 __all__ = ["ConfigurationError", "Experiment", "run"]
 
@@ -18,7 +18,7 @@ __all__ = ["ConfigurationError", "Experiment", "run"]
 def __getattr__(name: str) -> Any:
     # JAX loads only when something is to be run, so that building an experiment stays instant.
     if name == "run":
-        from simulate.runner import run
+        from simulate.running.runner import run
 
         return run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,7 +45,7 @@ class FederatedConfiguration:
             require_number(f"optimizer_options[{option[0]}]", option[1])
         if self.optimizer != "sgd" or self.optimizer_options:
             # Imported only here: plain SGD, the common case, must not pay for loading JAX.
-            from simulate.optimizer import check_optimizer
+            from simulate.model.optimizer import check_optimizer
 
             check_optimizer(self.optimizer, self.optimizer_options)
 

@@ -7,10 +7,10 @@ import dataclasses
 from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
-from simulate.engine_choice import cheapest_engine, gram_obstacle
+from simulate.engines.choice import cheapest_engine, gram_obstacle
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
-Protocol = Literal["joint", "posthoc", "detached"]
+TrainingScheme = Literal["joint", "posthoc", "detached"]
 Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
 Engine = Literal["auto", "prompt", "coefficient", "gram"]
 Gram = Literal["features", "wishart"]
@@ -39,11 +39,11 @@ class Experiment(FederatedConfiguration):
     """n_k, training samples per client: one number for all clients, or one each."""
     groups: tuple[int, ...] = ()
     """s(k), the feature group of each client, numbered from 0; empty gives every client its own."""
-    global_signal: float = 3.4
+    global_feature_sq: float = 3.4
     """a = ‖μ_G‖², strength of the feature all clients share."""
-    local_signal: float = 7.9
+    local_feature_sq: float = 7.9
     """b = ‖ν_s‖², strength of each group's own feature."""
-    noise_feature: float = 1.0
+    noise_feature_sq: float = 1.0
     """e = ‖ξ_l‖², strength of each task-irrelevant feature."""
     noise_std: float = 1.0
     """σ_p, standard deviation of the task-irrelevant coordinates of an image feature."""
@@ -53,7 +53,7 @@ class Experiment(FederatedConfiguration):
     """ε, chance that a TRAINING label is flipped (T26). Features keep the true class, test labels are clean."""
     class_prior: tuple[float, ...] = (0.5,)
     """π_k, chance that a sample of the client has y = +1 (T27): one number for all clients, or one each."""
-    prior_feature: float = 0.0
+    prior_feature_sq: float = 0.0
     """‖w_0‖², strength of a coordinate that is 1 in every image, by which a prompt can learn its data's class
     prior (T27); 0 leaves it out, as (T1) does."""
     activation: Activation = "relu"
@@ -68,7 +68,7 @@ class Experiment(FederatedConfiguration):
     """d, dimension of a prompt; 0 means as many as the encoder has rows, the least allowed."""
     init_std: float = 0.0
     """Standard deviation of each entry of the initial prompts."""
-    protocol: Protocol = "joint"
+    scheme: TrainingScheme = "joint"
     """How the two prompts are trained: through the mixture, apart, or with the global one detached."""
     theta: tuple[float, ...] = (0.5,)
     """θ, mixing coefficients to run: the weight of the LOCAL prompt."""
@@ -135,10 +135,10 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("groups", self.groups, "group numbers 0, 1, 2 … without a gap")
 
     def _check_model(self) -> None:
-        for field in ("global_signal", "local_signal", "prior_feature"):
+        for field in ("global_feature_sq", "local_feature_sq", "prior_feature_sq"):
             require_number(field, getattr(self, field), at_least=0)
         require_number("label_noise", self.label_noise, at_least=0, at_most=1)
-        for field in ("noise_feature", "noise_std", "signal_offset", "noise_offset"):
+        for field in ("noise_feature_sq", "noise_std", "signal_offset", "noise_offset"):
             require_number(field, getattr(self, field), above=0)
         require_integer("noise_dim", self.noise_dim, 1)
         require_choice("activation", self.activation, get_args(Activation))
@@ -148,7 +148,7 @@ class Experiment(FederatedConfiguration):
             require_number("activation_parameter", self.activation_parameter, at_least=1)
 
     def _check_training(self) -> None:
-        require_choice("protocol", self.protocol, get_args(Protocol))
+        require_choice("scheme", self.scheme, get_args(TrainingScheme))
         if not self.theta:
             raise ConfigurationError("theta", self.theta, "at least one number in [0, 1]")
         for theta in self.theta:
@@ -177,7 +177,7 @@ class Experiment(FederatedConfiguration):
     @property
     def trained_thetas(self) -> tuple[float, ...]:
         """θ of every training; post-hoc trains once, for all of them."""
-        return self.theta[:1] if self.protocol == "posthoc" else self.theta
+        return self.theta[:1] if self.scheme == "posthoc" else self.theta
 
     @property
     def group_count(self) -> int:
@@ -187,7 +187,7 @@ class Experiment(FederatedConfiguration):
     @property
     def constant_rows(self) -> int:
         """Rows of the text encoder that read the constant coordinate: one, or none when it is left out."""
-        return int(self.prior_feature > 0)
+        return int(self.prior_feature_sq > 0)
 
     @property
     def rows(self) -> int:

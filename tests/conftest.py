@@ -16,11 +16,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 # Configurations are left out: they report bad types themselves, as errors a user can read.
 _UNCHECKED = {
     "simulate.configuration",
-    "simulate.engine_choice",
+    "simulate.engines.choice",
     "simulate.experiment",
-    "simulate.hierarchy_config",
+    "simulate.hierarchy.config",
     "simulate.validation",
-    "companion.study_config",
+    "promptfolio.companion.study_config",
 }
 
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as for static checkers
@@ -28,9 +28,10 @@ checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float
 install_import_hook(
     [
         name
-        for package in ("simulate", "companion")
-        for path in sorted((ROOT / package).glob("*.py"))
-        if path.stem != "__init__" and (name := f"{package}.{path.stem}") not in _UNCHECKED
+        for package in ("simulate", "promptfolio/companion")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if path.stem != "__init__"
+        and (name := ".".join(path.relative_to(ROOT).with_suffix("").parts)) not in _UNCHECKED
     ],
     "conftest.checked",
 )

@@ -5,5 +5,5 @@ as functions of NumPy arrays. Every formula is derived in this project from the 
 quotation of the paper. This package needs SymPy, NumPy and SciPy only, imports SymPy on first use, and never
 prints, plots or writes files.
 
-Start with `theory.notation` for the letters and `theory.catalogue` for the list of results.
+Start with `theory.proof.notation` for the letters and `theory.proof.catalogue` for the list of results.
 """

@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 
 import promptfolio
-from audit import registry
-from audit.finding import Table
-from checks.claim import Claim, Finding, compare
+from promptfolio.audit import registry
+from promptfolio.audit.observation import Table
+from promptfolio.checks.claim import Claim, Finding, compare
 
 
 @dataclasses.dataclass
@@ -18,14 +18,14 @@ class Stub:
     """A finding that takes no time, and whose effect is as large as asked."""
 
     size: float
-    FINDING: Claim = Claim("stub", "code", "code", "A stub", "The released code has a stub.", "lower")  # noqa: RUF009
+    OBSERVATION: Claim = Claim("stub", "code", "code", "A stub", "The released code has a stub.", "lower")  # noqa: RUF009
     CHANGES: str = "nothing"
 
     def demonstrate(self, setting: object) -> xr.Dataset:
         return xr.Dataset({"size": self.size})
 
     def judge(self, data: xr.Dataset) -> Finding:
-        return Finding(self.FINDING, (compare("size", data["size"], 0.5, bound="lower", tolerance=0.0),))
+        return Finding(self.OBSERVATION, (compare("size", data["size"], 0.5, bound="lower", tolerance=0.0),))
 
     def effect(self, data: xr.Dataset) -> str:
         return f"effect {float(data['size'])}"
@@ -42,8 +42,11 @@ def test_exit_status_and_outputs(
     size: float,
     status: int,
 ) -> None:
-    monkeypatch.setattr(registry, "FINDINGS", ("stub",))
-    for module in ("audit.registry.load_finding", "audit.report.load_finding"):
+    monkeypatch.setattr(registry, "OBSERVATIONS", ("stub",))
+    for module in (
+        "promptfolio.audit.registry.load_observation",
+        "promptfolio.audit.report.load_observation",
+    ):
         monkeypatch.setattr(module, lambda name: Stub(size))
     out = tmp_path / "deep" / "audit.md"
     assert promptfolio.main(["audit", "--quick", "--out", str(out), "--json", "-"]) == status

@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from audit import mixture_norm, overwritten_options, partition_seed, pooled_split, shared_optimizer
-from audit.finding import FindingModule
-from audit.pairs import replicate_keys, train_pairs
-from audit.registry import FINDINGS, Audited, audit, load_finding
-from audit.report import as_records, audit_section
-from audit.setting import Setting, audit_setting
-from companion.study import draw_partitions, run_study
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.audit import (
+    mixture_norm,
+    overwritten_options,
+    partition_seed,
+    pooled_split,
+    shared_optimizer,
+)
+from promptfolio.audit.observation import ObservationModule
+from promptfolio.audit.pairs import replicate_keys, train_pairs
+from promptfolio.audit.registry import OBSERVATIONS, Audited, audit, load_observation
+from promptfolio.audit.report import as_records, audit_section
+from promptfolio.audit.setting import Setting, audit_setting
+from promptfolio.companion.study import draw_partitions, run_study
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError
 
@@ -23,7 +29,7 @@ BANK = draw_synthetic_bank(0, classes=6, dim=48, spread=4.0, text_error=1.5)
 TINY = Setting(
     banks=(BANK,),
     study=ClipStudy(
-        clients=3, rounds=30, record=(10, 30), replicates=2, protocols=("posthoc",), learning_rate=0.02
+        clients=3, rounds=30, record=(10, 30), replicates=2, schemes=("posthoc",), learning_rate=0.02
     ),
     spread_replicates=3,
     experiment=Experiment(
@@ -37,15 +43,15 @@ TINY = Setting(
         replicates=1,
     ),
 )
-MODULES = {name: load_finding(name) for name in FINDINGS}
+MODULES = {name: load_observation(name) for name in OBSERVATIONS}
 
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Audited]:
-    return {name: audit(name, TINY) for name in FINDINGS}
+    return {name: audit(name, TINY) for name in OBSERVATIONS}
 
 
-@pytest.mark.parametrize("name", FINDINGS)
+@pytest.mark.parametrize("name", OBSERVATIONS)
 def test_effect_shows(results: dict[str, Audited], name: str) -> None:
     finding = results[name].finding
     assert finding.verdict == "holds", [each for each in finding.comparisons if not each.holds]
@@ -54,7 +60,7 @@ def test_effect_shows(results: dict[str, Audited], name: str) -> None:
     assert len(finding.comparisons) >= 3
 
 
-@pytest.mark.parametrize("name", FINDINGS)
+@pytest.mark.parametrize("name", OBSERVATIONS)
 def test_every_number_is_named(results: dict[str, Audited], name: str) -> None:
     for variable in results[name].data.data_vars.values():
         assert variable.attrs["long_name"]
@@ -126,9 +132,9 @@ def test_judge_notices_a_missing_effect(results: dict[str, Audited], name: str, 
 def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
     data = results["pooled_split"].data.sel(bank="synthetic")
     study = run_study(TINY.study.replace(split="pooled"), BANK)
-    curve = study.overall_accuracy.sel(protocol="posthoc")
-    for measured_on, holding in (("whole pool", "test"), ("untouched", "validation")):
-        own = curve.sel(holding=holding).transpose("step", "seed", "theta")
+    curve = study.overall_accuracy.sel(scheme="posthoc")
+    for measured_on, split in (("whole pool", "test"), ("untouched", "validation")):
+        own = curve.sel(split=split).transpose("step", "seed", "theta")
         accuracy = data.accuracy.sel(measured_on=measured_on)
         np.testing.assert_allclose(accuracy.sel(predictor="global"), own.isel(theta=0))
         np.testing.assert_allclose(accuracy.sel(predictor="local"), own.isel(theta=-1))
@@ -138,8 +144,8 @@ def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
 
 def test_disjoint_accuracy_uses_every_untouched_image(results: dict[str, Audited]) -> None:
     study = run_study(TINY.study, BANK)
-    weighted = study.accuracy.sel(protocol="posthoc", theta=1.0).weighted(study.samples)
-    expected = weighted.mean(("holding", "client")).transpose("step", "seed")
+    weighted = study.accuracy.sel(scheme="posthoc", theta=1.0).weighted(study.samples)
+    expected = weighted.mean(("split", "client")).transpose("step", "seed")
     found = results["pooled_split"].data.accuracy.sel(
         bank="synthetic", measured_on="disjoint", predictor="local"
     )
@@ -150,10 +156,10 @@ def test_pairs_are_the_studys() -> None:
     study = TINY.study.replace(rounds=30, record=(30,), init_std=0.01, replicates=2)
     keys = replicate_keys(study)
     pairs = train_pairs(study, BANK, draw_partitions(study, BANK, keys), keys)
-    result = run_study(study, BANK).overall_accuracy.sel(protocol="posthoc", holding="test").isel(step=0)
+    result = run_study(study, BANK).overall_accuracy.sel(scheme="posthoc", split="test").isel(step=0)
     for logits, theta in ((pairs.logits_global, 0.0), (pairs.logits_local, 1.0)):
-        right = (logits.argmax(axis=-1) == pairs.holdings.labels) & pairs.holdings.test
-        share = right.sum(axis=(1, 2)) / pairs.holdings.test.sum(axis=(1, 2))
+        right = (logits.argmax(axis=-1) == pairs.splits.labels) & pairs.splits.test
+        share = right.sum(axis=(1, 2)) / pairs.splits.test.sum(axis=(1, 2))
         np.testing.assert_allclose(share, result.sel(theta=theta), atol=0.005)
     np.testing.assert_allclose(np.linalg.norm(pairs.feature_local, axis=-1), 1, rtol=1e-5)
 
@@ -224,20 +230,22 @@ def test_settings_and_names() -> None:
     assert quick.study.rounds < full.study.rounds
     assert audit_setting("quick", [BANK]).banks == (BANK,)
     with pytest.raises(ConfigurationError):
-        load_finding("spelling")
+        load_observation("spelling")
 
 
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
-def test_findings_are_phrased_about_the_released_code(module: FindingModule) -> None:
-    assert "released code" in module.FINDING.statement
+def test_findings_are_phrased_about_the_released_code(module: ObservationModule) -> None:
+    assert "released code" in module.OBSERVATION.statement
     assert module.CHANGES
 
 
 def test_synthetic_model_stays_in_the_linear_band() -> None:
     # Ratios of the audit's model are those of the theory only there.
-    from simulate.runner import run
+    from simulate.running.runner import run
 
     experiment = audit_setting("quick").experiment.replace(theta=(0.5,), replicates=1)
     assert float(run(experiment).band_occupancy.max()) < 1
     assert jax.config.read("jax_enable_x64") is False
-    assert {pooled_split.FINDING, shared_optimizer.FINDING} <= {each.FINDING for each in MODULES.values()}
+    assert {pooled_split.OBSERVATION, shared_optimizer.OBSERVATION} <= {
+        each.OBSERVATION for each in MODULES.values()
+    }

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.turns import cosine_rate, measure_in_turns, take_turns, train_in_turns
+from promptfolio.audit.turns import cosine_rate, measure_in_turns, take_turns, train_in_turns
 from simulate.experiment import Experiment
-from simulate.runner import run
+from simulate.running.runner import run
 
 EXPERIMENT = Experiment(
     clients=3,
@@ -34,11 +34,11 @@ def ratios(experiment: Experiment, **turns) -> np.ndarray:
         return np.asarray(measure_in_turns(experiment)(take_turns(3, **options)).mixtures.ratio)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 @pytest.mark.parametrize("local_steps", [1, 3])
-def test_an_optimizer_each_is_the_simulators_algorithm(protocol: str, local_steps: int) -> None:
+def test_an_optimizer_each_is_the_simulators_algorithm(scheme: str, local_steps: int) -> None:
     experiment = EXPERIMENT.replace(
-        protocol=protocol, local_steps=local_steps, optimizer_options=(("momentum", 0.8),)
+        scheme=scheme, local_steps=local_steps, optimizer_options=(("momentum", 0.8),)
     )
     own = ratios(experiment, shared=False)
     expected = (

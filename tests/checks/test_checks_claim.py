@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
-from checks.registry import CLAIMS, load_claim
-from checks.report import Picture, as_records, false_alarm, first_difference, report
-from checks.unjudged import unjudged
 from figures.registry import FIGURES, load_figure
+from promptfolio.checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
+from promptfolio.checks.records import as_records
+from promptfolio.checks.registry import all_claims, load_claim
+from promptfolio.checks.report import Picture, false_alarm, report
+from promptfolio.checks.staleness import first_difference
+from promptfolio.checks.unjudged import unjudged
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
 NAN = float("nan")
@@ -37,7 +39,7 @@ def test_comparison_reads_its_bound(bound: str, measured: float, holds: bool) ->
     comparison = compare("x", [1.0, measured], 1.0, bound=bound, tolerance=0.1, test=test)
     assert comparison.holds == holds
     if not np.isnan(measured):
-        assert (comparison.margin >= 0) == holds
+        assert (comparison.slack >= 0) == holds
 
 
 def test_the_worst_point_is_reported() -> None:
@@ -156,12 +158,12 @@ def test_report_and_records_show_every_comparison() -> None:
 
 
 def test_every_claim_and_figure_is_wired() -> None:
-    claims = {name: load_claim(name).CLAIM for name in CLAIMS}
+    claims = {name: load_claim(name).CLAIM for name in all_claims()}
     for name, claim in claims.items():
         assert claim.name == name
         assert claim.figure is None or claim.figure in FIGURES
     for figure in FIGURES:
-        assert set(load_figure(figure).NEEDS) <= set(CLAIMS)
+        assert set(load_figure(figure).NEEDS) <= set(claims)
         assert load_figure(figure).CAPTION
 
 
@@ -204,12 +206,12 @@ NUMBERS = (0.0, -0.0, 5e-324, 1.0, -1.0, 1e308, -1e308, INFINITY, -INFINITY, NAN
 
 @pytest.mark.parametrize("bound", ["exact", "upper", "lower"])
 @pytest.mark.parametrize("tolerance", [0.0, 5e-324, 0.1, 1e308, INFINITY])
-def test_every_margin_says_whether_its_comparison_holds(bound: str, tolerance: float) -> None:
+def test_every_slack_says_whether_its_comparison_holds(bound: str, tolerance: float) -> None:
     for measured in NUMBERS:
         for predicted in NUMBERS:
             comparison = compare("x", measured, predicted, bound=bound, tolerance=tolerance)
-            assert not np.isnan(comparison.margin)
-            assert comparison.margin >= 0 if comparison.holds else comparison.margin <= 0
+            assert not np.isnan(comparison.slack)
+            assert comparison.slack >= 0 if comparison.holds else comparison.slack <= 0
             if np.isnan(measured) or np.isnan(predicted):
                 assert not comparison.holds
             if bound == "exact" and np.isinf(measured):
@@ -252,7 +254,7 @@ def test_a_check_that_raised_is_in_report_and_records() -> None:
     broken = unjudged("sample_claim", ZeroDivisionError("division | by\nzero"))
     findings = [_finding(1.0), broken]
     text = report(findings, "quick", {}, missing=("other",), problems=("A figure | is missing.",))
-    assert "2 claims, at quick scale: 1 holds, 1 error." in text
+    assert "2 claims checked at quick scale: 1 holds, 1 error." in text
     assert "| 2 | [sample_claim](#2-sample_claim) | | | | | **error** |" in text
     assert "ZeroDivisionError: division | by zero" in text
     assert "**Unfinished.** Not here yet: other." in text

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from checks.mixing import compare_mixing, theta_grid
-from checks.per_client import collect
-from checks.setting import SymmetricSetting
+from promptfolio.checks.claims.per_client import collect
+from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
+from promptfolio.checks.settings.symmetric import SymmetricSetting
 
 pytestmark = pytest.mark.usefixtures("optimised")
 
@@ -14,11 +14,11 @@ def test_per_client_mixing() -> None:
     data = collect("full")
     predicted = {"posthoc": [0.062, 0.187, 0.257, 0.479], "joint": [0.204, 0.324, 0.370, 0.490]}
     measured = {"posthoc": [0.065, 0.185, 0.255, 0.48], "joint": [0.205, 0.32, 0.37, 0.49]}
-    for protocol, values in predicted.items():
-        at = data.sel(protocol=protocol)
+    for scheme, values in predicted.items():
+        at = data.sel(scheme=scheme)
         np.testing.assert_allclose(at.theta_predicted, values, atol=5e-4)
         # The grid's step is 0.01, and the reference itself is a mean over twelve other seeds.
-        np.testing.assert_allclose(at.theta_empirical, measured[protocol], atol=0.02)
+        np.testing.assert_allclose(at.theta_empirical, measured[scheme], atol=0.02)
 
 
 def test_symmetric_mixing_at_large_width() -> None:

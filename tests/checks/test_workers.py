@@ -7,13 +7,9 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from checks.registry import CLAIMS, JOBS, check_claims
-from checks.workers import ENVIRONMENT, worker_processes
+from promptfolio.checks.checking import check_claims
+from promptfolio.checks.workers import ENVIRONMENT, worker_processes
 from simulate.validation import ConfigurationError, require_integer
-
-
-def test_every_claim_is_in_one_job() -> None:
-    assert sorted(name for together in JOBS for name in together) == sorted(CLAIMS)
 
 
 def test_errors_come_back_and_work_goes_on() -> None:

@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from companion.bank import load_bank
-from companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.bank import load_bank
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.validation import ConfigurationError
 
 

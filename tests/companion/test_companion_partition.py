@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from companion.holdings import gather
-from companion.partition import class_anchors, partition_bank, training_split
-from companion.study import draw_partitions
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
-from simulate.keys import replicate_key
+from promptfolio.companion.client_splits import gather
+from promptfolio.companion.partition import class_anchors, partition_bank, training_split
+from promptfolio.companion.study import draw_partitions
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from simulate.model.keys import replicate_key
 from simulate.validation import ConfigurationError
 
 BANK = draw_synthetic_bank(classes=6, dim=8)
@@ -206,8 +206,8 @@ def test_an_image_that_occurs_twice_is_used_once():
 
 def test_holdings_are_the_partitions_rows():
     partitions = [partition_bank(ClipStudy(clients=3), BANK, replicate_key(0, r)) for r in range(2)]
-    holdings = gather(BANK, partitions, padding=3)
-    replicates = jax.tree.map(np.asarray, holdings.replicates)
+    splits = gather(BANK, partitions, padding=3)
+    replicates = jax.tree.map(np.asarray, splits.replicates)
     train = replicates.train
     for seed, partition in enumerate(partitions):
         for client in range(3):
@@ -216,15 +216,13 @@ def test_holdings_are_the_partitions_rows():
                 train.images[seed, client][own], BANK.image_features[partition.train[client]]
             )
             assert float(train.weights[seed, client].sum()) == pytest.approx(1, rel=1e-6)
-            for mask, rows in ((holdings.validation, partition.validation), (holdings.test, partition.test)):
+            for mask, rows in ((splits.validation, partition.validation), (splits.test, partition.test)):
                 chosen = mask[seed, client]
-                np.testing.assert_array_equal(
-                    holdings.labels[seed, client][chosen], BANK.labels[rows[client]]
-                )
+                np.testing.assert_array_equal(splits.labels[seed, client][chosen], BANK.labels[rows[client]])
                 np.testing.assert_array_equal(
                     replicates.held_out[seed, client][chosen], BANK.image_features[rows[client]]
                 )
-    assert not (holdings.validation & holdings.test).any()
+    assert not (splits.validation & splits.test).any()
     np.testing.assert_allclose(replicates.client_weights.sum(axis=1), 1, rtol=1e-6)
 
 
@@ -232,15 +230,15 @@ def test_holdings_are_the_partitions_rows():
 def test_holdings_count_the_test_images_that_were_trained_on(split):
     study = ClipStudy(clients=3, split=split)
     partitions = [partition_bank(study, BANK, replicate_key(0, r)) for r in range(2)]
-    holdings = gather(BANK, partitions, padding=2)
+    splits = gather(BANK, partitions, padding=2)
     train = np.array([[rows.size for rows in partition.train] for partition in partitions])
     test = np.array([[rows.size for rows in partition.test] for partition in partitions])
-    np.testing.assert_array_equal(holdings.test.sum(axis=2), test)
-    np.testing.assert_array_equal(holdings.reused_rows, train if split == "pooled" else 0 * train)
+    np.testing.assert_array_equal(splits.test.sum(axis=2), test)
+    np.testing.assert_array_equal(splits.reused_rows, train if split == "pooled" else 0 * train)
     # The training part of a pool is what is tested without being held out for validation.
-    both = (holdings.validation & holdings.test).sum(axis=2)
+    both = (splits.validation & splits.test).sum(axis=2)
     np.testing.assert_array_equal(both, test - train if split == "pooled" else 0 * test)
     for seed, partition in enumerate(partitions):
         for client, rows in enumerate(partition.test):
-            own = np.asarray(holdings.replicates.held_out)[seed, client][holdings.test[seed, client]]
+            own = np.asarray(splits.replicates.held_out)[seed, client][splits.test[seed, client]]
             assert {tuple(image) for image in own} == {tuple(image) for image in BANK.image_features[rows]}

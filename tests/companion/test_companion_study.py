@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from companion.bank import load_bank
-from companion.evaluate import accuracy_of
-from companion.study import run_study
-from companion.study_config import ClipStudy
-from companion.summary import summarise
-from companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.bank import load_bank
+from promptfolio.companion.evaluate import accuracy_of
+from promptfolio.companion.study import run_study
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.summary import summarise
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 
 BANK = draw_synthetic_bank(classes=5, dim=16)
 STUDY = ClipStudy(
@@ -35,7 +35,7 @@ def result():
 
 def test_dataset_is_complete_and_labelled(result):
     assert dict(result.accuracy.sizes) == {
-        "protocol": 3, "holding": 2, "seed": 2, "step": 3, "theta": 12, "client": 3,
+        "scheme": 3, "split": 2, "seed": 2, "step": 3, "theta": 12, "client": 3,
     }  # fmt: skip
     for variable in result.data_vars.values():
         assert variable.attrs["long_name"]
@@ -45,9 +45,9 @@ def test_dataset_is_complete_and_labelled(result):
     assert "jax" in json.loads(result.attrs["versions"])
     assert result["round"].values.tolist() == [0, 3, 12]
     # Pairs exist at their own θ alone; post-hoc mixtures and predictions everywhere.
-    assert result.accuracy.sel(protocol="posthoc").notnull().all()
+    assert result.accuracy.sel(scheme="posthoc").notnull().all()
     assert result.predicted_error.notnull().all()
-    known = result.accuracy.sel(protocol="joint").notnull().all(["holding", "seed", "step", "client"])
+    known = result.accuracy.sel(scheme="joint").notnull().all(["split", "seed", "step", "client"])
     assert result.theta.values[known.values].tolist() == [0.0, 0.35, 1.0]
 
 
@@ -61,22 +61,22 @@ def test_joint_end_points_are_the_posthoc_prompts(result):
     for theta in (0.0, 1.0):
         pair = result.accuracy.sel(theta=theta)
         # An image within a rounding of the border may fall to either side.
-        np.testing.assert_allclose(pair.sel(protocol="joint"), pair.sel(protocol="posthoc"), atol=0.03)
+        np.testing.assert_allclose(pair.sel(scheme="joint"), pair.sel(scheme="posthoc"), atol=0.03)
 
 
 def test_prompts_alone_are_the_ends_of_the_posthoc_curve(result):
-    posthoc = result.sel(protocol="posthoc")
+    posthoc = result.sel(scheme="posthoc")
     for prompt, theta in (("global", 0.0), ("local", 1.0)):
         alone = posthoc.prompt_accuracy.sel(prompt=prompt, theta=0.5)
         np.testing.assert_array_equal(alone, posthoc.accuracy.sel(theta=theta).transpose(*alone.dims))
 
 
 def test_round_zero_is_zero_shot(result):
-    start = result.accuracy.sel(protocol="posthoc").isel(step=0)
+    start = result.accuracy.sel(scheme="posthoc").isel(step=0)
     for theta in (0.0, 0.5, 1.0):
         np.testing.assert_allclose(
             start.sel(theta=theta),
-            result.zero_shot_accuracy.transpose("holding", "seed", "client"),
+            result.zero_shot_accuracy.transpose("split", "seed", "client"),
             atol=1e-12,
         )
 
@@ -84,21 +84,21 @@ def test_round_zero_is_zero_shot(result):
 def test_overall_accuracy_weighs_clients_by_their_images(result):
     expected = result.accuracy.weighted(result.samples).mean("client")
     dims = result.overall_accuracy.dims
-    posthoc = {"protocol": "posthoc"}
+    posthoc = {"scheme": "posthoc"}
     np.testing.assert_allclose(result.overall_accuracy.sel(posthoc), expected.transpose(*dims).sel(posthoc))
 
 
 def test_choices_are_what_they_say(result):
-    overall = result.overall_accuracy.sel(protocol="joint")
-    joint = result.sel(protocol="joint")
-    best = overall.sel(holding="test").max("theta")
+    overall = result.overall_accuracy.sel(scheme="joint")
+    joint = result.sel(scheme="joint")
+    best = overall.sel(split="test").max("theta")
     np.testing.assert_allclose(joint.chosen_accuracy.sel(choice="best"), best)
     for seed in range(2):
         chosen = joint.chosen_theta.sel(choice="validation").isel(seed=seed, step=-1)
-        validation = overall.sel(holding="validation").isel(seed=seed, step=-1)
+        validation = overall.sel(split="validation").isel(seed=seed, step=-1)
         assert float(validation.sel(theta=chosen)) == float(validation.max())
     assert joint.chosen_theta.sel(choice=["predicted", "exact"]).isnull().all()
-    posthoc = result.sel(protocol="posthoc")
+    posthoc = result.sel(scheme="posthoc")
     assert posthoc.chosen_theta.notnull().all()
     assert (
         posthoc.chosen_accuracy.sel(choice="best") >= posthoc.chosen_accuracy.sel(choice="validation")
@@ -107,21 +107,21 @@ def test_choices_are_what_they_say(result):
 
 def test_same_seed_same_numbers_and_other_seed_others(result):
     xr.testing.assert_identical(result, run_study(STUDY, BANK))
-    other = run_study(STUDY.replace(seed=1, protocols=("posthoc",)), BANK)
+    other = run_study(STUDY.replace(seed=1, schemes=("posthoc",)), BANK)
     assert not np.array_equal(other.samples, result.samples)
 
 
 def test_pooled_study_is_tested_on_its_training_images_too():
-    study = STUDY.replace(split="pooled", protocols=("posthoc",))
+    study = STUDY.replace(split="pooled", schemes=("posthoc",))
     pooled = run_study(study, BANK)
-    tested, untouched = (pooled.samples.sel(holding=name) for name in ("test", "validation"))
+    tested, untouched = (pooled.samples.sel(split=name) for name in ("test", "validation"))
     np.testing.assert_array_equal(tested, untouched + pooled.train_samples)
     np.testing.assert_array_equal(pooled.reused_samples, pooled.train_samples)
     share = summarise(pooled)["reused"]["mean"]
     assert share == pytest.approx(float((pooled.train_samples.sum("client") / tested.sum("client")).mean()))
     # Images that were trained on make up the difference between the two accuracies.
-    right = pooled.accuracy.sel(protocol="posthoc") * pooled.samples
-    trained = right.sel(holding="test") - right.sel(holding="validation")
+    right = pooled.accuracy.sel(scheme="posthoc") * pooled.samples
+    trained = right.sel(split="test") - right.sel(split="validation")
     np.testing.assert_allclose(trained, trained.round(), atol=1e-6)
     assert trained.min() >= 0
 
@@ -132,7 +132,7 @@ def test_disjoint_study_reuses_nothing(result):
 
 
 def test_a_fixed_partition_leaves_only_the_prompts_random():
-    study = STUDY.replace(protocols=("posthoc",), partition_seed=1, rounds=3, record=(3,))
+    study = STUDY.replace(schemes=("posthoc",), partition_seed=1, rounds=3, record=(3,))
     alike = run_study(study, BANK).accuracy
     np.testing.assert_array_equal(alike.isel(seed=0), alike.isel(seed=1))
     other = run_study(study.replace(init_std=0.05), BANK).accuracy
@@ -146,7 +146,7 @@ def test_progress_reaches_its_total():
 
 
 def test_blocks_of_theta_do_not_change_the_result(result, monkeypatch):
-    monkeypatch.setattr("companion.study._PROMPT_BYTES", 1)
+    monkeypatch.setattr("promptfolio.companion.study._PROMPT_BYTES", 1)
     split = run_study(STUDY, BANK)
     for name in result.data_vars:
         np.testing.assert_allclose(split[name], result[name], atol=0.03, err_msg=name)
@@ -160,7 +160,7 @@ def test_summary_is_plain_json(result):
     assert last["posthoc_best"]["mean"] >= last["posthoc_predicted"]["mean"] - 0.02
     assert last["theta_joint_converted"]["mean"] >= 0
     assert summary["synthetic"] == 1
-    alone = summarise(run_study(STUDY.replace(protocols=("detached",), replicates=1), BANK))
+    alone = summarise(run_study(STUDY.replace(schemes=("detached",), replicates=1), BANK))
     assert "global" not in alone["rounds"][-1]
     assert alone["rounds"][-1]["detached_best"]["std"] is None
 
@@ -184,9 +184,9 @@ def optimised():
     [
         (
             "dtd",
-            ClipStudy(protocols=("posthoc",), replicates=3, learning_rate=0.03, rounds=50, record=(5, 50)),
+            ClipStudy(schemes=("posthoc",), replicates=3, learning_rate=0.03, rounds=50, record=(5, 50)),
         ),
-        ("caltech61", ClipStudy(protocols=("posthoc",), replicates=2, rounds=20, record=(1, 20))),
+        ("caltech61", ClipStudy(schemes=("posthoc",), replicates=2, rounds=20, record=(1, 20))),
     ],
 )
 def test_predicted_mixing_is_within_a_point_of_the_best_on_real_features(name, study, optimised):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from companion.study_config import ClipStudy
+from promptfolio.companion.study_config import ClipStudy
 from simulate.validation import ConfigurationError
 
 BAD = [
@@ -20,9 +20,9 @@ BAD = [
     ("split", "mixed"),
     ("partition_seed", -1),
     ("partition_seed", 0.5),
-    ("protocols", ()),
-    ("protocols", ("joint", "joint")),
-    ("protocols", ("apart",)),
+    ("schemes", ()),
+    ("schemes", ("joint", "joint")),
+    ("schemes", ("apart",)),
     ("theta_step", 0.3),
     ("theta_step", 0.0),
     ("trained_theta", ()),
@@ -88,6 +88,6 @@ def test_default_grid_is_fine_enough():
 
 def test_describing_a_study_loads_nothing_heavy():
     heavy = "[name for name in ('jax', 'numpy', 'xarray') if name in sys.modules]"
-    code = f"import sys, companion; companion.ClipStudy(); print({heavy})"
+    code = f"import sys, promptfolio.companion as companion; companion.ClipStudy(); print({heavy})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

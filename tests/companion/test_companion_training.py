@@ -5,31 +5,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from companion.holdings import gather
-from companion.partition import partition_bank
-from companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
-from companion.study_config import ClipStudy
-from companion.synthetic_bank import draw_synthetic_bank
-from companion.training import Scales, advance, smallest_margins, start, training_program
-from simulate.federated import autodiff
-from simulate.keys import replicate_key
-from simulate.protocols import mix, portfolio_objective
+from promptfolio.companion.client_splits import gather
+from promptfolio.companion.partition import partition_bank
+from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
+from promptfolio.companion.study_config import ClipStudy
+from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.training import Hyperparameters, advance, smallest_margins, start, training_program
+from simulate.model.federated import autodiff
+from simulate.model.keys import replicate_key
+from simulate.model.schemes import mix, portfolio_objective
 from tests.tolerances import RELATIVE
 
 BANK = draw_synthetic_bank(classes=4, dim=12)
 STUDY = ClipStudy(clients=3, rounds=6, replicates=2, learning_rate=0.02, init_std=0.05)
 
 
-def trained(protocol, theta, study=STUDY, padding=0):
+def trained(scheme, theta, study=STUDY, padding=0):
     """The state after training, and what was measured on held-out images; leading axes (seeds, thetas)."""
     keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
-    holdings = gather(BANK, [partition_bank(study, BANK, key) for key in keys], padding)
-    scales = Scales(*map(jnp.float32, (study.learning_rate, study.logit_scale, study.init_std)))
-    program = training_program(study, protocol)
+    splits = gather(BANK, [partition_bank(study, BANK, key) for key in keys], padding)
+    hyperparameters = Hyperparameters(
+        *map(jnp.float32, (study.learning_rate, study.logit_scale, study.init_std))
+    )
+    program = training_program(study, scheme)
     theta = jnp.asarray(theta, jnp.float32)
-    states = start(program, scales, holdings.replicates, keys, theta)
+    states = start(program, hyperparameters, splits.replicates, keys, theta)
     states, measured = advance(
-        program, scales, holdings.replicates, keys, theta, states, jnp.int32(study.rounds)
+        program, hyperparameters, splits.replicates, keys, theta, states, jnp.int32(study.rounds)
     )
     return jax.tree.map(np.asarray, (states, measured))
 
@@ -68,12 +70,12 @@ def test_padding_does_not_matter():
     close(logits.local_prompt, more.local_prompt[..., :-17, :])
 
 
-@pytest.mark.parametrize("protocol", ["joint", "detached"])
-def test_measured_mixture_is_the_pairs_own(protocol):
-    states, margins = trained(protocol, [0.3])
+@pytest.mark.parametrize("scheme", ["joint", "detached"])
+def test_measured_mixture_is_the_pairs_own(scheme):
+    states, margins = trained(scheme, [0.3])
     study = STUDY
     keys = [replicate_key(study.seed, replicate) for replicate in range(study.replicates)]
-    holdings = gather(BANK, [partition_bank(study, BANK, key) for key in keys])
+    splits = gather(BANK, [partition_bank(study, BANK, key) for key in keys])
 
     def unit(rows):
         return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
@@ -82,8 +84,8 @@ def test_measured_mixture_is_the_pairs_own(protocol):
     mixed = 0.7 * unit(text + states.global_prompt[1, 0]) + 0.3 * unit(text + states.local_prompts[1, 0, 2])
     # Not re-normalised: the mixture of two different unit vectors is shorter than one.
     assert np.linalg.norm(mixed, axis=-1).max() < 1
-    logits = 100 * np.asarray(holdings.replicates.held_out)[1, 2] @ mixed.T
-    expected = smallest_margins(jnp.asarray(logits), jnp.asarray(holdings.labels[1, 2]))
+    logits = 100 * np.asarray(splits.replicates.held_out)[1, 2] @ mixed.T
+    expected = smallest_margins(jnp.asarray(logits), jnp.asarray(splits.labels[1, 2]))
     np.testing.assert_allclose(margins.mixture[1, 0, 2], expected, rtol=1e-3, atol=1e-3)
 
 
@@ -114,11 +116,11 @@ def random_pair():
     return anchors, prompt_global, prompt_local, batch
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_gradient_agrees_with_finite_differences(protocol):
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_gradient_agrees_with_finite_differences(scheme):
     with jax.enable_x64(True):
         anchors, prompt_global, prompt_local, batch = random_pair()
-        objective = portfolio_objective(protocol, residual_encoder(anchors), cross_entropy(3.0))
+        objective = portfolio_objective(scheme, residual_encoder(anchors), cross_entropy(3.0))
         theta, step = jnp.asarray(0.3), 1e-5
         gradients = autodiff(objective)(prompt_global, prompt_local, theta, batch)
         direction = jnp.asarray(np.random.default_rng(1).standard_normal((4, 5)))
@@ -138,10 +140,10 @@ def test_detached_gradients_are_those_of_its_two_losses():
         anchors, prompt_global, prompt_local, batch = random_pair()
         theta = jnp.asarray(0.3)
         parts = {
-            protocol: autodiff(portfolio_objective(protocol, residual_encoder(anchors), cross_entropy(3.0)))(
+            scheme: autodiff(portfolio_objective(scheme, residual_encoder(anchors), cross_entropy(3.0)))(
                 prompt_global, prompt_local, theta, batch
             )
-            for protocol in ("joint", "posthoc", "detached")
+            for scheme in ("joint", "posthoc", "detached")
         }
         np.testing.assert_allclose(parts["detached"][0], parts["posthoc"][0], rtol=1e-12)
         np.testing.assert_allclose(parts["detached"][1], parts["joint"][1], rtol=1e-12)

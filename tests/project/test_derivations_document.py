@@ -5,9 +5,9 @@ import re
 import pytest
 from conftest import ROOT
 
-from theory.catalogue import RESULTS, derive
-from theory.document import document, sections
-from theory.typesetting import width
+from theory.proof.catalogue import RESULTS, derive
+from theory.proof.document import document, sections
+from theory.proof.typesetting import width
 
 # What GitHub's MathJax is known to refuse, or what would be a mistake of the typesetting.
 FORBIDDEN = ("operatorname", "mbox", "phantom", "newcommand", "def", "substack", "href", "class", "unicode")
@@ -50,7 +50,7 @@ def test_formulas_are_what_github_renders(parts: dict[str, str], tag: str) -> No
         assert formula.isascii(), formula
         assert formula.count("{") == formula.count("}")
         assert formula.count(r"\left") == formula.count(r"\right")
-        # an alignment cannot break inside brackets
+        # a group size cannot break inside brackets
         assert all(line.count(r"\left") == line.count(r"\right") for line in formula.splitlines())
         assert formula.count(r"\begin") == formula.count(r"\end")
         macros = set(re.findall(r"\\([A-Za-z]+)", formula))

@@ -16,11 +16,11 @@ import pytest
 import xarray as xr
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.batching import GIB, Batching, batches, batching_for
-from simulate.devices import Layout
-from simulate.full_runner import advance, prepare
-from simulate.gram_runner import advance_gram, prepare_gram
-from simulate.prepared import Prepared
+from simulate.engines.gram.run import advance_gram, prepare_gram
+from simulate.engines.rows import advance, prepare
+from simulate.running.batching import GIB, Batching, batches, batching_for
+from simulate.running.devices import Layout
+from simulate.running.prepared import Prepared
 
 ROOT = pathlib.Path(__file__).parents[2]
 BASE = Experiment(
@@ -77,7 +77,7 @@ def test_batches_do_not_change_results(engine: str, size: tuple[int, int]) -> No
 
 
 def test_batches_do_not_change_what_one_training_serves() -> None:
-    posthoc = BASE.replace(protocol="posthoc")
+    posthoc = BASE.replace(scheme="posthoc")
     same(run(posthoc), run(posthoc, memory=budget_for(posthoc, 2, 1)))
 
 
@@ -104,7 +104,7 @@ def test_groups_on_a_device_do_not_change_results(
 
 @pytest.mark.parametrize(
     ("engine", "traced"),
-    [("coefficient", "simulate.full_runner._trainings"), ("gram", "simulate.gram_runner.train_gram")],
+    [("coefficient", "simulate.engines.rows._trainings"), ("gram", "simulate.engines.gram.run.train_gram")],
 )
 def test_batches_and_cells_of_one_shape_share_a_program(
     engine: str, traced: str, calls_of: Callable[[str], list[str]]
@@ -136,12 +136,12 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
     # With a band as wide as the median replicate's largest excursion, half of the replicates leave it.
     narrow = many.replace(noise_offset=many.noise_offset * float(np.median(largest)))
     result, exact = run(narrow), run(narrow.replace(engine="coefficient"))
-    redone = result.redone.values
-    assert 0 < redone.sum() < 12
-    assert redone[exact.band_occupancy.max(everywhere).values >= 1].all()
-    same(result.drop_vars("redone"), exact.drop_vars("redone"))
+    fallback = result.fallback.values
+    assert 0 < fallback.sum() < 12
+    assert fallback[exact.band_occupancy.max(everywhere).values >= 1].all()
+    same(result.drop_vars("fallback"), exact.drop_vars("fallback"))
     in_pieces = run(narrow, memory=budget_for(narrow, 1, 2))
-    np.testing.assert_array_equal(in_pieces.redone, redone)
+    np.testing.assert_array_equal(in_pieces.fallback, fallback)
     same(result, in_pieces)
 
 
@@ -151,13 +151,13 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
         BASE.replace(replicates=40, theta=tuple(i / 40 for i in range(41)), precision="float32"),
         WIDE.replace(theta=tuple(i / 8 for i in range(9)), replicates=2, precision="float32"),
         WIDE.replace(replicates=1, record=tuple(range(7))),
-        WIDE.replace(replicates=3, protocol="posthoc"),
+        WIDE.replace(replicates=3, scheme="posthoc"),
     ],
 )
 def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     results, lanes = [], []
     for cores in (1, 2, 3):
-        monkeypatch.setattr("simulate.batching.processor_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("simulate.running.batching.processor_cores", lambda cores=cores: cores)
         lanes.append(batching_for(experiment, experiment.replicates, None).lanes)
         results.append(run(experiment))
     assert lanes == sorted(lanes)
@@ -167,7 +167,7 @@ def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch:
 
 
 def test_as_many_lanes_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulate.batching.processor_cores", lambda: 4)
+    monkeypatch.setattr("simulate.running.batching.processor_cores", lambda: 4)
     experiment = WIDE.replace(replicates=4)
     lanes = []
     for budget in np.geomspace(0.01, 10, 40):
@@ -199,7 +199,7 @@ LARGE = Experiment(
     [
         LARGE.replace(engine="coefficient", replicates=4),
         LARGE.replace(engine="coefficient", replicates=4, optimizer_options=(("momentum", 0.9),)),
-        LARGE.replace(engine="coefficient", replicates=2, record=tuple(range(51)), protocol="posthoc"),
+        LARGE.replace(engine="coefficient", replicates=2, record=tuple(range(51)), scheme="posthoc"),
         LARGE.replace(engine="gram", replicates=16),
         LARGE.replace(engine="gram", replicates=16, gram="wishart", noise_dim=10**6, prompt_dim=0),
         LARGE.replace(engine="prompt", replicates=1, noise_dim=300, prompt_dim=0),
@@ -278,7 +278,7 @@ CHILD = """
 import sys
 import jax
 from simulate import Experiment, run
-from simulate.batching import batching_for
+from simulate.running.batching import batching_for
 
 devices, folder, *texts = sys.argv[1:]
 assert len(jax.devices()) == int(devices)

@@ -7,17 +7,17 @@ from scipy.special import ndtr
 from tolerances import RELATIVE, assert_agree
 
 from simulate import Experiment, run
-from simulate.data import ClientData
-from simulate.fresh_samples import count_correct
-from simulate.full_runner import prepare
-from simulate.portfolio import train_portfolio
+from simulate.engines.rows import prepare
+from simulate.model.data import ClientData
+from simulate.model.fresh_samples import count_correct
+from simulate.running.portfolio import train_portfolio
 
 BASE = Experiment(
     clients=3,
     samples=(40, 25, 60),
     groups=(0, 1, 0),
-    global_signal=0.2,
-    local_signal=0.3,
+    global_feature_sq=0.2,
+    local_feature_sq=0.3,
     noise_dim=40,
     learning_rate=1e-2,
     rounds=4,
@@ -85,7 +85,7 @@ def test_both_precisions_draw_the_same_labels() -> None:
 
 
 def test_the_constant_coordinate_stands_before_the_noise() -> None:
-    plain, constant = data_of(SKEWED), data_of(SKEWED.replace(prior_feature=2.0, prompt_dim=0))
+    plain, constant = data_of(SKEWED), data_of(SKEWED.replace(prior_feature_sq=2.0, prompt_dim=0))
     rows = 1 + SKEWED.group_count
     for client, count in enumerate(SKEWED.samples):
         features = constant.features[client]
@@ -96,7 +96,7 @@ def test_the_constant_coordinate_stands_before_the_noise() -> None:
 
 @pytest.mark.parametrize("engine", ["prompt", "coefficient"])
 def test_bias_and_accuracy_read_from_the_text_feature(engine: str) -> None:
-    experiment = SKEWED.replace(prior_feature=0.5, engine=engine, prompt_dim=0)
+    experiment = SKEWED.replace(prior_feature_sq=0.5, engine=engine, prompt_dim=0)
     result = run(experiment).isel(seed=0, theta=0, step=0)
     portfolio = train_portfolio(experiment)
     both = portfolio.feature_global[0, 0], portfolio.feature_local[0, 0]
@@ -121,7 +121,7 @@ def test_a_prompt_without_constant_coordinate_has_no_bias() -> None:
 
 @pytest.mark.usefixtures("optimised")
 def test_counting_uses_the_clients_priors_and_clean_labels() -> None:
-    experiment = SKEWED.replace(prior_feature=0.5, prompt_dim=0, label_noise=0.2)
+    experiment = SKEWED.replace(prior_feature_sq=0.5, prompt_dim=0, label_noise=0.2)
     counted = count_correct(experiment, 40_000)
     exact = run(experiment).accuracy.sel(predictor="mixture").isel(step=0)
     assert ((exact > 0.6) & (exact < 0.99)).all()
@@ -130,10 +130,10 @@ def test_counting_uses_the_clients_priors_and_clean_labels() -> None:
 
 
 @pytest.mark.parametrize("engine", ["prompt", "coefficient"])
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_portfolio_reports_the_conditions_of_a_run(engine: str, protocol: str) -> None:
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_portfolio_reports_the_conditions_of_a_run(engine: str, scheme: str) -> None:
     experiment = BASE.replace(
-        engine=engine, protocol=protocol, theta=(0.2, 0.7), replicates=2, signal_offset=0.3, noise_offset=0.2
+        engine=engine, scheme=scheme, theta=(0.2, 0.7), replicates=2, signal_offset=0.3, noise_offset=0.2
     )
     portfolio, result = train_portfolio(experiment), run(experiment)
     assert portfolio.band_occupancy.shape == portfolio.noise_overlap.shape == (2,)

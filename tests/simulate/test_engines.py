@@ -54,15 +54,15 @@ def gram_difference(experiment: Experiment) -> float:
     """Largest difference between the coefficient and the Gram engine, which must have run to the end."""
     gram = run(experiment.replace(engine="gram"))
     assert gram.attrs["engine_used"] == "gram"
-    assert not gram.redone.any()
+    assert not gram.fallback.any()
     return difference(run(experiment.replace(engine="coefficient")), gram)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_engines_agree_beyond_the_linear_band(protocol: str) -> None:
-    result = run(SMALL.replace(protocol=protocol))
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_engines_agree_beyond_the_linear_band(scheme: str) -> None:
+    result = run(SMALL.replace(scheme=scheme))
     assert result.band_occupancy.max() > 1.1, "the run must leave the linear band to test anything"
-    assert largest_difference(SMALL.replace(protocol=protocol)) < RELATIVE["float64"]
+    assert largest_difference(SMALL.replace(scheme=scheme)) < RELATIVE["float64"]
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_engines_agree_with_momentum_in_both_precisions() -> None:
     assert largest_difference(momentum.replace(precision="float32")) < RELATIVE["float32"]
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_engines_agree_with_wrong_labels_and_unequal_priors(protocol: str) -> None:
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_engines_agree_with_wrong_labels_and_unequal_priors(scheme: str) -> None:
     experiment = SMALL.replace(
-        protocol=protocol,
+        scheme=scheme,
         label_noise=0.3,
         class_prior=(0.9, 0.5, 0.2),
-        prior_feature=2.0,
+        prior_feature_sq=2.0,
         record=(6,),
         precision="float64",
     )
@@ -98,23 +98,23 @@ def test_engines_agree_with_wrong_labels_and_unequal_priors(protocol: str) -> No
 @settings(max_examples=6, deadline=None)
 @given(
     samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
-    protocol=st.sampled_from(["joint", "posthoc", "detached"]),
+    scheme=st.sampled_from(["joint", "posthoc", "detached"]),
     theta=st.floats(0, 1),
     local_steps=st.integers(1, 3),
-    local_signal=st.sampled_from([0.0, 2.0]),
+    local_feature_sq=st.sampled_from([0.0, 2.0]),
     label_noise=st.sampled_from([0.0, 0.4]),
-    prior_feature=st.sampled_from([0.0, 1.5]),
+    prior_feature_sq=st.sampled_from([0.0, 1.5]),
     seed=st.integers(0, 2**31 - 1),
     precision=PRECISIONS,
 )
 def test_engines_agree_on_random_configurations(
     samples: list[int],
-    protocol: str,
+    scheme: str,
     theta: float,
     local_steps: int,
-    local_signal: float,
+    local_feature_sq: float,
     label_noise: float,
-    prior_feature: float,
+    prior_feature_sq: float,
     seed: int,
     precision: str,
 ) -> None:
@@ -122,12 +122,12 @@ def test_engines_agree_on_random_configurations(
         clients=len(samples),
         samples=tuple(samples),
         groups=tuple(k % 2 for k in range(len(samples))),
-        local_signal=local_signal,
+        local_feature_sq=local_feature_sq,
         label_noise=label_noise,
         class_prior=(0.8,),
-        prior_feature=prior_feature,
+        prior_feature_sq=prior_feature_sq,
         noise_dim=15,
-        protocol=protocol,
+        scheme=scheme,
         theta=(theta,),
         local_steps=local_steps,
         rounds=4,
@@ -144,12 +144,14 @@ def test_engines_agree_on_random_configurations(
 LINEAR_NOISE = SMALL.replace(noise_offset=30.0)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_gram_engine_agrees_with_signals_beyond_the_linear_band(protocol: str) -> None:
-    experiment = LINEAR_NOISE.replace(protocol=protocol)
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_gram_engine_agrees_with_signals_beyond_the_linear_band(scheme: str) -> None:
+    experiment = LINEAR_NOISE.replace(scheme=scheme)
     assert run(experiment).band_occupancy.max() > 1.1, "signals must leave the linear band to test anything"
     assert gram_difference(experiment) < RELATIVE["float64"]
-    noisy = experiment.replace(label_noise=0.3, class_prior=(0.9, 0.5, 0.2), prior_feature=2.0, prompt_dim=0)
+    noisy = experiment.replace(
+        label_noise=0.3, class_prior=(0.9, 0.5, 0.2), prior_feature_sq=2.0, prompt_dim=0
+    )
     assert gram_difference(noisy.replace(activation="leaky_relu", record=(2, 6))) < RELATIVE["float64"]
 
 
@@ -164,14 +166,14 @@ def test_gram_engine_agrees_with_momentum_in_both_precisions() -> None:
 @settings(max_examples=6, deadline=None)
 @given(
     samples=st.lists(st.integers(1, 6), min_size=1, max_size=4),
-    protocol=st.sampled_from(["joint", "posthoc", "detached"]),
+    scheme=st.sampled_from(["joint", "posthoc", "detached"]),
     thetas=st.lists(st.floats(0, 1), min_size=1, max_size=3, unique=True),
     local_steps=st.integers(1, 3),
     participation=st.sampled_from([0.5, 1.0]),
     optimizer_options=st.sampled_from([(), (("momentum", 0.5),)]),
-    local_signal=st.sampled_from([0.0, 2.0]),
+    local_feature_sq=st.sampled_from([0.0, 2.0]),
     label_noise=st.sampled_from([0.0, 0.4]),
-    prior_feature=st.sampled_from([0.0, 1.5]),
+    prior_feature_sq=st.sampled_from([0.0, 1.5]),
     init_std=st.sampled_from([0.0, 0.05]),
     seed=st.integers(0, 2**31 - 1),
     precision=PRECISIONS,

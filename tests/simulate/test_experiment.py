@@ -12,7 +12,7 @@ import pytest
 from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.optimizer import build_optimizer, optimizer_names
+from simulate.model.optimizer import build_optimizer, optimizer_names
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -28,9 +28,9 @@ NAN, INFINITY = float("nan"), float("inf")
         ("groups", (0, 1)),
         ("groups", (0, 2, 2, 2)),
         ("groups", (0, -1, 0, 0)),
-        ("global_signal", -1.0),
-        ("local_signal", NAN),
-        ("noise_feature", 0.0),
+        ("global_feature_sq", -1.0),
+        ("local_feature_sq", NAN),
+        ("noise_feature_sq", 0.0),
         ("noise_std", 0.0),
         ("noise_std", -1.0),
         ("noise_std", INFINITY),
@@ -41,13 +41,13 @@ NAN, INFINITY = float("nan"), float("inf")
         ("class_prior", (0.5, 0.5)),
         ("class_prior", (1.5,)),
         ("class_prior", (NAN,)),
-        ("prior_feature", -1.0),
+        ("prior_feature_sq", -1.0),
         ("activation", "gelu"),
         ("signal_offset", 0.0),
         ("noise_offset", INFINITY),
         ("prompt_dim", 7),
         ("init_std", -0.1),
-        ("protocol", "both"),
+        ("scheme", "both"),
         ("theta", ()),
         ("theta", (0.5, 1.1)),
         ("theta", (-0.1,)),
@@ -136,7 +136,7 @@ def test_recording_fewer_rounds_changes_nothing_recorded() -> None:
 
 def test_defaults_beyond_the_model_change_nothing() -> None:
     """Label noise and priors draw from streams of their own, and a fair prior is the plain model's coin."""
-    spelt_out = TINY.replace(label_noise=0.0, class_prior=(0.5, 0.5, 0.5), prior_feature=0.0)
+    spelt_out = TINY.replace(label_noise=0.0, class_prior=(0.5, 0.5, 0.5), prior_feature_sq=0.0)
     assert spelt_out == TINY
     plain, noisy = run(TINY), run(TINY.replace(label_noise=1e-9))
     for name in plain:
@@ -156,11 +156,11 @@ def test_progress_counts_rounds_to_the_end() -> None:
 
 def test_equal_shapes_are_traced_once(calls_of: Callable[[str], list[str]]) -> None:
     experiment = TINY.replace(noise_dim=19, prompt_dim=0)  # no other test's shape
-    traces = calls_of("simulate.full_runner._trainings")
+    traces = calls_of("simulate.engines.rows._trainings")
     run(experiment)
     first = len(traces)
     assert first > 0
-    run(experiment.replace(learning_rate=0.02, noise_std=2.0, local_signal=1.0, seed=5, groups=(2, 0, 1)))
+    run(experiment.replace(learning_rate=0.02, noise_std=2.0, local_feature_sq=1.0, seed=5, groups=(2, 0, 1)))
     run(experiment.replace(label_noise=0.2, class_prior=(0.3,)))
     assert len(traces) == first
     run(experiment.replace(local_steps=7))

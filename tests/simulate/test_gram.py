@@ -9,10 +9,10 @@ import pytest
 from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.gram_measure import path_bound, quick_path_bound
-from simulate.gram_runner import advance_gram, prepare_gram
-from simulate.portfolio import train_portfolio
-from simulate.prepared import Prepared
+from simulate.engines.gram.measure import path_bound, quick_path_bound
+from simulate.engines.gram.run import advance_gram, prepare_gram
+from simulate.running.portfolio import train_portfolio
+from simulate.running.prepared import Prepared
 
 BASE = Experiment(
     clients=3,
@@ -88,9 +88,9 @@ def test_bounds_cover_the_steps_within_a_round() -> None:
 def test_a_run_that_leaves_the_band_is_redone() -> None:
     narrow = BASE.replace(noise_offset=0.3)
     result, expected = run(narrow), run(narrow.replace(engine="coefficient"))
-    assert result.redone.all()
-    assert not expected.redone.any()
-    for name in set(expected) - {"redone"}:
+    assert result.fallback.all()
+    assert not expected.fallback.any()
+    for name in set(expected) - {"fallback"}:
         assert_agree(result[name], expected[name], RELATIVE["float64"], name)
     with pytest.raises(ConfigurationError, match="noise_offset"):
         run(DRAWN.replace(noise_offset=0.3))
@@ -100,7 +100,7 @@ def test_the_closer_bound_saves_runs() -> None:
     _, quick, close = trained(BASE)
     between = BASE.replace(noise_offset=30.0 * float(np.sqrt(quick.max() * close.max())))
     assert close.max() < quick.max()
-    assert not run(between).redone.any()
+    assert not run(between).fallback.any()
 
 
 def test_drawn_inner_products_have_the_law_of_those_of_features() -> None:
@@ -169,7 +169,7 @@ LARGE = Experiment(
     ("changes", "engine"),
     [
         ({}, "gram"),
-        ({"protocol": "posthoc", "replicates": 200}, "gram"),
+        ({"scheme": "posthoc", "replicates": 200}, "gram"),
         ({"record": ()}, "coefficient"),  # noise rows at every round cost what the engine saves
         ({"samples": (200,), "theta": (0.1, 0.5)}, "coefficient"),  # as many samples as rows
         ({"rounds": 5, "record": (5,)}, "coefficient"),  # compiling takes longer

@@ -10,8 +10,8 @@ import pytest
 from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.hierarchy import prepare_hierarchy, run_hierarchy, simulate_hierarchy
-from simulate.hierarchy_config import Hierarchy
+from simulate.hierarchy.config import Hierarchy
+from simulate.hierarchy.run import prepare_hierarchy, run_hierarchy, simulate_hierarchy
 
 SMALL = Experiment(
     clients=4,
@@ -40,11 +40,11 @@ def three(
     return Hierarchy(experiment, (clusters,), weights or ((0.2, 0.3, 0.5), (0.6, 0.4, 0.0)))
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_two_levels_are_the_portfolio_of_two(protocol: str) -> None:
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_two_levels_are_the_portfolio_of_two(scheme: str) -> None:
     """With every complication at once: unequal clients, momentum, absences, starts, beyond the linear band."""
     theta = (0.0, 0.3, 1.0)
-    experiment = SMALL.replace(protocol=protocol)
+    experiment = SMALL.replace(scheme=scheme)
     pair = run(experiment.replace(theta=theta))
     assert pair.band_occupancy.max() > 1
     levels = run_hierarchy(Hierarchy(experiment, (), tuple((1 - weight, weight) for weight in theta)))
@@ -66,14 +66,14 @@ def test_two_levels_are_the_portfolio_of_two(protocol: str) -> None:
     assert_agree(levels.noise_overlap, pair.noise_overlap, RELATIVE["float64"])
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 @pytest.mark.parametrize(
     ("clusters", "weights"), [((0, 1, 2, 3), (0.4, 0.6, 0.0)), ((0, 0, 0, 0), (0.0, 0.4, 0.6))]
 )
 def test_clusters_of_one_and_of_all_are_local_and_global(
-    protocol: str, clusters: tuple[int, ...], weights: tuple[float, ...]
+    scheme: str, clusters: tuple[int, ...], weights: tuple[float, ...]
 ) -> None:
-    experiment = SMALL.replace(protocol=protocol, init_std=0.0)
+    experiment = SMALL.replace(scheme=scheme, init_std=0.0)
     pair = run_hierarchy(Hierarchy(experiment, (), ((0.4, 0.6),)))
     triple = run_hierarchy(three(experiment, clusters, weights))
     for name in ("ratio", "training_loss"):
@@ -88,9 +88,9 @@ def test_names_of_clusters_do_not_matter() -> None:
         assert_agree(first[name], second[name], RELATIVE["float64"], name)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_an_order_of_clients_does_not_matter(protocol: str) -> None:
-    hierarchy = three(PLAIN.replace(protocol=protocol))
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_an_order_of_clients_does_not_matter(scheme: str) -> None:
+    hierarchy = three(PLAIN.replace(scheme=scheme))
     order, gaps = np.array([2, 0, 3, 1]), jnp.asarray([0, 2, 4])
     with jax.enable_x64(True):
         prepared = prepare_hierarchy(hierarchy)
@@ -115,7 +115,7 @@ def test_an_order_of_clients_does_not_matter(protocol: str) -> None:
 
 def plain_training(hierarchy: Hierarchy, weights: np.ndarray) -> np.ndarray:
     """The prompts' z after all rounds, shape (clients, levels, rows), by loops over rounds, clients and steps."""
-    experiment, joint = hierarchy.experiment, hierarchy.experiment.protocol == "joint"
+    experiment, joint = hierarchy.experiment, hierarchy.experiment.scheme == "joint"
     with jax.enable_x64(True):
         prepared = prepare_hierarchy(hierarchy)
         data, start, home = jax.device_get(
@@ -142,10 +142,10 @@ def plain_training(hierarchy: Hierarchy, weights: np.ndarray) -> np.ndarray:
     return z
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_three_levels_against_a_plain_reading(protocol: str) -> None:
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_three_levels_against_a_plain_reading(scheme: str) -> None:
     experiment = PLAIN.replace(
-        protocol=protocol, init_std=0.05, local_steps=2, signal_offset=1e3, noise_offset=1e3, replicates=1
+        scheme=scheme, init_std=0.05, local_steps=2, signal_offset=1e3, noise_offset=1e3, replicates=1
     )
     hierarchy = three(experiment)
     result = run_hierarchy(hierarchy).isel(seed=0, step=-1)
@@ -154,7 +154,7 @@ def test_three_levels_against_a_plain_reading(protocol: str) -> None:
     noise = 2 * z[:, :, -experiment.noise_dim :]
     own = 1 + np.asarray(experiment.groups)
     signal = 2 * (z[:, :, 0] + z[np.arange(4), :, own])
-    trained = result if protocol == "posthoc" else result.isel(portfolio=1)
+    trained = result if scheme == "posthoc" else result.isel(portfolio=1)
     np.testing.assert_allclose(trained.signal.transpose("client", "level"), signal, rtol=1e-9)
     gram = trained.noise_gram.transpose("client", "level", "other_level")
     np.testing.assert_allclose(gram, noise @ noise.swapaxes(1, 2), rtol=1e-9)
@@ -164,7 +164,7 @@ def test_three_levels_against_a_plain_reading(protocol: str) -> None:
 
 def test_a_cluster_without_participants_keeps_its_prompt() -> None:
     """With one participant a round, one cluster's prompt moves and the other's does not."""
-    experiment = PLAIN.replace(protocol="posthoc", participation=0.25, record=tuple(range(7)), replicates=1)
+    experiment = PLAIN.replace(scheme="posthoc", participation=0.25, record=tuple(range(7)), replicates=1)
     signal = (
         run_hierarchy(three(experiment)).signal.isel(seed=0).sel(level="cluster").transpose("step", "client")
     )
@@ -208,9 +208,9 @@ def test_labels_and_provenance() -> None:
         ({"weights": ((0.5, 0.4, 0.2),)}, "weights"),
         ({"weights": ((1.5, -0.5, 0.0),)}, "weights"),
         ({"experiment": PLAIN.replace(theta=(0.2,))}, "experiment.theta"),
-        ({"experiment": PLAIN.replace(protocol="detached")}, "experiment.protocol"),
+        ({"experiment": PLAIN.replace(scheme="detached")}, "experiment.scheme"),
         ({"experiment": PLAIN.replace(engine="prompt")}, "experiment.engine"),
-        ({"experiment": PLAIN.replace(prior_feature=1.0, prompt_dim=0)}, "experiment.prior_feature"),
+        ({"experiment": PLAIN.replace(prior_feature_sq=1.0, prompt_dim=0)}, "experiment.prior_feature_sq"),
     ],
 )
 def test_what_is_not_allowed_is_named(change: dict, field: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulate.lanes import in_lanes, processor_cores
+from simulate.running.parallel import in_lanes, processor_cores
 
 
 def test_jobs_run_side_by_side_and_results_keep_their_order() -> None:

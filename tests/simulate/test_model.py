@@ -8,9 +8,9 @@ from scipy.special import expit, ndtr
 from tolerances import RELATIVE, assert_agree
 
 from simulate import Experiment, run
-from simulate.encoder import Encoder, activation_function
-from simulate.full_runner import prepare
-from simulate.world import World
+from simulate.engines.rows import prepare
+from simulate.model.encoder import Encoder, activation_function
+from simulate.model.world import World
 
 UNEQUAL = Experiment(
     clients=4,
@@ -92,7 +92,7 @@ def reference_training(experiment: Experiment, theta: float) -> tuple[np.ndarray
     """Section 1 of the model, read again as plain NumPy loops over clients and steps."""
     world = world_of(experiment)
     norms = np.repeat(
-        (experiment.global_signal, experiment.local_signal, experiment.noise_feature),
+        (experiment.global_feature_sq, experiment.local_feature_sq, experiment.noise_feature_sq),
         (1, experiment.group_count, experiment.noise_dim),
     )
     offset = np.repeat(
@@ -125,7 +125,7 @@ def reference_training(experiment: Experiment, theta: float) -> tuple[np.ndarray
                     "joint": ((1 - theta) * pull(mixed), theta * pull(mixed)),
                     "posthoc": (pull(h_global), pull(h_local)),
                     "detached": (pull(h_global), theta * pull(mixed)),
-                }[experiment.protocol]
+                }[experiment.scheme]
                 step_global = experiment.learning_rate * norms * slope(z) * global_pull
                 step_local = experiment.learning_rate * norms * slope(z_local[k]) * local_pull
                 z, z_local[k] = z + step_global, z_local[k] + step_local
@@ -134,10 +134,10 @@ def reference_training(experiment: Experiment, theta: float) -> tuple[np.ndarray
     return z_global - world.initial_global, z_local - world.initial_local
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_training_equals_a_plain_loop(protocol: str) -> None:
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_training_equals_a_plain_loop(scheme: str) -> None:
     experiment = UNEQUAL.replace(
-        protocol=protocol, theta=(0.3,), local_steps=3, signal_offset=0.3, noise_offset=0.4, record=(5,)
+        scheme=scheme, theta=(0.3,), local_steps=3, signal_offset=0.3, noise_offset=0.4, record=(5,)
     )
     moved_global, moved_local = reference_training(experiment, 0.3)
     result = run(experiment).isel(seed=0, step=-1)
@@ -159,7 +159,7 @@ def test_training_equals_a_plain_loop(protocol: str) -> None:
 
 def test_joint_training_at_the_ends_is_each_prompt_alone() -> None:
     ends = run(UNEQUAL.replace(theta=(0.0, 1.0)))
-    posthoc = run(UNEQUAL.replace(theta=(0.0, 1.0), protocol="posthoc"))
+    posthoc = run(UNEQUAL.replace(theta=(0.0, 1.0), scheme="posthoc"))
     for theta, prompt in ((0.0, "global"), (1.0, "local")):
         alone = ends.sel(theta=theta, prompt=prompt)
         for name in ("beta", "gamma_own", "phi_norm"):
@@ -172,7 +172,7 @@ def test_joint_training_at_the_ends_is_each_prompt_alone() -> None:
 
 
 def test_ratio_loss_and_accuracy_are_consistent() -> None:
-    result = run(UNEQUAL.replace(theta=(0.0, 0.4, 1.0), protocol="posthoc"))
+    result = run(UNEQUAL.replace(theta=(0.0, 0.4, 1.0), scheme="posthoc"))
     np.testing.assert_allclose(result.accuracy, ndtr(result.ratio), rtol=1e-12)
     parts = result.sel(step=5)
     theta, moments = parts.theta, parts

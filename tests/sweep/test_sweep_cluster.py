@@ -12,12 +12,19 @@ import pytest
 import xarray as xr
 from conftest import ROOT
 
+from promptfolio.sweep import (
+    Specification,
+    cell_path,
+    load_cell,
+    parse_specification,
+    run_sweep,
+    sweep_states,
+)
+from promptfolio.sweep.cluster import local_cluster
+from promptfolio.sweep.execution import Outcome
+from promptfolio.sweep.store import settings_json
+from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
-from sweep import Specification, cell_path, load_cell, parse_specification, run_sweep, sweep_states
-from sweep.cluster import local_cluster
-from sweep.execution import Outcome
-from sweep.store import settings_json
-from sweep.worker import run_cell
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -37,9 +44,9 @@ LIMIT = 120.0
 PRELOAD = f"""
 import os, pathlib, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-import simulate.runner
+import simulate.running.runner
 
-real = simulate.runner.real = getattr(simulate.runner, "real", simulate.runner.run)
+real = simulate.running.runner.real = getattr(simulate.running.runner, "real", simulate.running.runner.run)
 folder = pathlib.Path(os.environ["SWEEP_TEST_FOLDER"])
 
 def run(experiment, **options):
@@ -50,7 +57,7 @@ def run(experiment, **options):
         time.sleep(0.01)
     return real(experiment, **options)
 
-simulate.runner.run = run
+simulate.running.runner.run = run
 """
 
 
@@ -157,7 +164,7 @@ def test_workers_know_their_share_of_the_cores(threads: int) -> None:
 def test_a_scheduler_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, address: str
 ) -> None:
-    monkeypatch.setattr("sweep.cluster._CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("promptfolio.sweep.cluster._CONNECT_SECONDS", 0.5)
     with pytest.raises(ConfigurationError, match=r"scheduler = .*answers"):
         run_sweep(sweep_over(0), tmp_path / "out", scheduler=address)
     assert os.listdir(tmp_path) == []
@@ -165,10 +172,11 @@ def test_a_scheduler_that_does_not_answer(
 
 def test_a_folder_that_workers_do_not_share(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     sweep = sweep_over(0, 1)
-    monkeypatch.setattr("sweep.execution._PATIENCE", 0.1)
-    monkeypatch.setattr("sweep.cluster.connected", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr("promptfolio.sweep.execution._PATIENCE", 0.1)
+    monkeypatch.setattr("promptfolio.sweep.cluster.connected", lambda address: contextlib.nullcontext())
     monkeypatch.setattr(
-        "sweep.cluster.compute_on", lambda client, cells, folder, memory: iter([(cell, "") for cell in cells])
+        "promptfolio.sweep.cluster.compute_on",
+        lambda client, cells, folder, memory: iter([(cell, "") for cell in cells]),
     )
     with pytest.raises(ConfigurationError, match="all workers share"):
         run_sweep(sweep, tmp_path, scheduler="tcp://elsewhere:1")

@@ -12,9 +12,9 @@ import pytest
 import tyro
 from conftest import ROOT
 
-from commands.sweep import Sweep
+from promptfolio.cli.sweep import Sweep
+from promptfolio.sweep import read_specification
 from simulate import ConfigurationError
-from sweep import read_specification
 
 SPEC = """
 [experiment]
@@ -128,7 +128,7 @@ def test_without_dask_it_says_what_to_install(
 def test_status_loads_neither_jax_nor_dask(tmp_path: pathlib.Path, spec: str) -> None:
     code = (
         "import sys\n"
-        "from commands.sweep import Sweep\n"
+        "from promptfolio.cli.sweep import Sweep\n"
         "heavy = {'jax', 'xarray', 'distributed', 'dask', 'matplotlib'}\n"
         "assert not heavy & {*sys.modules}\n"
         f"assert Sweep({spec!r}, out={str(tmp_path)!r}, status=True).execute() == 0\n"

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import simulate.runner
-from simulate import ConfigurationError, Experiment, run
-from simulate.files import temporary_prefix, write_atomically
-from sweep import (
+import simulate.running.runner
+from promptfolio.sweep import (
     Specification,
     cell_path,
     cell_state,
@@ -23,7 +21,9 @@ from sweep import (
     stored_results,
     sweep_states,
 )
-from sweep.execution import in_turn
+from promptfolio.sweep.execution import in_turn
+from simulate import ConfigurationError, Experiment, run
+from simulate.results.files import temporary_prefix, write_atomically
 
 TINY = {"clients": 2, "samples": 4, "noise_dim": 50, "rounds": 3}
 
@@ -37,13 +37,13 @@ def sweep_of(grid: dict[str, Any], **changes: Any) -> Specification:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
     """Experiments that were simulated, in order; the first ones are simulated in earnest."""
     ran: list[Experiment] = []
-    real = simulate.runner.run
+    real = simulate.running.runner.run
 
     def counted(experiment: Experiment, **options: Any) -> xr.Dataset:
         ran.append(experiment)
         return real(experiment, **options)
 
-    monkeypatch.setattr(simulate.runner, "run", counted)
+    monkeypatch.setattr(simulate.running.runner, "run", counted)
     return ran
 
 
@@ -138,7 +138,7 @@ def test_a_temporary_file_that_vanishes_is_written_again(
 
         write_atomically(path, and_vanish)
 
-    monkeypatch.setattr("sweep.store.write_atomically", interfered)
+    monkeypatch.setattr("promptfolio.sweep.store.write_atomically", interfered)
     sweep = sweep_of({"seed": [0]})
     assert [outcome.state for outcome in run_sweep(sweep, tmp_path, workers=0)] == ["computed"]
     assert len(attempts) == 2
@@ -170,7 +170,7 @@ def test_a_foreign_file_is_an_error_and_no_hit(
 def test_a_cell_that_fails_does_not_lose_the_others(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = simulate.runner.run
+    real = simulate.running.runner.run
 
     def fails(experiment: Experiment, **options: Any) -> xr.Dataset:
         if experiment.seed == 1:
@@ -179,7 +179,7 @@ def test_a_cell_that_fails_does_not_lose_the_others(
             raise MemoryError("too\nlarge")
         return real(experiment, **options)
 
-    monkeypatch.setattr(simulate.runner, "run", fails)
+    monkeypatch.setattr(simulate.running.runner, "run", fails)
     outcomes = run_sweep(sweep_of({"seed": [0, 1, 2, 3]}), tmp_path, workers=0)
     assert [outcome.state for outcome in outcomes] == ["computed", "failed", "failed", "computed"]
     assert outcomes[1].reason == "noise_offset = 1 is not allowed: it must be larger"
@@ -199,14 +199,14 @@ def test_cells_keep_to_the_memory_they_are_given(tmp_path: pathlib.Path) -> None
 def test_an_interruption_leaves_finished_cells(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = simulate.runner.run
+    real = simulate.running.runner.run
 
     def interrupted(experiment: Experiment, **options: Any) -> xr.Dataset:
         if experiment.seed == 1:
             raise KeyboardInterrupt
         return real(experiment, **options)
 
-    monkeypatch.setattr(simulate.runner, "run", interrupted)
+    monkeypatch.setattr(simulate.running.runner, "run", interrupted)
     sweep = sweep_of({"seed": [0, 1, 2]})
     with pytest.raises(KeyboardInterrupt):
         run_sweep(sweep, tmp_path, workers=0)

@@ -8,10 +8,10 @@ import tomllib
 
 import pytest
 
+from promptfolio.sweep import Specification, cell_name, parse_specification, read_specification
+from promptfolio.sweep.cell import canonical_json, compiled_shape
+from promptfolio.sweep.fields import field_kinds
 from simulate import ConfigurationError, Experiment
-from sweep import Specification, cell_name, parse_specification, read_specification
-from sweep.cell import canonical_json, compiled_shape
-from sweep.fields import field_kinds
 
 
 def parsed(text: str) -> Specification:
@@ -30,16 +30,16 @@ def test_grid_and_together_are_crossed() -> None:
         seed = [3, 4]
         [[together]]
         noise_dim = [50, 60, 70]
-        local_signal = [1, 2, 3]
+        local_feature_sq = [1, 2, 3]
         [[together]]
         clients = [2, 3]
         samples = [[5, 6], 7]
     """)
-    assert sweep.varied == ("seed", "noise_dim", "local_signal", "clients", "samples")
+    assert sweep.varied == ("seed", "noise_dim", "local_feature_sq", "clients", "samples")
     assert len(sweep.cells) == 2 * 3 * 2
-    assert str(sweep.cells[1]) == "seed = 3, noise_dim = 50, local_signal = 1, clients = 3, samples = 7"
+    assert str(sweep.cells[1]) == "seed = 3, noise_dim = 50, local_feature_sq = 1, clients = 3, samples = 7"
     assert sweep.cells[0].experiment == Experiment(
-        rounds=5, seed=3, noise_dim=50, local_signal=1.0, clients=2, samples=(5, 6)
+        rounds=5, seed=3, noise_dim=50, local_feature_sq=1.0, clients=2, samples=(5, 6)
     )
     assert [cell.experiment.seed for cell in sweep.cells] == [3] * 6 + [4] * 6
 
@@ -113,8 +113,8 @@ def test_a_range_in_the_grid_is_a_list_of_its_points() -> None:
         ("[experiment]\nnoise_std = true", ("experiment.noise_std = True", "a number")),
         ("[experiment]\nnoise_std = nan", ("noise_std = nan", "finite")),
         (f"[experiment]\nnoise_std = 1{'0' * 400}", ("experiment.noise_std", "finite")),
-        ("[experiment]\nprotocol = 3", ("experiment.protocol = 3", "a text")),
-        ("[experiment]\nprotocol = 'apart'", ("protocol = 'apart'", "joint, posthoc, detached")),
+        ("[experiment]\nscheme = 3", ("experiment.scheme = 3", "a text")),
+        ("[experiment]\nscheme = 'apart'", ("scheme = 'apart'", "joint, posthoc, detached")),
         ("[experiment]\nsamples = ['a']", ("experiment.samples = 'a'", "an integer")),
         ("[experiment]\nsamples = [[5]]", ("experiment.samples = [[5]]", "a list of integers")),
         ("[experiment]\ntheta = 1979-05-27", ("experiment.theta", "a number")),
@@ -126,7 +126,7 @@ def test_a_range_in_the_grid_is_a_list_of_its_points() -> None:
         ("[grid]\nclients = [2, 2]", ("grid.clients = '2'", "once")),
         ("[grid]\nnoise_std = [1, 1.0]", ("grid.noise_std = '1'", "once")),
         ("[grid]\nclients = [[2]]", ("grid.clients = [2]", "an integer")),
-        ("[grid]\nprotocol = { from = 0, to = 1, points = 2 }", ("grid.protocol", "a list")),
+        ("[grid]\nscheme = { from = 0, to = 1, points = 2 }", ("grid.scheme", "a list")),
         ("[experiment]\nclients = 2\n[grid]\nclients = [2]", ("field = 'clients'", "[experiment] has it")),
         ("[grid]\nseed = [2]\n[[together]]\nseed = [1]", ("field = 'seed'", "[grid] has it")),
         (
@@ -187,7 +187,7 @@ SPELT = """
     [experiment]
     clients = 3
     samples = {samples}
-    global_signal = {signal}
+    global_feature_sq = {signal}
     theta = {theta}
     rounds = 4
     optimizer_options = {{ {options} }}
@@ -209,7 +209,7 @@ def test_a_cell_has_one_name_however_it_is_spelt() -> None:
     by_hand = Experiment(
         clients=3,
         samples=(5,),
-        global_signal=3,
+        global_feature_sq=3,
         theta=(0, 0.5),
         rounds=4,
         optimizer_options=(("nesterov", 1), ("momentum", 0.5)),
@@ -228,7 +228,7 @@ def test_every_field_changes_the_name() -> None:
         "noise_dim": {"noise_dim": 29, "prompt_dim": 0},
         "prompt_dim": {"prompt_dim": 40},
         "activation": {"activation": "softplus"},
-        "protocol": {"protocol": "posthoc"},
+        "scheme": {"scheme": "posthoc"},
         "theta": {"theta": (0.25,)},
         "class_prior": {"class_prior": (0.5, 0.6)},
         "optimizer": {"optimizer": "adam", "engine": "prompt"},
@@ -238,7 +238,7 @@ def test_every_field_changes_the_name() -> None:
         "engine": {"engine": "prompt"},
         "gram": {"gram": "wishart", "engine": "gram"},
         "precision": {"precision": "float32"},
-        "prior_feature": {"prior_feature": 1.0, "prompt_dim": 0},
+        "prior_feature_sq": {"prior_feature_sq": 1.0, "prompt_dim": 0},
     }
     kinds = field_kinds()
     names = {cell_name(base)}
@@ -270,10 +270,12 @@ def test_names_do_not_depend_on_the_process() -> None:
 
 def test_the_shape_tells_apart_what_the_compiler_does() -> None:
     base = Experiment(clients=2, rounds=3)
-    assert compiled_shape(base) == compiled_shape(base.replace(seed=1, learning_rate=0.1, global_signal=9.0))
+    assert compiled_shape(base) == compiled_shape(
+        base.replace(seed=1, learning_rate=0.1, global_feature_sq=9.0)
+    )
     for change in (
         {"theta": (0.1, 0.2)},
-        {"protocol": "posthoc"},
+        {"scheme": "posthoc"},
         {"label_noise": 0.1},
         {"samples": (11, 10)},
     ):

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
-from theory import accuracy as module
-from theory.accuracy import accuracy, log_error, ratio
-from theory.derivation import as_function
+from theory.model import accuracy as module
+from theory.model.accuracy import accuracy, log_error, ratio
+from theory.proof.derivation import as_function
 
 
 @pytest.mark.parametrize("value", [-3.0, -0.5, 0.0, 0.7, 2.5])

@@ -6,44 +6,38 @@ import sys
 import numpy as np
 import pytest
 
-from theory import (
-    accuracy,
+from theory.dynamics import detached, margin_rate, sandwich, saturation, symmetric_ratio, trajectories
+from theory.mixing import (
     advantage,
-    aggregation,
-    arguments,
-    decomposition,
-    detached,
     independent_assets,
     joint_law,
     leading_advantage,
     leading_order,
-    margin_rate,
-    notation,
     per_client,
-    sandwich,
-    saturation,
-    symmetric_ratio,
     tangency,
     training_time,
-    trajectories,
-    update_rule,
 )
-from theory.catalogue import RESULTS
+from theory.model import accuracy, aggregation, decomposition, update_rule
+from theory.numerics import validation as arguments
+from theory.proof import notation
+from theory.proof.catalogue import RESULTS
 
-RATES = dict(global_signal=3.0, local_signal=7.0, noise_energy=400.0, samples=10, clients=4, alignment=1)
+RATES = dict(
+    global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=400.0, samples=10, clients=4, group_size=1
+)
 LETTERS = dict(
-    global_signal=3.0,
-    local_signal=7.0,
-    noise_feature=1.0,
+    global_feature_sq=3.0,
+    local_feature_sq=7.0,
+    noise_feature_sq=1.0,
     noise_std=1.0,
     noise_dim=400,
     clients=4,
     samples=10,
-    alignment=1,
+    group_size=1,
 )
 PAIR = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=1.0, noise_cross=0.1)
-SHARED = dict(global_signal=1.0, local_signal=2.0, clients=4, alignment=1)
-CLIENTS = dict(global_signal=1.0, local_signal=2.0, sample_counts=[10, 20], groups=[0, 1])
+SHARED = dict(global_feature_sq=1.0, local_feature_sq=2.0, clients=4, group_size=1)
+CLIENTS = dict(global_feature_sq=1.0, local_feature_sq=2.0, sample_counts=[10, 20], groups=[0, 1])
 STEP = dict(
     learning_rate=0.1,
     weight=1.0,
@@ -56,7 +50,7 @@ STEP = dict(
 
 BAD = [
     (margin_rate.local_rate, {**{k: RATES[k] for k in list(RATES)[:4]}, "samples": 0}, "samples"),
-    (margin_rate.global_rate, {**RATES, "alignment": 5}, "alignment"),
+    (margin_rate.global_rate, {**RATES, "group_size": 5}, "group_size"),
     (margin_rate.joint_rate, {**RATES, "theta": 1.5}, "theta"),
     (saturation.margin, {"scaled_time": -1}, "scaled_time"),
     (saturation.margin, {"scaled_time": 1, "initial_margin": np.nan}, "initial_margin"),
@@ -65,18 +59,22 @@ BAD = [
     (sandwich.upper, {"step": 1, "c": 0}, "c"),
     (sandwich.recursion, {"c": -1, "initial_margin": 0, "steps": 3}, "c"),
     (sandwich.recursion, {"c": 1, "initial_margin": 0, "steps": -3}, "steps"),
-    (trajectories.beta, {"global_signal": -1, "weight": 1, "tau": 1}, "global_signal"),
-    (trajectories.gamma_local, {"local_signal": 1, "weight": 2, "tau": 1}, "weight"),
-    (trajectories.gamma_global, dict(local_signal=1, weight=1, tau=1, alignment=3, clients=2), "alignment"),
+    (trajectories.beta, {"global_feature_sq": -1, "weight": 1, "tau": 1}, "global_feature_sq"),
+    (trajectories.gamma_local, {"local_feature_sq": 1, "weight": 2, "tau": 1}, "weight"),
+    (
+        trajectories.gamma_global,
+        dict(local_feature_sq=1, weight=1, tau=1, group_size=3, clients=2),
+        "group_size",
+    ),
     (
         trajectories.noise_norm,
-        dict(noise_feature=1, weight=1, tau=1, noise_std=0, noise_dim=4, samples=2),
+        dict(noise_feature_sq=1, weight=1, tau=1, noise_std=0, noise_dim=4, samples=2),
         "noise_std",
     ),
     (accuracy.accuracy, {"ratio": np.nan}, "ratio"),
     (accuracy.ratio, {"signal": 1, "noise_norm": -1, "noise_std": 1}, "noise_norm"),
     (accuracy.ratio, {"signal": 1, "noise_norm": 1, "noise_std": 0}, "noise_std"),
-    (tangency.effective_weights, {"theta": -0.1, "protocol": "joint"}, "theta"),
+    (tangency.effective_weights, {"theta": -0.1, "scheme": "joint"}, "theta"),
     (tangency.mixture_ratio, {**PAIR, "theta": 2}, "theta"),
     (tangency.optimal_mixing, {**PAIR, "noise_global": 0}, "noise_global"),
     (tangency.optimal_mixing, {**PAIR, "noise_local": -1}, "noise_local"),
@@ -84,10 +82,14 @@ BAD = [
     (advantage.optimal_ratio_squared, dict(ratio_global=1, ratio_local=1, correlation=1.1), "correlation"),
     (advantage.equality_correlation, dict(ratio_global=0, ratio_local=1), "ratio_global"),
     (leading_order.posthoc_odds, {**SHARED, "clients": 1}, "clients"),
-    (leading_order.posthoc_odds, {**SHARED, "global_signal": 0, "local_signal": 0}, "global_signal"),
-    (independent_assets.independent_odds, {**SHARED, "alignment": -3}, "alignment"),
+    (
+        leading_order.posthoc_odds,
+        {**SHARED, "global_feature_sq": 0, "local_feature_sq": 0},
+        "global_feature_sq",
+    ),
+    (independent_assets.independent_odds, {**SHARED, "group_size": -3}, "group_size"),
     (leading_order.mixing_from_odds, {"odds": -1}, "odds"),
-    (leading_order.strict_advantage, {**SHARED, "local_signal": -1}, "local_signal"),
+    (leading_order.strict_advantage, {**SHARED, "local_feature_sq": -1}, "local_feature_sq"),
     (
         leading_advantage.optimal_ratio_squared_leading,
         dict(ratio_global=1, ratio_local=1, clients=1),
@@ -99,11 +101,11 @@ BAD = [
     (per_client.moments, {**CLIENTS, "groups": [0]}, "sample_counts"),
     (per_client.moments, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
     (per_client.posthoc_mixing, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
-    (aggregation.signal_factor, {"alignment": 1, "clients": 0}, "clients"),
+    (aggregation.signal_factor, {"group_size": 1, "clients": 0}, "clients"),
     (aggregation.noise_energy_factor, {"sample_counts": [1, 0]}, "sample_counts"),
-    (aggregation.client_alignment, {"groups": [0, -1]}, "groups"),
-    (aggregation.client_alignment, {"groups": [0, 2], "gram": np.eye(2)}, "gram"),
-    (aggregation.client_alignment, {"groups": [0, 1], "gram": np.diag([1.0, 0.0])}, "gram"),
+    (aggregation.client_group_sizes, {"groups": [0, -1]}, "groups"),
+    (aggregation.client_group_sizes, {"groups": [0, 2], "gram": np.eye(2)}, "gram"),
+    (aggregation.client_group_sizes, {"groups": [0, 1], "gram": np.diag([1.0, 0.0])}, "gram"),
     (decomposition.coefficients, dict(weights=[[1.0, 0.0], [2.0, 0.0]], displacement=[1.0, 0.0]), "weights"),
     (decomposition.coefficients, dict(weights=[[1.0], [2.0]], displacement=[1.0]), "weights"),
     (decomposition.coefficients, dict(weights=[[1.0, 0.0]], displacement=[1.0]), "displacement"),
@@ -125,7 +127,7 @@ BAD = [
     ),
     (
         symmetric_ratio.predicted_ratio,
-        {**LETTERS, "protocol": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
+        {**LETTERS, "scheme": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
         "tau_global",
     ),
 ]
@@ -138,11 +140,11 @@ def test_bad_input_names_the_field(function, keywords, field):
     assert "allowed:" in str(error.value)
 
 
-def test_unknown_protocol():
+def test_unknown_scheme():
     # with run-time type checks on, the annotation refuses it first
-    with pytest.raises((ValueError, TypeError), match="protocol"):
+    with pytest.raises((ValueError, TypeError), match="scheme"):
         tangency.effective_weights(0.1, "both")
-    with pytest.raises((ValueError, TypeError), match="protocol"):
+    with pytest.raises((ValueError, TypeError), match="scheme"):
         symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
 
 
@@ -157,24 +159,24 @@ def test_message_names_the_value_and_the_range():
 
 def test_functions_broadcast_and_keep_scalars():
     theta, step = np.linspace(0, 1, 5), np.array([[0], [7]])
-    for protocol in ("joint", "posthoc", "detached"):
-        tau = symmetric_ratio.symmetric_tau(protocol, theta, step, 0.01, **LETTERS)
+    for scheme in ("joint", "posthoc", "detached"):
+        tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 0.01, **LETTERS)
         assert tau.local_prompt.shape == (2, 5)
         values = symmetric_ratio.predicted_ratio(
-            theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
+            theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
         )
         assert values.shape == (2, 5)
         assert values.dtype == np.float64
         assert np.all(values[0] == 0)  # nothing is known before the first step
     assert isinstance(saturation.margin(1.0), np.float64)
     assert isinstance(
-        margin_rate.local_rate(global_signal=1, local_signal=1, noise_energy=1, samples=1), np.float64
+        margin_rate.local_rate(global_feature_sq=1, local_feature_sq=1, noise_energy=1, samples=1), np.float64
     )
-    assert margin_rate.global_rate(**{**RATES, "clients": [2, 4], "alignment": [[0], [2]]}).shape == (2, 2)
+    assert margin_rate.global_rate(**{**RATES, "clients": [2, 4], "group_size": [[0], [2]]}).shape == (2, 2)
 
 
 def test_importing_the_package_does_not_import_sympy():
-    modules = ", ".join([*RESULTS.values(), "theory.notation", "theory.symbols"])
+    modules = ", ".join([*RESULTS.values(), "theory.proof.notation", "theory.proof.symbols"])
     code = f"import sys, {modules}; assert 'sympy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -5,33 +5,33 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from theory import (
+from theory.dynamics import symmetric_ratio
+from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics.mean_field import SampleTypes, accumulated
+from theory.extensions import (
     class_priors,
     label_noise,
     noisy_clients,
     participation,
     participation_prediction,
     prior_prediction,
-    symmetric_ratio,
 )
-from theory.leading_order import mixing_from_odds, posthoc_odds
-from theory.margin_rate import joint_rate
-from theory.mean_field import SampleTypes, accumulated
-from theory.per_client import posthoc_mixing
-from theory.training_time import limiting_odds, posthoc_odds_at
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.mixing.per_client import posthoc_mixing
+from theory.mixing.training_time import limiting_odds, posthoc_odds_at
 
 LETTERS = {
-    "global_signal": 3.0,
-    "local_signal": 7.0,
-    "noise_feature": 1.0,
+    "global_feature_sq": 3.0,
+    "local_feature_sq": 7.0,
+    "noise_feature_sq": 1.0,
     "noise_std": 1.0,
     "noise_dim": 400,
 }
 UNEQUAL = {**LETTERS, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
 EQUAL = {**LETTERS, "sample_counts": (10,) * 4, "groups": (0, 1, 2, 3)}
-SYMMETRIC = {**LETTERS, "clients": 4, "samples": 10, "alignment": 1}
-ENERGIES = {"global_signal": 3.0, "local_signal": 7.0, "noise_energy": 400.0, "samples": 10}
-FEDERATION = {"clients": 4, "alignment": 1}
+SYMMETRIC = {**LETTERS, "clients": 4, "samples": 10, "group_size": 1}
+ENERGIES = {"global_feature_sq": 3.0, "local_feature_sq": 7.0, "noise_energy": 400.0, "samples": 10}
+FEDERATION = {"clients": 4, "group_size": 1}
 
 
 # --- label noise (T26) ---
@@ -40,7 +40,7 @@ FEDERATION = {"clients": 4, "alignment": 1}
 def ratio_by_samples(rounds, theta, eta, flips, joint):
     """Ratio of one client's mixture on clean data: T5 on explicit orthogonal noise vectors, equal clients."""
     clients, samples = flips.shape
-    a, b, energy = LETTERS["global_signal"], LETTERS["local_signal"], LETTERS["noise_dim"]
+    a, b, energy = LETTERS["global_feature_sq"], LETTERS["local_feature_sq"], LETTERS["noise_dim"]
     sign = np.where(flips, -1.0, 1.0)  # wrong label times true class
     beta_g, beta_l = 0.0, np.zeros(clients)
     gamma_g, gamma_l = np.zeros(clients), np.zeros(clients)
@@ -71,15 +71,15 @@ def ratio_by_samples(rounds, theta, eta, flips, joint):
     return signal / np.sqrt(square / energy)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_ratios_with_wrong_labels_follow_every_sample(protocol):
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_ratios_with_wrong_labels_follow_every_sample(scheme):
     flips = np.zeros((4, 10), bool)
     for client, wrong in enumerate((0, 1, 2, 4)):
         flips[client, :wrong] = True
     for theta in (0.3, 0.8):
-        expected = ratio_by_samples(40, theta, 2e-3, flips, protocol == "joint")
+        expected = ratio_by_samples(40, theta, 2e-3, flips, scheme == "joint")
         found = noisy_clients.predicted_ratios(
-            [40], theta, 2e-3, label_noise=flips.mean(axis=1), protocol=protocol, **EQUAL
+            [40], theta, 2e-3, label_noise=flips.mean(axis=1), scheme=scheme, **EQUAL
         )
         np.testing.assert_allclose(found[0, 0], expected, rtol=1e-10)
 
@@ -87,7 +87,7 @@ def test_ratios_with_wrong_labels_follow_every_sample(protocol):
 def test_leading_order_is_a_factor():
     theta = np.linspace(0, 1, 5)
     clean, noisy = (
-        noisy_clients.predicted_ratios([1], theta, 1e-7, label_noise=[rate] * 3, protocol="joint", **UNEQUAL)
+        noisy_clients.predicted_ratios([1], theta, 1e-7, label_noise=[rate] * 3, scheme="joint", **UNEQUAL)
         for rate in (0.0, 0.2)
     )
     np.testing.assert_allclose(noisy, 0.6 * clean, rtol=1e-12)
@@ -98,9 +98,7 @@ def test_leading_order_is_a_factor():
 def test_factor_falls_within_its_bounds_along_training(theta, rate):
     rounds = [1, 3, 10, 100, 3000]
     clean, noisy = (
-        noisy_clients.predicted_ratios(
-            rounds, theta, 5e-3, label_noise=[level] * 4, protocol="joint", **EQUAL
-        )
+        noisy_clients.predicted_ratios(rounds, theta, 5e-3, label_noise=[level] * 4, scheme="joint", **EQUAL)
         for level in (0.0, rate)
     )
     factor = (noisy / clean)[:, 0, 0]
@@ -116,9 +114,9 @@ def test_factor_approaches_its_lower_bound():
         [30000],
         1.0,
         0.02,
-        protocol="posthoc",
-        global_signal=3.0,
-        local_signal=7.0,
+        scheme="posthoc",
+        global_feature_sq=3.0,
+        local_feature_sq=7.0,
         noise_energy=400.0,
         sample_counts=[10],
         groups=[0],
@@ -133,7 +131,12 @@ def test_factor_approaches_its_lower_bound():
 
 
 def test_noisier_clients_lean_global():
-    model = {"global_signal": 3.0, "local_signal": 7.0, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
+    model = {
+        "global_feature_sq": 3.0,
+        "local_feature_sq": 7.0,
+        "sample_counts": (10, 30, 20),
+        "groups": (0, 1, 0),
+    }
     even = noisy_clients.leading_mixing([0.2] * 3, **model)
     np.testing.assert_allclose(even, posthoc_mixing(**model), rtol=1e-12)
     noisier = noisy_clients.leading_mixing([0.2, 0.3, 0.2], **model)
@@ -148,18 +151,20 @@ def test_noisier_clients_lean_global():
 
 def test_no_wrong_labels_is_one_type():
     clean = noisy_clients.predicted_ratios(
-        [5], 0.4, 1e-2, label_noise=[0.0] * 3, protocol="detached", **UNEQUAL
+        [5], 0.4, 1e-2, label_noise=[0.0] * 3, scheme="detached", **UNEQUAL
     )
-    shared = {name: UNEQUAL[name] for name in ("global_signal", "local_signal", "sample_counts", "groups")}
+    shared = {
+        name: UNEQUAL[name] for name in ("global_feature_sq", "local_feature_sq", "sample_counts", "groups")
+    }
     tau = accumulated(
-        [5], 0.4, 1e-2, protocol="detached", noise_energy=400.0, types=SampleTypes.plain(3), **shared
+        [5], 0.4, 1e-2, scheme="detached", noise_energy=400.0, types=SampleTypes.plain(3), **shared
     )
     assert tau.local_prompt.shape == (1, 1, 3, 1)
-    from theory.predicted_ratio import predicted_ratio
+    from theory.dynamics.predicted_ratio import predicted_ratio
 
     plain = predicted_ratio(
         [0.4],
-        protocol="detached",
+        scheme="detached",
         tau_global=tau.global_prompt[0, ..., 0],
         tau_local=tau.local_prompt[0, ..., 0],
         **UNEQUAL,
@@ -209,7 +214,7 @@ def test_without_a_constant_coordinate_priors_do_nothing():
     theta = np.linspace(0, 1, 5)
     kinds = [
         prior_prediction.predict(
-            [20], theta, 1e-2, class_prior=[prior] * 3, prior_feature=0.0, protocol="joint", **UNEQUAL
+            [20], theta, 1e-2, class_prior=[prior] * 3, prior_feature_sq=0.0, scheme="joint", **UNEQUAL
         )
         for prior in (0.5, 0.9)
     ]
@@ -221,7 +226,7 @@ def test_without_a_constant_coordinate_priors_do_nothing():
 def test_leading_bias_is_the_skew_of_the_data():
     prior = np.array([0.9, 0.5, 0.3])
     found = prior_prediction.predict(
-        [1], [0.0, 1.0], 1e-8, class_prior=prior, prior_feature=2.0, protocol="posthoc", **UNEQUAL
+        [1], [0.0, 1.0], 1e-8, class_prior=prior, prior_feature_sq=2.0, scheme="posthoc", **UNEQUAL
     )
     weights = np.array(UNEQUAL["sample_counts"]) / 60
     share = np.array([0.5, 0.5, 0.5])
@@ -238,9 +243,15 @@ def test_leading_bias_is_the_skew_of_the_data():
 def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     """To leading order, for clients with π > 1/2 and biases below the best one."""
     settings = {**EQUAL, "noise_dim": 4000}
-    best = prior_prediction.best_mixing("posthoc", 1, 1e-8, class_prior=prior, prior_feature=1.0, **settings)
-    unbiased = float(mixing_from_odds(posthoc_odds(global_signal=3.0, local_signal=7.0, **FEDERATION)))
-    model = {name: settings[name] for name in ("global_signal", "local_signal", "sample_counts", "groups")}
+    best = prior_prediction.best_mixing(
+        "posthoc", 1, 1e-8, class_prior=prior, prior_feature_sq=1.0, **settings
+    )
+    unbiased = float(
+        mixing_from_odds(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
+    )
+    model = {
+        name: settings[name] for name in ("global_feature_sq", "local_feature_sq", "sample_counts", "groups")
+    }
     pull = np.asarray(class_priors.leans_local(prior, **model))
     skewed = np.asarray(prior) > 0.5
     np.testing.assert_array_equal(np.sign(best - unbiased)[skewed], np.sign(pull)[skewed])
@@ -249,38 +260,38 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
 # --- partial participation (T28) ---
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_everybody_taking_part_is_the_symmetric_case(protocol):
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_everybody_taking_part_is_the_symmetric_case(scheme):
     theta, step = np.linspace(0, 1, 5), np.array([[1], [50]])
-    tau = symmetric_ratio.symmetric_tau(protocol, theta, step, 2e-3, **SYMMETRIC)
+    tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 2e-3, **SYMMETRIC)
     found = participation_prediction.accumulated(
-        protocol, theta, step, 2e-3, participation=1, **ENERGIES, **FEDERATION
+        scheme, theta, step, 2e-3, participation=1, **ENERGIES, **FEDERATION
     )
     for expected, value in zip(tau, found, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
 @pytest.mark.parametrize("present", [1, 2, 3])
-def test_mean_field_is_the_mean_over_draws(protocol, present):
+def test_mean_field_is_the_mean_over_draws(scheme, present):
     """Against explicit draws, client by client, of the symmetric model's margins."""
     random = np.random.default_rng(3)
     theta, eta, rounds, clients = 0.6, 2e-4, 3000, 4
     r, shared, group, own = present / clients, 4 * 3.0, 4 * 7.0, 4 * 400.0 / 10
     tau_g, tau_l = np.zeros(clients), np.zeros(clients)
     out = (1 - theta, theta)
-    train = {"joint": out, "posthoc": (1.0, 1.0), "detached": (1.0, theta)}[protocol]
+    train = {"joint": out, "posthoc": (1.0, 1.0), "detached": (1.0, theta)}[scheme]
     for _ in range(rounds):
         through_g = train[0] * (shared * tau_g.mean() + (group + own) * tau_g / clients)
         through_l = train[1] * (shared + group + own) * tau_l
         mixed = out[0] * through_g + out[1] * through_l
-        seen_g = mixed if protocol == "joint" else through_g
-        seen_l = through_l if protocol == "posthoc" else mixed
+        seen_g = mixed if scheme == "joint" else through_g
+        seen_l = through_l if scheme == "posthoc" else mixed
         here = np.isin(np.arange(clients), random.choice(clients, present, replace=False))
         tau_g = tau_g + here * eta / r / (1 + np.exp(seen_g))
         tau_l = tau_l + here * eta / (1 + np.exp(seen_l))
     found = participation_prediction.accumulated(
-        protocol, theta, rounds, eta, participation=r, **ENERGIES, **FEDERATION
+        scheme, theta, rounds, eta, participation=r, **ENERGIES, **FEDERATION
     )
     assert float(found.global_prompt) == pytest.approx(tau_g.mean(), rel=0.01)
     assert float(found.local_prompt) == pytest.approx(tau_l.mean(), rel=0.01)
@@ -288,8 +299,10 @@ def test_mean_field_is_the_mean_over_draws(protocol, present):
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.25])
 def test_best_mixing_under_partial_participation(share):
-    odds = float(posthoc_odds(global_signal=3.0, local_signal=7.0, **FEDERATION))
-    joint = float(participation.joint_mixing(share, global_signal=3.0, local_signal=7.0, **FEDERATION))
+    odds = float(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
+    joint = float(
+        participation.joint_mixing(share, global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION)
+    )
     for step in (1, 2000):
         found = participation_prediction.best_mixing("joint", step, 1e-3, participation=share, **SYMMETRIC)
         assert found == pytest.approx(joint, abs=1e-4)
@@ -331,7 +344,7 @@ def test_draws_raise_noise_energies_by_the_excess():
         (lambda: noisy_clients.sample_types([1.1]), "label_noise"),
         (
             lambda: noisy_clients.leading_mixing(
-                [0.1], global_signal=1, local_signal=1, sample_counts=[5, 5], groups=[0, 1]
+                [0.1], global_feature_sq=1, local_feature_sq=1, sample_counts=[5, 5], groups=[0, 1]
             ),
             "label_noise",
         ),
@@ -341,7 +354,7 @@ def test_draws_raise_noise_energies_by_the_excess():
         (lambda: prior_prediction.sample_types(0.5), "class_prior"),
         (
             lambda: class_priors.leans_local(
-                [0.5, 0.5], global_signal=1, local_signal=1, sample_counts=[5], groups=[0, 1]
+                [0.5, 0.5], global_feature_sq=1, local_feature_sq=1, sample_counts=[5], groups=[0, 1]
             ),
             "class_prior",
         ),
@@ -350,7 +363,7 @@ def test_draws_raise_noise_energies_by_the_excess():
             lambda: participation_prediction.accumulated(
                 "both", 0.5, 1, 0.1, participation=0.5, **ENERGIES, **FEDERATION
             ),
-            "protocol",
+            "scheme",
         ),
         (
             lambda: participation_prediction.accumulated(

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from checks import certified
-from checks.claim import Claim, Finding
-from theory import certificate
-from theory.advantage import optimal_ratio_squared
-from theory.certificate import (
+from promptfolio.checks import certified
+from promptfolio.checks.claim import Claim, Finding
+from theory.dynamics.margin_kernel import exact_margins
+from theory.dynamics.sample_sandwich import bounds, largest_spread
+from theory.mixing.advantage import optimal_ratio_squared
+from theory.numerics import certificate
+from theory.numerics.certificate import (
     EXACT,
     certify_advantage,
     certify_recursion,
     certify_samples,
 )
-from theory.margin_kernel import exact_margins
-from theory.sample_sandwich import bounds, largest_spread
 
 # --- T10 ---
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import sympy
 
-from theory.catalogue import RESULTS, derive
-from theory.derivation import DERIVED_HERE, Derivation, DerivationError, Step, relation
+from theory.proof.catalogue import RESULTS, derive
+from theory.proof.derivation import DERIVED_HERE, Derivation, DerivationError, Step, relation
 
 ALL = list(RESULTS)
 

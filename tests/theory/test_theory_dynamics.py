@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 
-from theory import margin_rate, sandwich, saturation, trajectories
-from theory.derivation import as_function
-from theory.update_rule import coefficient_increment
+from theory.dynamics import margin_rate, sandwich, saturation, trajectories
+from theory.model.update_rule import coefficient_increment
+from theory.proof.derivation import as_function
 
 # --- T8 ---
 
@@ -47,9 +47,9 @@ def test_rates_from_increments_of_sampled_data():
     )
     growth_local = labels[..., None] * features * (2 * increments[:, None, :])
     growth_global = labels[..., None] * features * (2 * increments.mean(axis=0))
-    letters = dict(global_signal=a, local_signal=b, noise_energy=dim * sigma**2 * e, samples=samples)
+    letters = dict(global_feature_sq=a, local_feature_sq=b, noise_energy=dim * sigma**2 * e, samples=samples)
     k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=clients, alignment=2)
+    k_global = margin_rate.global_rate(**letters, clients=clients, group_size=2)
     # q = 1/2; cross terms of the noise leave about √(N/L) relative, 2 % here, and the mean over samples less
     assert_allclose(growth_local.sum(axis=2).mean(), k_local / 2, rtol=0.01)
     assert_allclose(growth_global.sum(axis=2).mean(), k_global / 2, rtol=0.01)
@@ -58,10 +58,10 @@ def test_rates_from_increments_of_sampled_data():
 @given(theta=st.floats(0, 1), chi=st.floats(0, 4))
 @settings(deadline=None)
 def test_joint_rate_interpolates(theta, chi):
-    letters = dict(global_signal=3.0, local_signal=7.0, noise_energy=100.0, samples=10)
+    letters = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=100.0, samples=10)
     k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=4, alignment=chi)
-    joint = margin_rate.joint_rate(theta, **letters, clients=4, alignment=chi)
+    k_global = margin_rate.global_rate(**letters, clients=4, group_size=chi)
+    joint = margin_rate.joint_rate(theta, **letters, clients=4, group_size=chi)
     assert_allclose(joint, (1 - theta) ** 2 * k_global + theta**2 * k_local, rtol=1e-13)
     assert k_global <= k_local
 
@@ -147,7 +147,7 @@ def test_coefficients_by_brute_force_recursion():
     for seen in (1, 4):
         means = sigma * rng.normal(size=(samples * seen, dim)).mean(axis=0)
         norm = trajectories.noise_norm(
-            noise_feature=e,
+            noise_feature_sq=e,
             weight=omega,
             tau=tau,
             noise_std=sigma,

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from theory.aggregation import client_alignment, noise_energy_factor, signal_factor
-from theory.decomposition import coefficients, reconstruct
-from theory.update_rule import coefficient_increment, preactivation_increment
+from theory.model.aggregation import client_group_sizes, noise_energy_factor, signal_factor
+from theory.model.decomposition import coefficients, reconstruct
+from theory.model.update_rule import coefficient_increment, preactivation_increment
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -94,13 +94,13 @@ def test_signal_factor_is_what_averaging_leaves(seed, clients):
     nu = np.linalg.qr(rng.normal(size=(5, 3)))[0].T * 1.7  # orthogonal, equal norms
     moved = nu[groups].mean(axis=0)  # every client moves by its own ν, then all are averaged
     left = nu[groups] @ moved / (nu[groups] ** 2).sum(axis=1)
-    assert_allclose(signal_factor(alignment=client_alignment(groups), clients=clients), left, atol=1e-12)
+    assert_allclose(signal_factor(group_size=client_group_sizes(groups), clients=clients), left, atol=1e-12)
 
 
-def test_alignment_with_a_gram_matrix():
+def test_group_size_with_a_gram_matrix():
     gram = np.array([[2.0, -1.0], [-1.0, 2.0]])
-    assert client_alignment([0, 1, 1], gram).tolist() == [0.0, 1.5, 1.5]
-    assert client_alignment([0, 1, 1], 3 * np.eye(2)).tolist() == client_alignment([0, 1, 1]).tolist()
+    assert client_group_sizes([0, 1, 1], gram).tolist() == [0.0, 1.5, 1.5]
+    assert client_group_sizes([0, 1, 1], 3 * np.eye(2)).tolist() == client_group_sizes([0, 1, 1]).tolist()
 
 
 @given(counts=st.lists(st.integers(1, 500), min_size=1, max_size=8))

@@ -8,24 +8,28 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import norm
 
-from theory import drift_prediction, late_time, late_time_drift, late_time_field, late_time_flow
-from theory.joint_law import joint_mixing
-from theory.late_time import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
-from theory.leading_order import mixing_from_odds, posthoc_odds
-from theory.margin_kernel import exact_margins, margin_kernel
-from theory.symmetric_ratio import predicted_ratio, symmetric_tau
-from theory.training_time import limiting_odds
+from theory.dynamics.margin_kernel import exact_margins, margin_kernel
+from theory.dynamics.symmetric_ratio import predicted_ratio, symmetric_tau
+from theory.late_time.limit import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
+from theory.late_time.limit import dynamical_mean_field as late_time_field
+from theory.late_time.limit import first_order as late_time_drift
+from theory.late_time.limit import first_order_prediction as drift_prediction
+from theory.late_time.limit import limit as late_time
+from theory.late_time.limit import solver as late_time_flow
+from theory.mixing.joint_law import joint_mixing
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.mixing.training_time import limiting_odds
 
 # N/L = 1/2; the letters behind the drift from 0.35 to 0.28
 LETTERS = dict(
-    global_signal=0.5,
-    local_signal=1.5,
-    noise_feature=1.0,
+    global_feature_sq=0.5,
+    local_feature_sq=1.5,
+    noise_feature_sq=1.0,
     noise_std=1.0,
     noise_dim=400,
     clients=10,
     samples=20,
-    alignment=1,
+    group_size=1,
 )
 RATE = 4 * (2 + 400 / 20)  # κ_L of T8
 
@@ -145,11 +149,16 @@ def test_orthogonal_noise_gives_the_mean_field_limits():
     a, b, clients, samples = 3.0, 7.0, 4, 5
     data = orthogonal(clients, samples, a, b)
     assert np.ptp(maximum_margin(kernel_of(data, 0.3)).alpha) < 1e-12
-    odds = posthoc_odds(global_signal=a, local_signal=b, clients=clients, alignment=1)
+    odds = posthoc_odds(global_feature_sq=a, local_feature_sq=b, clients=clients, group_size=1)
     # found to the tolerance of the search
     assert_allclose(late_time_mixing(data), joint_mixing(odds), atol=2e-3)
     limit = limiting_odds(
-        global_signal=a, local_signal=b, noise_energy=25.0, samples=samples, clients=clients, alignment=1
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_energy=25.0,
+        samples=samples,
+        clients=clients,
+        group_size=1,
     )
     assert_allclose(late_time_mixing(data, "posthoc"), mixing_from_odds(limit), atol=2e-3)
 
@@ -185,7 +194,7 @@ def test_unequal_clients_keep_a_symmetric_kernel():
 
 def test_late_time_arguments():
     data = drawn(2, 2, 9)
-    with pytest.raises(ValueError, match="protocol"):
+    with pytest.raises(ValueError, match="scheme"):
         late_time_ratio(0.5, data, "detached")
     with pytest.raises(ValueError, match="theta"):
         late_time_ratio(1.5, data)
@@ -230,10 +239,10 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
     theta = np.array([0.0, 0.2, 0.4, 0.7, 1.0])
     logs = {}
     for noise_dim in (1e6, 2e6):
-        signals = {"global_signal": signal * noise_dim, "local_signal": 3 * signal * noise_dim}
+        signals = {"global_feature_sq": signal * noise_dim, "local_feature_sq": 3 * signal * noise_dim}
         letters = {**LETTERS, "noise_dim": noise_dim, **signals}
         eta = 0.2 / (4 * noise_dim / 20)
-        start = predicted_ratio(theta, protocol="joint", tau_global=1.0, tau_local=1.0, **letters)
+        start = predicted_ratio(theta, scheme="joint", tau_global=1.0, tau_local=1.0, **letters)
         flow = np.log(late_time_flow.flow_ratio(theta, [step], eta, **letters)[0] / start)
         first = np.log(drift_prediction.drift_ratio(theta, step, eta, **letters) / start)
         logs[noise_dim] = flow, first
@@ -244,7 +253,12 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
 
 
 def test_first_order_predicts_the_drift_at_a_small_load():
-    letters = {**LETTERS, "noise_dim": 8000, "global_signal": 0.5 * 20**0.5, "local_signal": 1.5 * 20**0.5}
+    letters = {
+        **LETTERS,
+        "noise_dim": 8000,
+        "global_feature_sq": 0.5 * 20**0.5,
+        "local_feature_sq": 1.5 * 20**0.5,
+    }
     eta = 0.2 / (4 * (2 * 20**0.5 + 400))
     exact = late_time_flow.flow_mixing([1, 2000], eta, **letters)
     first = [drift_prediction.drift_mixing(step, eta, **letters) for step in (1, 2000)]
@@ -255,15 +269,21 @@ def test_first_order_predicts_the_drift_at_a_small_load():
 # --- the mean field at a finite load ---
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_no_load_gives_the_symmetric_mean_field(protocol):
-    letters = {**LETTERS, "noise_dim": 1e8, "global_signal": 500.0, "local_signal": 700.0, "alignment": 2}
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_no_load_gives_the_symmetric_mean_field(scheme):
+    letters = {
+        **LETTERS,
+        "noise_dim": 1e8,
+        "global_feature_sq": 500.0,
+        "local_feature_sq": 700.0,
+        "group_size": 2,
+    }
     theta, steps, eta = np.array([0.0, 0.3, 0.8]), np.array([1.0, 40.0, 2000.0]), 0.2 / (4 * 5e6)
-    tau = symmetric_tau(protocol, theta[None, :], steps[:, None], eta, **letters)
+    tau = symmetric_tau(scheme, theta[None, :], steps[:, None], eta, **letters)
     expected = predicted_ratio(
-        theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
+        theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
     )
-    flow = late_time_flow.flow_ratio(theta, steps, eta, protocol=protocol, **letters)
+    flow = late_time_flow.flow_ratio(theta, steps, eta, scheme=scheme, **letters)
     assert_allclose(flow, np.broadcast_to(expected, flow.shape), rtol=2e-3)
 
 
@@ -294,23 +314,19 @@ def test_mean_field_against_exact_margins():
         assert predicted[-1] > 1.05 * predicted[0] or theta > 0.3
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_limit_of_the_mean_field_against_drawn_data(protocol):
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_limit_of_the_mean_field_against_drawn_data(scheme):
     theta = np.array([0.0, 0.2, 0.5, 1.0])
     letters = {**LETTERS, "clients": 4, "samples": 20, "noise_dim": 160}
-    reached = [
-        late_time_ratio(theta, drawn(4, 20, 160, seed=seed), protocol).mean(axis=1) for seed in range(8)
-    ]
-    predicted = late_time_flow.flow_ratio(theta, [np.inf], 1.0, protocol=protocol, **letters)[0]
+    reached = [late_time_ratio(theta, drawn(4, 20, 160, seed=seed), scheme).mean(axis=1) for seed in range(8)]
+    predicted = late_time_flow.flow_ratio(theta, [np.inf], 1.0, scheme=scheme, **letters)[0]
     error = np.std(reached, axis=0) / 8**0.5
     assert np.all(np.abs(np.mean(reached, axis=0) - predicted) < 4 * error + 0.03 * predicted)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_flow_approaches_the_limit_like_one_over_log_time(protocol):
-    ratio = late_time_flow.flow_ratio(
-        [0.0, 0.4], [1e2, 1e4, 1e8, np.inf], 1 / RATE, protocol=protocol, **LETTERS
-    )
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_flow_approaches_the_limit_like_one_over_log_time(scheme):
+    ratio = late_time_flow.flow_ratio([0.0, 0.4], [1e2, 1e4, 1e8, np.inf], 1 / RATE, scheme=scheme, **LETTERS)
     gap = np.abs(ratio[:3] / ratio[3] - 1)
     assert np.all(np.diff(gap, axis=0) < 0)
     # it falls like 1/log t or faster
@@ -323,8 +339,8 @@ def test_the_drift_at_half_load():
     assert_allclose(late_time_flow.flow_mixing(steps[:2], 1 / RATE, **LETTERS), [0.354, 0.28], atol=0.003)
     grid = np.linspace(0, 1, 101)
     best = [
-        norm.cdf(late_time_flow.flow_ratio(grid, [500], 1 / RATE, protocol=protocol, **LETTERS).max())
-        for protocol in ("joint", "posthoc")
+        norm.cdf(late_time_flow.flow_ratio(grid, [500], 1 / RATE, scheme=scheme, **LETTERS).max())
+        for scheme in ("joint", "posthoc")
     ]
     assert_allclose(best[1] - best[0], 0.017, atol=0.001)
 
@@ -332,9 +348,9 @@ def test_the_drift_at_half_load():
 def test_end_points_and_units_of_the_mean_field():
     steps, eta = [5.0, 200.0, np.inf], 0.5 / RATE
     joint = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **LETTERS)
-    posthoc = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, protocol="posthoc", **LETTERS)
+    posthoc = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, scheme="posthoc", **LETTERS)
     assert_allclose(joint, posthoc, rtol=1e-4)
-    units = {**LETTERS, "noise_std": 2.0, "noise_feature": 0.25}
+    units = {**LETTERS, "noise_std": 2.0, "noise_feature_sq": 0.25}
     assert_allclose(late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **units), joint, rtol=1e-7)
 
 
@@ -342,10 +358,10 @@ def test_end_points_and_units_of_the_mean_field():
 def test_nodes_suffice(monkeypatch, nodes, points):
     letters = {**LETTERS, "noise_dim": 200}
     arguments = ([0.0, 0.4], [5.0, 2000.0], 0.5 / RATE)
-    usual = [late_time_flow.flow_ratio(*arguments, protocol=name, **letters) for name in ("joint", "posthoc")]
+    usual = [late_time_flow.flow_ratio(*arguments, scheme=name, **letters) for name in ("joint", "posthoc")]
     monkeypatch.setattr(late_time_flow, "NODES", nodes)
     monkeypatch.setattr(late_time_flow, "QUADRATURE", points)
-    finer = [late_time_flow.flow_ratio(*arguments, protocol=name, **letters) for name in ("joint", "posthoc")]
+    finer = [late_time_flow.flow_ratio(*arguments, scheme=name, **letters) for name in ("joint", "posthoc")]
     assert_allclose(usual, finer, rtol=1e-4)
 
 
@@ -364,11 +380,11 @@ def test_moments_by_quadrature():
 
 
 def test_flow_arguments():
-    with pytest.raises(ValueError, match="protocol"):
-        late_time_flow.flow_ratio([0.5], [1], 0.1, protocol="detached", **LETTERS)
+    with pytest.raises(ValueError, match="scheme"):
+        late_time_flow.flow_ratio([0.5], [1], 0.1, scheme="detached", **LETTERS)
     with pytest.raises(ValueError, match="step"):
         late_time_flow.flow_ratio([0.5], [0], 0.1, **LETTERS)
-    with pytest.raises(ValueError, match="alignment"):
-        late_time_flow.flow_ratio([0.5], [1], 0.1, **{**LETTERS, "alignment": 11})
+    with pytest.raises(ValueError, match="group_size"):
+        late_time_flow.flow_ratio([0.5], [1], 0.1, **{**LETTERS, "group_size": 11})
     with pytest.raises(ArithmeticError, match="did not settle"):
         late_time_flow.flow_ratio([0.0], [np.inf], 0.1, **{**LETTERS, "noise_dim": 60})

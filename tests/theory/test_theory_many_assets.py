@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import isotonic_regression
 
-from theory import advantage, joint_law, leading_order, per_client, tangency
-from theory.joint_weights import joint_weights
-from theory.many_assets import formula, mixture_ratio, optimal_ratio, optimal_weights, with_entries
-from theory.nested_assets import nested_moments, three_level_weights
+from theory.mixing import advantage, joint_law, leading_order, per_client, tangency
+from theory.mixing.joint_weights import joint_weights
+from theory.mixing.many_assets import formula, mixture_ratio, optimal_ratio, optimal_weights, with_entries
+from theory.mixing.nested_assets import nested_moments, three_level_weights
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -121,7 +121,7 @@ def test_joint_weights_maximise_over_squared_weights(seed: int) -> None:
 
 # --- nested levels ---
 
-FEDERATION = {"global_signal": 2.0, "local_signal": 9.0}
+FEDERATION = {"global_feature_sq": 2.0, "local_feature_sq": 9.0}
 
 
 def nested(seed: int) -> tuple[dict, np.ndarray]:
@@ -200,12 +200,12 @@ def test_when_each_prompt_counts() -> None:
     inside = three_level_weights(**letters, group_size=9, group_in_cluster=6)
     assert inside[2] == 0
     # the other two mix as the clusters' and the federation's prompts of T17 do
-    odds = leading_order.posthoc_odds(**FEDERATION, clients=21 / 6, alignment=9 / 6)
+    odds = leading_order.posthoc_odds(**FEDERATION, clients=21 / 6, group_size=9 / 6)
     assert_allclose(inside[1] / inside[0], odds)
     alone = three_level_weights(**letters, group_size=1, group_in_cluster=1)
     assert_allclose(alone[1], 0, atol=1e-12)
     assert_allclose(
-        alone[2] / alone[0], leading_order.posthoc_odds(**FEDERATION, clients=21, alignment=1), rtol=1e-12
+        alone[2] / alone[0], leading_order.posthoc_odds(**FEDERATION, clients=21, group_size=1), rtol=1e-12
     )
 
 

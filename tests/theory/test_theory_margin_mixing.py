@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.accuracy_curve import accuracy_steps
-from theory.margin_mixing import cell_errors, error_bounds, optimal_mixing, predicted_error
-from theory.margin_moments import margin_moments
+from theory.mixing.accuracy_curve import accuracy_steps
+from theory.mixing.margin_mixing import cell_errors, error_bounds, optimal_mixing, predicted_error
+from theory.mixing.margin_moments import margin_moments
 
 GRID = np.linspace(0, 1, 501)
 

@@ -8,30 +8,35 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
-from theory import client_margins, detached, per_client, predicted_ratio, round_recursion, symmetric_ratio
-from theory.client_mixing import best_mixing
-from theory.derivation import as_function
-from theory.margin_rate import global_rate, local_rate
-from theory.mean_field import Accumulated, SampleTypes, accumulated, margins
-from theory.sample_types import population
-from theory.tangency import effective_weights
+from theory.dynamics import client_margins, detached, predicted_ratio, round_recursion, symmetric_ratio
+from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.mean_field import Accumulated, SampleTypes, accumulated, margins
+from theory.dynamics.sample_types import population
+from theory.mixing import per_client
+from theory.mixing.client_mixing import best_mixing
+from theory.mixing.tangency import effective_weights
+from theory.proof.derivation import as_function
 
-PROTOCOLS = ("joint", "posthoc", "detached")
+SCHEMES = ("joint", "posthoc", "detached")
 UNEQUAL = dict(
-    global_signal=2.0, local_signal=3.0, noise_energy=60.0, sample_counts=[4, 8, 12], groups=[0, 1, 0]
+    global_feature_sq=2.0, local_feature_sq=3.0, noise_energy=60.0, sample_counts=[4, 8, 12], groups=[0, 1, 0]
 )
 EQUAL = dict(
-    global_signal=3.0, local_signal=7.0, noise_energy=400.0, sample_counts=[10] * 4, groups=[0, 0, 1, 1]
+    global_feature_sq=3.0,
+    local_feature_sq=7.0,
+    noise_energy=400.0,
+    sample_counts=[10] * 4,
+    groups=[0, 0, 1, 1],
 )
 SYMMETRIC = dict(
-    global_signal=3.0,
-    local_signal=7.0,
-    noise_feature=1.0,
+    global_feature_sq=3.0,
+    local_feature_sq=7.0,
+    noise_feature_sq=1.0,
     noise_std=1.0,
     noise_dim=400,
     clients=4,
     samples=10,
-    alignment=2,
+    group_size=2,
 )
 RATES = dict(rate_global=4 * (3 + 7 / 2 + 400 / 40), rate_local=4 * (3 + 7 + 400 / 10))
 
@@ -40,7 +45,7 @@ RATES = dict(rate_global=4 * (3 + 7 / 2 + 400 / 40), rate_local=4 * (3 + 7 + 400
 
 
 def _train(
-    protocol, theta, rounds, eta, local_steps, model, counts_of_types, dim=60, feature=1.3, deviation=0.8
+    scheme, theta, rounds, eta, local_steps, model, counts_of_types, dim=60, feature=1.3, deviation=0.8
 ):
     """Full gradient training in coefficients; returns margins, ratios per type and τ per type of all clients."""
     rng = np.random.default_rng(3)
@@ -49,8 +54,8 @@ def _train(
     clients, groups = labels.size, labels.max() + 1
     norms = np.concatenate(
         [
-            np.atleast_1d(model["global_signal"]),
-            np.repeat(np.atleast_1d(model["local_signal"]), groups),
+            np.atleast_1d(model["global_feature_sq"]),
+            np.repeat(np.atleast_1d(model["local_feature_sq"]), groups),
             np.full(dim, feature),
         ]
     )
@@ -73,7 +78,7 @@ def _train(
         "joint": (1 - theta, theta),
         "posthoc": (1.0, 1.0),
         "detached": (1.0, theta),
-    }[protocol]
+    }[scheme]
     server, local = np.zeros(norms.size), np.zeros((clients, norms.size))
     totals = np.zeros((2, clients, len(shared)))
     for _ in range(rounds):
@@ -83,8 +88,8 @@ def _train(
             for _ in range(local_steps):
                 alone = 2 * data[k] @ mine, 2 * data[k] @ local[k]
                 mixed = (1 - theta) * alone[0] + theta * alone[1]
-                q_global = expit(-(mixed if protocol == "joint" else alone[0]))
-                q_local = expit(-(alone[1] if protocol == "posthoc" else mixed))
+                q_global = expit(-(mixed if scheme == "joint" else alone[0]))
+                q_local = expit(-(alone[1] if scheme == "posthoc" else mixed))
                 mine = mine + eta * train_global * 2 * norms * (q_global @ data[k]) / counts[k]
                 local[k] = local[k] + eta * train_local * 2 * norms * (q_local @ data[k]) / counts[k]
                 for kind in set(kinds[k]):
@@ -108,22 +113,28 @@ def _train(
 
 MODELS = {
     "plain": (
-        dict(global_signal=2.0, local_signal=3.0, shared_signs=[[1]], group_signs=[[1]]),
+        dict(global_feature_sq=2.0, local_feature_sq=3.0, shared_signs=[[1]], group_signs=[[1]]),
         [[4], [8], [12]],
     ),
     "wrong labels": (
-        dict(global_signal=2.0, local_signal=3.0, shared_signs=[[1], [-1]], group_signs=[[1], [-1]]),
+        dict(global_feature_sq=2.0, local_feature_sq=3.0, shared_signs=[[1], [-1]], group_signs=[[1], [-1]]),
         [[3, 1], [6, 2], [10, 2]],
     ),
     "constant coordinate": (
         dict(
-            global_signal=[2.0, 1.5], local_signal=3.0, shared_signs=[[1, 1], [1, -1]], group_signs=[[1], [1]]
+            global_feature_sq=[2.0, 1.5],
+            local_feature_sq=3.0,
+            shared_signs=[[1, 1], [1, -1]],
+            group_signs=[[1], [1]],
         ),
         [[3, 1], [2, 6], [6, 6]],
     ),
     "two group features, one missing": (
         dict(
-            global_signal=2.0, local_signal=[3.0, 1.0], shared_signs=[[1], [1]], group_signs=[[1, 0], [1, -1]]
+            global_feature_sq=2.0,
+            local_feature_sq=[3.0, 1.0],
+            shared_signs=[[1], [1]],
+            group_signs=[[1, 0], [1, -1]],
         ),
         [[4, 0], [2, 6], [6, 6]],
     ),
@@ -131,23 +142,23 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("local_steps", [1, 4])
-def test_exact_where_noise_is_orthogonal(name, protocol, local_steps):
+def test_exact_where_noise_is_orthogonal(name, scheme, local_steps):
     model, counts_of_types = MODELS[name]
     model = {**model, "groups": [0, 1, 0]}
     theta, rounds, eta, dim, feature, deviation = 0.35, 6, 0.01, 60, 1.3, 0.8
     margin, ratio, totals = _train(
-        protocol, theta, rounds, eta, local_steps, model, counts_of_types, dim, feature, deviation
+        scheme, theta, rounds, eta, local_steps, model, counts_of_types, dim, feature, deviation
     )
     counts = np.array(counts_of_types)
     types = SampleTypes(
         counts / counts.sum(axis=1, keepdims=True), model["shared_signs"], model["group_signs"]
     )
     federation = dict(
-        protocol=protocol,
-        global_signal=model["global_signal"],
-        local_signal=model["local_signal"],
+        scheme=scheme,
+        global_feature_sq=model["global_feature_sq"],
+        local_feature_sq=model["local_feature_sq"],
         sample_counts=counts.sum(axis=1),
         groups=model["groups"],
         types=types,
@@ -163,7 +174,7 @@ def test_exact_where_noise_is_orthogonal(name, protocol, local_steps):
         theta,
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
-        noise_feature=feature,
+        noise_feature_sq=feature,
         noise_std=deviation,
         noise_dim=dim,
         **federation,
@@ -181,13 +192,13 @@ def test_margins_match_the_derived_statement():
     counts, groups = np.array(UNEQUAL["sample_counts"]), np.array(UNEQUAL["groups"])
     weights = counts / counts.sum()
     values = np.array(tau)[None, None, :]
-    seen = margins(Accumulated(values, values), theta, protocol="joint", **UNEQUAL)
+    seen = margins(Accumulated(values, values), theta, scheme="joint", **UNEQUAL)
     names = {str(symbol): symbol for symbol in statement.free_symbols}
     for k in range(3):
         numbers = {
             "theta": theta,
-            "a": UNEQUAL["global_signal"],
-            "b": UNEQUAL["local_signal"],
+            "a": UNEQUAL["global_feature_sq"],
+            "b": UNEQUAL["local_feature_sq"],
             "nubar": UNEQUAL["noise_energy"],
             "p_k": weights[k],
             "tau_k": tau[k],
@@ -211,8 +222,8 @@ def test_rate_of_a_round_is_the_kernel_of_equal_clients():
     kernel = client_margins.kernel(people, energy)
     assert_allclose(kernel.average.sum(axis=1), RATES["rate_global"], rtol=1e-14)
     assert_allclose(kernel.own.sum(axis=1), RATES["rate_local"], rtol=1e-14)
-    shared = dict(global_signal=3.0, local_signal=7.0, noise_energy=energy, samples=10)
-    assert_allclose(global_rate(**shared, clients=4, alignment=2), RATES["rate_global"], rtol=1e-14)
+    shared = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=energy, samples=10)
+    assert_allclose(global_rate(**shared, clients=4, group_size=2), RATES["rate_global"], rtol=1e-14)
     assert_allclose(local_rate(**shared), RATES["rate_local"], rtol=1e-14)
 
 
@@ -231,12 +242,12 @@ def test_stable_round_matches_the_derived_expression():
 # --- closed forms and special cases ---
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_equal_clients_follow_the_closed_forms(protocol):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_equal_clients_follow_the_closed_forms(scheme):
     theta, rounds = np.array([0.0, 0.3, 0.8, 1.0]), [0, 50, 4000]
     eta = 0.01 / RATES["rate_local"]
-    tau = accumulated(rounds, theta, eta, protocol=protocol, **EQUAL)
-    closed = symmetric_ratio.symmetric_tau(protocol, theta, np.array(rounds)[:, None], eta, **SYMMETRIC)
+    tau = accumulated(rounds, theta, eta, scheme=scheme, **EQUAL)
+    closed = symmetric_ratio.symmetric_tau(scheme, theta, np.array(rounds)[:, None], eta, **SYMMETRIC)
     for part, expected in zip(tau, closed, strict=True):
         assert_allclose(part.std(axis=2), 0, atol=1e-15)
         # (T10): a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
@@ -245,24 +256,24 @@ def test_equal_clients_follow_the_closed_forms(protocol):
 
 def test_general_detached_is_the_two_scalar_recursion():
     theta, rounds, eta = np.array([0.2, 0.7]), [1, 5, 60], 0.2 / RATES["rate_local"]
-    tau = accumulated(rounds, theta, eta, protocol="detached", **EQUAL)
+    tau = accumulated(rounds, theta, eta, scheme="detached", **EQUAL)
     scalars = detached.accumulated(theta, np.array(rounds)[:, None], eta, **RATES)
     for part, expected in zip(tau, scalars, strict=True):
         assert_allclose(part[..., 0], expected, rtol=1e-12)
         assert_allclose(part[..., 3], expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_general_ratio_of_equal_clients_is_the_symmetric_one(protocol):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_general_ratio_of_equal_clients_is_the_symmetric_one(scheme):
     theta = np.linspace(0, 1, 5)
     taus = dict(tau_global=0.3, tau_local=0.2)
-    expected = symmetric_ratio.predicted_ratio(theta, protocol=protocol, **taus, **SYMMETRIC)
+    expected = symmetric_ratio.predicted_ratio(theta, scheme=scheme, **taus, **SYMMETRIC)
     equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
     value = predicted_ratio.predicted_ratio(
         theta,
-        protocol=protocol,
+        scheme=scheme,
         **{name: np.full((5, 4), tau) for name, tau in taus.items()},
-        noise_feature=1.0,
+        noise_feature_sq=1.0,
         noise_std=1.0,
         noise_dim=400,
         **equal,
@@ -270,20 +281,23 @@ def test_general_ratio_of_equal_clients_is_the_symmetric_one(protocol):
     assert_allclose(value, expected[:, None].repeat(4, axis=1), rtol=1e-13)
 
 
-def test_reference_values_of_the_detached_protocol():
+def test_reference_values_of_the_detached_scheme():
     signal = 0.8 * np.sqrt(8000 / 10)
     model = dict(
-        global_signal=0.3 * signal, local_signal=0.7 * signal, sample_counts=[10] * 4, groups=[0, 1, 2, 3]
+        global_feature_sq=0.3 * signal,
+        local_feature_sq=0.7 * signal,
+        sample_counts=[10] * 4,
+        groups=[0, 1, 2, 3],
     )
     eta = 0.2 / (4 * (signal + 800))
     theta = np.array([0.2, 0.5, 0.8])
-    tau = accumulated([5, 50, 500], theta, eta, protocol="detached", noise_energy=8000.0, **model)
+    tau = accumulated([5, 50, 500], theta, eta, scheme="detached", noise_energy=8000.0, **model)
     ratio = predicted_ratio.predicted_ratio(
         theta,
-        protocol="detached",
+        scheme="detached",
         tau_global=tau.global_prompt,
         tau_local=tau.local_prompt,
-        noise_feature=1.0,
+        noise_feature_sq=1.0,
         noise_std=1.0,
         noise_dim=8000,
         **model,
@@ -299,7 +313,7 @@ def test_round_recursion_is_the_limit_of_small_steps(local_steps):
     rounds, errors = [1, 3, 30], []
     for finer in (1, 2, 4):
         eta, steps = 0.1 / RATES["rate_local"] / finer, local_steps * finer
-        tau = accumulated(rounds, 0.0, eta, protocol="joint", local_steps=steps, **EQUAL).global_prompt
+        tau = accumulated(rounds, 0.0, eta, scheme="joint", local_steps=steps, **EQUAL).global_prompt
         expected = round_recursion.accumulated(rounds, eta, steps, **RATES)
         errors.append(np.abs(tau[:, 0, 0] / expected - 1).max())
     assert errors[0] < 0.02
@@ -319,7 +333,7 @@ def test_local_steps_slow_the_average_down():
     """Same number of gradient steps: drift saturates within a round, so τ falls with E."""
     eta = 0.3 / RATES["rate_local"]
     tau = [
-        accumulated([40 // steps], 0.0, eta, protocol="joint", local_steps=steps, **EQUAL).global_prompt[
+        accumulated([40 // steps], 0.0, eta, scheme="joint", local_steps=steps, **EQUAL).global_prompt[
             0, 0, 0
         ]
         for steps in (1, 5, 20)
@@ -335,7 +349,7 @@ def _typed(fractions, shared, grouped, **changes):
         [3, 9],
         [0.2, 0.6],
         0.01,
-        protocol="joint",
+        scheme="joint",
         local_steps=2,
         types=SampleTypes(fractions, shared, grouped),
         **{**UNEQUAL, **changes},
@@ -343,7 +357,7 @@ def _typed(fractions, shared, grouped, **changes):
 
 
 def test_plain_types_are_the_default():
-    default = accumulated([3, 9], [0.2, 0.6], 0.01, protocol="joint", local_steps=2, **UNEQUAL)
+    default = accumulated([3, 9], [0.2, 0.6], 0.01, scheme="joint", local_steps=2, **UNEQUAL)
     plain = SampleTypes.plain(3)
     typed = _typed(*plain)
     for part, expected in zip(typed, default, strict=True):
@@ -372,7 +386,7 @@ def test_types_nobody_holds_do_not_matter():
 
 def test_a_feature_of_no_strength_does_not_matter():
     whole = _typed(np.ones((3, 1)), [[1]], [[1]])
-    more = _typed(np.ones((3, 1)), [[1, -1]], [[1]], global_signal=[2.0, 0.0])
+    more = _typed(np.ones((3, 1)), [[1, -1]], [[1]], global_feature_sq=[2.0, 0.0])
     for part, expected in zip(more, whole, strict=True):
         assert_allclose(part, expected, rtol=1e-14)
 
@@ -388,24 +402,24 @@ def test_turning_every_sign_changes_nothing_that_is_trained():
 # --- properties ---
 
 
-@given(order=st.permutations(range(3)), protocol=st.sampled_from(PROTOCOLS), theta=st.floats(0, 1))
+@given(order=st.permutations(range(3)), scheme=st.sampled_from(SCHEMES), theta=st.floats(0, 1))
 @settings(max_examples=20, deadline=None)
-def test_the_order_of_clients_does_not_matter(order, protocol, theta):
-    straight = accumulated([4], theta, 0.02, protocol=protocol, local_steps=2, **UNEQUAL)
+def test_the_order_of_clients_does_not_matter(order, scheme, theta):
+    straight = accumulated([4], theta, 0.02, scheme=scheme, local_steps=2, **UNEQUAL)
     moved = {
         **UNEQUAL,
         "sample_counts": np.array(UNEQUAL["sample_counts"])[list(order)],
         "groups": np.array(UNEQUAL["groups"])[list(order)],
     }
-    permuted = accumulated([4], theta, 0.02, protocol=protocol, local_steps=2, **moved)
+    permuted = accumulated([4], theta, 0.02, scheme=scheme, local_steps=2, **moved)
     for part, expected in zip(permuted, straight, strict=True):
         assert_allclose(part, expected[..., list(order)], rtol=1e-12)
 
 
-@given(protocol=st.sampled_from(PROTOCOLS), theta=st.floats(0, 1), step=st.floats(1e-4, 0.05))
+@given(scheme=st.sampled_from(SCHEMES), theta=st.floats(0, 1), step=st.floats(1e-4, 0.05))
 @settings(max_examples=20, deadline=None)
-def test_residuals_add_up_ever_more_slowly(protocol, theta, step):
-    tau = accumulated(np.arange(12), theta, step, protocol=protocol, **UNEQUAL)
+def test_residuals_add_up_ever_more_slowly(scheme, theta, step):
+    tau = accumulated(np.arange(12), theta, step, scheme=scheme, **UNEQUAL)
     for part in tau:
         gains = np.diff(part[:, 0], axis=0)
         assert np.all(gains > 0)
@@ -413,42 +427,42 @@ def test_residuals_add_up_ever_more_slowly(protocol, theta, step):
         assert np.all(gains <= step / 2 * (1 + 1e-9))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_weights_of_the_mixture_agree_with_the_effective_ones(protocol):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_weights_of_the_mixture_agree_with_the_effective_ones(scheme):
     """Margins of the mixture at equal τ, split into prompts, carry the weights of `tangency`."""
     theta, rounds = 0.3, [7]
-    tau = accumulated(rounds, theta, 0.02, protocol=protocol, **UNEQUAL)
-    seen = margins(tau, theta, protocol=protocol, **UNEQUAL)
-    full = margins(tau, theta, protocol="posthoc", **UNEQUAL)  # prompts of full weight
-    shared, local = effective_weights(theta, protocol)
+    tau = accumulated(rounds, theta, 0.02, scheme=scheme, **UNEQUAL)
+    seen = margins(tau, theta, scheme=scheme, **UNEQUAL)
+    full = margins(tau, theta, scheme="posthoc", **UNEQUAL)  # prompts of full weight
+    shared, local = effective_weights(theta, scheme)
     assert_allclose(seen.mixture, shared * full.global_prompt + local * full.local_prompt, rtol=1e-13)
 
 
 # --- the best mixing of each client ---
 
 REFERENCE = dict(
-    global_signal=8.0,
-    local_signal=14.0,
+    global_feature_sq=8.0,
+    local_feature_sq=14.0,
     sample_counts=[6, 10, 20, 40],
     groups=[0, 1, 0, 2],
 )
-NOISE = dict(noise_feature=1.0, noise_std=1.0)
+NOISE = dict(noise_feature_sq=1.0, noise_std=1.0)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc"])
-def test_best_mixing_starts_at_the_closed_form(protocol):
-    closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[protocol]
-    found = best_mixing(protocol, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_best_mixing_starts_at_the_closed_form(scheme):
+    closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
+    found = best_mixing(scheme, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
     assert_allclose(found, closed(**REFERENCE), atol=2e-6)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_best_mixing_of_equal_clients(protocol):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_best_mixing_of_equal_clients(scheme):
     eta = 0.001 / RATES["rate_local"]
     equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
-    found = best_mixing(protocol, 300, eta, noise_dim=400, **NOISE, **equal)
-    # the symmetric one takes time to be continuous in the joint and the post-hoc protocol
-    assert_allclose(found, symmetric_ratio.best_mixing(protocol, 300, eta, **SYMMETRIC), atol=2e-4)
+    found = best_mixing(scheme, 300, eta, noise_dim=400, **NOISE, **equal)
+    # the symmetric one takes time to be continuous in the joint and the post-hoc scheme
+    assert_allclose(found, symmetric_ratio.best_mixing(scheme, 300, eta, **SYMMETRIC), atol=2e-4)
 
 
 # --- arguments ---
@@ -468,30 +482,30 @@ def test_best_mixing_of_equal_clients(protocol):
         (dict(noise_energy=-1.0), "noise_energy"),
         (dict(groups=[0, 1]), "sample_counts"),
         (dict(groups=[0, 1, -1]), "groups"),
-        (dict(global_signal=[1.0, 2.0]), "global_signal"),
+        (dict(global_feature_sq=[1.0, 2.0]), "global_feature_sq"),
         (dict(types=SampleTypes(np.full((3, 2), 0.4), [[1], [1]], [[1], [1]])), "fractions"),
         (dict(types=SampleTypes(np.ones((2, 1)), [[1]], [[1]])), "fractions"),
         (dict(types=SampleTypes(np.ones((3, 1)), [[0.5]], [[1]])), "shared_signs"),
         (dict(types=SampleTypes(np.ones((3, 1)), [[1]], [[1], [1]])), "group_signs"),
-        (dict(protocol="both"), "protocol"),
+        (dict(scheme="both"), "scheme"),
     ],
 )
 def test_bad_input_names_the_field(changes, field):
-    arguments = dict(rounds=[1], theta=0.5, learning_rate=0.1, protocol="joint", **UNEQUAL)
+    arguments = dict(rounds=[1], theta=0.5, learning_rate=0.1, scheme="joint", **UNEQUAL)
     with pytest.raises((ValueError, TypeError), match=field) as error:
         accumulated(**{**arguments, **changes})
     assert "allowed:" in str(error.value)
 
 
 def test_shapes_of_tau_are_checked():
-    tau = accumulated([1], 0.5, 0.1, protocol="joint", **UNEQUAL)
+    tau = accumulated([1], 0.5, 0.1, scheme="joint", **UNEQUAL)
     with pytest.raises(ValueError, match="`tau`"):
-        margins(tau, [0.5, 0.6], protocol="joint", **UNEQUAL)
+        margins(tau, [0.5, 0.6], scheme="joint", **UNEQUAL)
     federation = {name: value for name, value in UNEQUAL.items() if name != "noise_energy"}
     with pytest.raises(ValueError, match="`tau_local`"):
         predicted_ratio.predicted_ratio(
             0.5,
-            protocol="joint",
+            scheme="joint",
             tau_global=[1.0, 1.0, 1.0],
             tau_local=[1.0, 1.0],
             noise_dim=60,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from simulate.encoder import Encoder
-from theory import decomposition, image_features, portfolio_loss, text_encoder
+from simulate.model.encoder import Encoder
+from theory.model import decomposition, image_features, portfolio_loss, text_encoder
 
 reals = st.floats(-20, 20)
 

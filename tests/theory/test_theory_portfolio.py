@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 
-from theory import (
+from theory.dynamics import margin_rate
+from theory.mixing import (
     advantage,
     independent_assets,
     joint_law,
     leading_advantage,
     leading_order,
-    margin_rate,
     per_client,
     tangency,
     training_time,
@@ -27,14 +27,14 @@ correlation = st.floats(-0.95, 0.95)
 L, N_SAMPLES = 40_000, 10
 SIGNAL = 0.8 * np.sqrt(L / N_SAMPLES)
 ITEM_1 = dict(
-    global_signal=0.3 * SIGNAL,
-    local_signal=0.7 * SIGNAL,
+    global_feature_sq=0.3 * SIGNAL,
+    local_feature_sq=0.7 * SIGNAL,
     noise_energy=float(L),
     samples=N_SAMPLES,
     clients=4,
-    alignment=1,
+    group_size=1,
 )
-SHARED = {name: ITEM_1[name] for name in ("global_signal", "local_signal", "clients", "alignment")}
+SHARED = {name: ITEM_1[name] for name in ("global_feature_sq", "local_feature_sq", "clients", "group_size")}
 
 
 def _pair(s_global, s_local, a, b, rho):
@@ -66,12 +66,12 @@ def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
     u_global = np.sqrt(a) * np.array([1.0, 0.0])
     u_local = np.sqrt(b) * np.array([rho, np.sqrt(1 - rho**2)])
     theta = 0.3
-    for protocol in ("posthoc", "joint", "detached"):
-        w = tangency.effective_weights(theta, protocol)
+    for scheme in ("posthoc", "joint", "detached"):
+        w = tangency.effective_weights(theta, scheme)
         noise = np.linalg.norm(w.global_prompt * u_global + w.local_prompt * u_local)
         expected = (w.global_prompt * s_global + w.local_prompt * s_local) / (1.7 * noise)
         value = tangency.mixture_ratio(
-            theta, **_pair(s_global, s_local, a, b, rho), noise_std=1.7, weights=protocol
+            theta, **_pair(s_global, s_local, a, b, rho), noise_std=1.7, weights=scheme
         )
         assert_allclose(value, expected, rtol=1e-10)
 
@@ -127,7 +127,9 @@ federation = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20), st.integers(2, 
 
 
 def _letters(a, b, clients, share):
-    return dict(global_signal=a, local_signal=b, clients=clients, alignment=1 + share * (clients - 1))
+    return dict(
+        global_feature_sq=a, local_feature_sq=b, clients=clients, group_size=1 + share * (clients - 1)
+    )
 
 
 @given(federation)
@@ -168,28 +170,32 @@ def test_monotonicity(drawn, factor):
     fully = leading_order.posthoc_odds(**_letters(a, b, clients, 0.0))
     assert leading_order.posthoc_odds(**_letters(a, b, clients + 1, 0.0)) < fully  # falls with K at χ = 1
     chi = 1 + share * (clients - 1)
-    grown = dict(global_signal=a, local_signal=b, clients=2 * clients, alignment=2 * chi)
+    grown = dict(global_feature_sq=a, local_feature_sq=b, clients=2 * clients, group_size=2 * chi)
     assert leading_order.posthoc_odds(**grown) < odds  # falls with K at a fixed share χ/K
 
 
-def test_odds_can_rise_with_the_number_of_clients_at_fixed_alignment():
+def test_odds_can_rise_with_the_number_of_clients_at_fixed_group_size():
     """The unqualified statement "θ* falls with K" fails for χ > 1, first of all where K = χ gives θ* = 0."""
-    odds = leading_order.posthoc_odds(global_signal=1.0, local_signal=1.0, clients=[2, 3, 4], alignment=2)
+    odds = leading_order.posthoc_odds(
+        global_feature_sq=1.0, local_feature_sq=1.0, clients=[2, 3, 4], group_size=2
+    )
     assert_allclose(odds, [0.0, 1 / 9, 1 / 8], atol=1e-12)
 
 
 def test_end_points_and_strict_advantage():
-    alike = dict(global_signal=3.0, local_signal=8.0, clients=4, alignment=4)
+    alike = dict(global_feature_sq=3.0, local_feature_sq=8.0, clients=4, group_size=4)
     assert leading_order.posthoc_odds(**alike) == 0
-    nothing_shared = dict(global_signal=0.0, local_signal=8.0, clients=4, alignment=1)
+    nothing_shared = dict(global_feature_sq=0.0, local_feature_sq=8.0, clients=4, group_size=1)
     assert leading_order.posthoc_odds(**nothing_shared) == np.inf
-    opposed = dict(global_signal=0.1, local_signal=8.0, clients=4, alignment=0)
+    opposed = dict(global_feature_sq=0.1, local_feature_sq=8.0, clients=4, group_size=0)
     assert leading_order.posthoc_odds(**opposed) == np.inf
-    assert independent_assets.independent_odds(**{**nothing_shared, "alignment": -2}) == np.inf
-    no_own_feature = dict(global_signal=3.0, local_signal=0.0, clients=4, alignment=1)
+    assert independent_assets.independent_odds(**{**nothing_shared, "group_size": -2}) == np.inf
+    no_own_feature = dict(global_feature_sq=3.0, local_feature_sq=0.0, clients=4, group_size=1)
     for letters in (alike, nothing_shared, opposed, no_own_feature):
         assert not leading_order.strict_advantage(**letters)
-    assert leading_order.strict_advantage(global_signal=3.0, local_signal=8.0, clients=4, alignment=1)
+    assert leading_order.strict_advantage(
+        global_feature_sq=3.0, local_feature_sq=8.0, clients=4, group_size=1
+    )
 
 
 # --- T20, T21 ---
@@ -198,7 +204,10 @@ def test_end_points_and_strict_advantage():
 def test_reference_values_of_the_posthoc_drift():
     steps = np.array([1, 5, 50, 500, 5000])
     k_local = margin_rate.local_rate(
-        **{name: ITEM_1[name] for name in ("global_signal", "local_signal", "noise_energy", "samples")}
+        **{
+            name: ITEM_1[name]
+            for name in ("global_feature_sq", "local_feature_sq", "noise_energy", "samples")
+        }
     )
     odds = training_time.posthoc_odds_at(steps, learning_rate=0.2 / k_local, **ITEM_1)
     # section 6 quotes three digits
@@ -237,7 +246,9 @@ def test_joint_mixing_maximises_the_joint_ratio(scale, s_global, b, rho):
 
 # --- T22 ---
 
-ITEM_2 = dict(global_signal=8.0, local_signal=14.0, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2])
+ITEM_2 = dict(
+    global_feature_sq=8.0, local_feature_sq=14.0, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+)
 
 
 def test_reference_values_per_client():
@@ -278,13 +289,13 @@ def test_per_client_optimum_by_numeric_maximisation():
 
 @pytest.mark.parametrize("clients", [2, 5])
 def test_equal_clients_reduce_to_the_leading_order_form(clients):
-    letters = dict(global_signal=2.0, local_signal=3.0)
+    letters = dict(global_feature_sq=2.0, local_feature_sq=3.0)
     theta = per_client.posthoc_mixing(**letters, sample_counts=[7] * clients, groups=list(range(clients)))
-    odds = leading_order.posthoc_odds(**letters, clients=clients, alignment=1)
+    odds = leading_order.posthoc_odds(**letters, clients=clients, group_size=1)
     assert_allclose(theta, leading_order.mixing_from_odds(odds), rtol=1e-12)
 
 
 def test_clients_that_share_nothing_stay_local():
-    letters = dict(global_signal=0.0, local_signal=3.0, sample_counts=[7, 7], groups=[0, 1])
+    letters = dict(global_feature_sq=0.0, local_feature_sq=3.0, sample_counts=[7, 7], groups=[0, 1])
     assert per_client.posthoc_mixing(**letters).tolist() == [1.0, 1.0]
     assert per_client.joint_mixing(**letters).tolist() == [1.0, 1.0]

@@ -6,46 +6,47 @@ from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 from scipy.special import expit
 
-from theory import detached, joint_law, leading_order, margin_rate, training_time
-from theory.accuracy import accuracy
-from theory.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.dynamics import detached, margin_rate
+from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
+from theory.mixing import joint_law, leading_order, training_time
+from theory.model.accuracy import accuracy
 
 
 def _letters(dim, samples=10, clients=4):
     signal = 0.8 * np.sqrt(dim / samples)
     return dict(
-        global_signal=0.3 * signal,
-        local_signal=0.7 * signal,
-        noise_feature=1.0,
+        global_feature_sq=0.3 * signal,
+        local_feature_sq=0.7 * signal,
+        noise_feature_sq=1.0,
         noise_std=1.0,
         noise_dim=dim,
         clients=clients,
         samples=samples,
-        alignment=1,
+        group_size=1,
     )
 
 
 def _rates(letters):
     energies = dict(
-        global_signal=letters["global_signal"],
-        local_signal=letters["local_signal"],
-        noise_energy=letters["noise_dim"] * letters["noise_std"] ** 2 * letters["noise_feature"],
+        global_feature_sq=letters["global_feature_sq"],
+        local_feature_sq=letters["local_feature_sq"],
+        noise_energy=letters["noise_dim"] * letters["noise_std"] ** 2 * letters["noise_feature_sq"],
         samples=letters["samples"],
     )
     k_local = margin_rate.local_rate(**energies)
     return margin_rate.global_rate(
-        **energies, clients=letters["clients"], alignment=letters["alignment"]
+        **energies, clients=letters["clients"], group_size=letters["group_size"]
     ), k_local
 
 
-def _predict(protocol, theta, step, rate, letters):
-    tau = symmetric_tau(protocol, theta, step, rate, **letters)
+def _predict(scheme, theta, step, rate, letters):
+    tau = symmetric_tau(scheme, theta, step, rate, **letters)
     return predicted_ratio(
-        theta, protocol=protocol, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
+        theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
     )
 
 
-def test_reference_values_of_the_detached_protocol():
+def test_reference_values_of_the_detached_scheme():
     letters = _letters(8000)
     eta = 0.2 / _rates(letters)[1]
     theta, steps = np.array([[0.2], [0.5], [0.8]]), np.array([5, 50, 500])
@@ -65,7 +66,9 @@ def test_reference_accuracies_of_joint_training():
 def test_best_mixing_agrees_with_the_closed_forms():
     letters = _letters(4000)
     k_local = _rates(letters)[1]
-    shared = {name: letters[name] for name in ("global_signal", "local_signal", "clients", "alignment")}
+    shared = {
+        name: letters[name] for name in ("global_feature_sq", "local_feature_sq", "clients", "group_size")
+    }
     for step in (1, 50, 5000):
         joint = best_mixing("joint", step, 0.2 / k_local, **letters)
         assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(**shared)), atol=1e-6)
@@ -76,15 +79,13 @@ def test_best_mixing_agrees_with_the_closed_forms():
         assert_allclose(alone, leading_order.mixing_from_odds(odds), atol=1e-6)
 
 
-def test_end_points_agree_between_protocols():
-    """θ = 0 is the global prompt alone and θ = 1 the local one, whatever the protocol; discrete steps differ
+def test_end_points_agree_between_schemes():
+    """θ = 0 is the global prompt alone and θ = 1 the local one, whatever the scheme; discrete steps differ
     by T10."""
     letters = _letters(4000)
     eta = 0.01 / _rates(letters)[1]
     for theta in (0.0, 1.0):
-        values = [
-            _predict(protocol, theta, 200, eta, letters) for protocol in ("joint", "posthoc", "detached")
-        ]
+        values = [_predict(scheme, theta, 200, eta, letters) for scheme in ("joint", "posthoc", "detached")]
         assert_allclose(values, values[0], rtol=1e-12)
 
 
@@ -104,11 +105,11 @@ def test_detached_recursion_against_its_ode():
     assert_allclose(tau.local_prompt, solution.y[1], rtol=0, atol=eta / 2)
 
 
-def _simulate(protocol, theta, steps, eta, letters, rng):
+def _simulate(scheme, theta, steps, eta, letters, rng):
     """Train both prompts in coefficients, in the linear band (h = 2z), and return every client's ratio."""
     clients, samples, dim = letters["clients"], letters["samples"], letters["noise_dim"]
     squared = np.concatenate(
-        [[letters["global_signal"]], np.full(clients, letters["local_signal"]), np.ones(dim)]
+        [[letters["global_feature_sq"]], np.full(clients, letters["local_feature_sq"]), np.ones(dim)]
     )
     # features times labels: the relevant coordinates are 1, the irrelevant ones stay Gaussian
     relevant = np.concatenate([np.ones((clients, 1)), np.eye(clients)], axis=1)[:, None, :]
@@ -120,13 +121,13 @@ def _simulate(protocol, theta, steps, eta, letters, rng):
         "joint": (1 - theta, theta),
         "posthoc": (1.0, 1.0),
         "detached": (1.0, theta),
-    }[protocol]
+    }[scheme]
     for _ in range(steps):
         margin_global = 2 * np.einsum("kir,r->ki", features, shared)
         margin_local = 2 * np.einsum("kir,kr->ki", features, local)
         mixed = (1 - theta) * margin_global + theta * margin_local
-        seen_global = mixed if protocol == "joint" else margin_global
-        seen_local = margin_local if protocol == "posthoc" else mixed
+        seen_global = mixed if scheme == "joint" else margin_global
+        seen_local = margin_local if scheme == "posthoc" else mixed
         pull_global = np.einsum("ki,kir->r", expit(-seen_global), features) / (samples * clients)
         pull_local = np.einsum("ki,kir->kr", expit(-seen_local), features) / samples
         shared = shared + eta * train_global * 2 * squared * pull_global
@@ -136,12 +137,12 @@ def _simulate(protocol, theta, steps, eta, letters, rng):
     return signal / np.linalg.norm(output[:, 1 + clients :], axis=1)
 
 
-@pytest.mark.parametrize("protocol", ["joint", "posthoc", "detached"])
-def test_prediction_against_a_simulation(protocol):
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_prediction_against_a_simulation(scheme):
     letters = _letters(4000)
     eta, steps, theta = 0.2 / _rates(letters)[1], 40, 0.45
-    measured = _simulate(protocol, theta, steps, eta, letters, np.random.default_rng(5))
-    predicted = _predict(protocol, theta, steps, eta, letters)
+    measured = _simulate(scheme, theta, steps, eta, letters, np.random.default_rng(5))
+    predicted = _predict(scheme, theta, steps, eta, letters)
     # the mean field leaves out cross terms of size √(N/L)/√K: √(40/4000)/2 = 5 % per client, 2.5 % for four
     assert_allclose(measured.mean(), predicted, rtol=0.025)
 
@@ -150,17 +151,17 @@ def test_prediction_against_a_simulation(protocol):
 def test_ratio_matches_sampled_coefficients(theta):
     """Noise vectors drawn from the data themselves, at unequal τ."""
     rng = np.random.default_rng(6)
-    letters = {**_letters(100_000, samples=5), "noise_feature": 0.7, "noise_std": 1.3, "alignment": 2}
+    letters = {**_letters(100_000, samples=5), "noise_feature_sq": 0.7, "noise_std": 1.3, "group_size": 2}
     dim, clients, samples = letters["noise_dim"], letters["clients"], letters["samples"]
-    tau_global, tau_local, e = 0.3, 0.2, letters["noise_feature"]
+    tau_global, tau_local, e = 0.3, 0.2, letters["noise_feature_sq"]
     noise = letters["noise_std"] * rng.normal(size=(clients, samples, dim))
     phi_global, phi_local = (
         2 * e * tau_global * noise.mean(axis=(0, 1)),
         2 * e * tau_local * noise[0].mean(axis=0),
     )
-    a, b = letters["global_signal"], letters["local_signal"]
+    a, b = letters["global_feature_sq"], letters["local_feature_sq"]
     signal = (1 - theta) * 2 * (a + b / 2) * tau_global + theta * 2 * (a + b) * tau_local
     expected = signal / (letters["noise_std"] * np.linalg.norm((1 - theta) * phi_global + theta * phi_local))
-    value = predicted_ratio(theta, protocol="posthoc", tau_global=tau_global, tau_local=tau_local, **letters)
+    value = predicted_ratio(theta, scheme="posthoc", tau_global=tau_global, tau_local=tau_local, **letters)
     # a norm over 100000 normals has relative standard error 0.22 %; five of them
     assert_allclose(value, expected, rtol=0.011)

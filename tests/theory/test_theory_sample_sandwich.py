@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.special import expit
 
-from theory import margin_rate
-from theory.margin_kernel import exact_margins, margin_kernel
-from theory.sample_sandwich import bounds, largest_spread, rates
+from theory.dynamics import margin_rate
+from theory.dynamics.margin_kernel import exact_margins, margin_kernel
+from theory.dynamics.sample_sandwich import bounds, largest_spread, rates
 
 
 def _world(seed, counts, groups, dim, sigma=1.0):
@@ -59,10 +59,10 @@ def test_rows_sum_to_the_mean_field_rates_for_orthogonal_noise():
     clients = np.repeat(np.arange(share), samples)
     features = np.concatenate([np.ones((samples * share, 1)), np.eye(share)[clients], noise], axis=1)
     norms = np.concatenate([[2.0], np.full(share, 5.0), np.ones(samples * share)])
-    letters = dict(global_signal=2.0, local_signal=5.0, noise_energy=16.0, samples=samples)
+    letters = dict(global_feature_sq=2.0, local_feature_sq=5.0, noise_energy=16.0, samples=samples)
     for theta in (0.0, 0.3, 1.0):
         kernel = margin_kernel(features, squared_norms=norms, clients=clients, theta=theta)
-        expected = margin_rate.joint_rate(theta, **letters, clients=share, alignment=1)
+        expected = margin_rate.joint_rate(theta, **letters, clients=share, group_size=1)
         assert_allclose(kernel.sum(axis=1), expected, rtol=1e-13)
 
 

@@ -9,8 +9,8 @@ import re
 import pytest
 import sympy
 
-from theory.catalogue import RESULTS
-from theory.derivation import Derivation
+from theory.proof.catalogue import RESULTS
+from theory.proof.derivation import Derivation
 
 HEADINGS = ("Problem:", "Statement", "Assumptions:", "Provenance:", "Bound:", "Reference:")
 ALL = list(RESULTS.items())
@@ -71,9 +71,9 @@ def test_numbers_come_from_the_formula_or_a_twin(tag, name):
 
 # Stable twins of a formula, or iterations of it; each has a test of its own.
 TWINS = {
-    "theory.accuracy",
-    "theory.decomposition",
-    "theory.portfolio_loss",
-    "theory.round_recursion",  # through the twin of T9
-    "theory.saturation",
+    "theory.model.accuracy",
+    "theory.model.decomposition",
+    "theory.model.portfolio_loss",
+    "theory.dynamics.round_recursion",  # through the twin of T9
+    "theory.dynamics.saturation",
 }

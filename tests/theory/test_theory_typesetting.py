@@ -5,10 +5,10 @@ import re
 import pytest
 import sympy
 
-from theory.catalogue import derive
-from theory.derivation import relation
-from theory.document import section
-from theory.typesetting import LINE, display, latex, width
+from theory.proof.catalogue import derive
+from theory.proof.derivation import relation
+from theory.proof.document import section
+from theory.proof.typesetting import LINE, display, latex, width
 
 x, y, K = sympy.symbols("x y K", positive=True)
 

@@ -1,0 +1,44 @@
+"""A plain NumPy loop, with the gradient written out.
+
+The prompts are their pre-activations z; a step −η ∇_p ℓ on a prompt moves z_r by −η ‖w_r‖² ∂ℓ/∂z_r (T5).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from promptfolio.bench.peers import Train
+from promptfolio.bench.peers.problem import Problem, Prompts
+
+
+def variants() -> Mapping[str, Train]:
+    """The loop in every way to try."""
+    return {"": train}
+
+
+def train(problem: Problem, theta: float, rounds: int) -> Prompts:
+    """Joint training (T3) for so many rounds."""
+    offset, rate = problem.offset, problem.learning_rate * problem.squared_norms
+
+    def encode(z: np.ndarray) -> np.ndarray:
+        return z + np.clip(z, -offset, offset)
+
+    def slope(z: np.ndarray) -> np.ndarray:
+        return 1 + (np.abs(z) < offset)
+
+    z_global = problem.initial_global
+    z_local = list(problem.initial_local)
+    for _ in range(rounds):
+        average = np.zeros_like(z_global)
+        for k, (features, labels) in enumerate(zip(problem.features, problem.labels, strict=True)):
+            here, home = z_global, z_local[k]
+            for _ in range(problem.local_steps):
+                mixture = (1 - theta) * encode(here) + theta * encode(home)
+                margins = labels * (features @ mixture)
+                pull = rate * ((labels / (1 + np.exp(margins))) @ features / labels.size)
+                here = here + (1 - theta) * slope(here) * pull
+                home = home + theta * slope(home) * pull
+            z_local[k] = home
+            average += problem.client_weights[k] * here
+        z_global = average
+    return Prompts(z_global, np.stack(z_local))

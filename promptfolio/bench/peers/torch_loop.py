@@ -1,0 +1,81 @@
+"""A plain PyTorch loop: prompts as parameters, autograd, an explicit step, the mean of the uploads.
+
+A prompt holds its coordinates u along the unit directions of the text encoder's rows, so that z = ‖w‖ u is W p
+without the matrix W: multiplying by W would only make the loop slower. Gradient descent on u is gradient descent
+on the prompt (T5). PyTorch is imported where it is used, so that this module can be read without it.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from promptfolio.bench.peers import Train
+from promptfolio.bench.peers.problem import Problem, Prompts
+
+if TYPE_CHECKING:
+    import torch
+
+
+def variants() -> Mapping[str, Train]:
+    """The loop in every way to try: on the GPU if there is one, with as many threads as torch likes, with one."""
+    import torch
+
+    found: dict[str, Train] = {}
+    if torch.cuda.is_available():
+        found["CUDA"] = partial(train, device="cuda")
+    threads = torch.get_num_threads()
+    for count in sorted({threads, 1}, reverse=True):
+        found[f"{count} thread{'s' * (count > 1)}"] = partial(train, threads=count)
+    return found
+
+
+def train(
+    problem: Problem, theta: float, rounds: int, *, device: str = "cpu", threads: int | None = None
+) -> Prompts:
+    """Joint training (T3) for so many rounds; ``threads`` is how many a CPU may use, None leaves it to torch."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return _train(problem, theta, rounds, device)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(problem: Problem, theta: float, rounds: int, device: str) -> Prompts:
+    import torch
+
+    def tensor(array: object) -> "torch.Tensor":
+        return torch.tensor(array, device=device)
+
+    scale, offset = tensor(problem.scale), tensor(problem.offset)
+    clients = [
+        (tensor(features), tensor(labels))
+        for features, labels in zip(problem.features, problem.labels, strict=True)
+    ]
+
+    def encode(prompt: "torch.Tensor") -> "torch.Tensor":
+        # σ(z + c) − σ(−z + c) in one piece: faster, and exact for z far below c.
+        z = scale * prompt
+        return z + torch.clamp(z, -offset, offset)
+
+    server = tensor(problem.along_rows(problem.initial_global))
+    homes = [tensor(problem.along_rows(z)) for z in problem.initial_local]
+    for _ in range(rounds):
+        uploads = torch.zeros_like(server)
+        for k, (features, labels) in enumerate(clients):
+            here = server.clone().requires_grad_()
+            home = homes[k].requires_grad_()
+            for _ in range(problem.local_steps):
+                mixture = (1 - theta) * encode(here) + theta * encode(home)
+                loss = torch.nn.functional.softplus(-labels * (features @ mixture)).mean()
+                gradients = torch.autograd.grad(loss, (here, home))
+                with torch.no_grad():
+                    for prompt, gradient in zip((here, home), gradients, strict=True):
+                        prompt -= problem.learning_rate * gradient
+            homes[k] = home.detach()
+            uploads += problem.client_weights[k] * here.detach()
+        server = uploads
+    z_local = torch.stack(homes) * scale
+    return Prompts((server * scale).cpu().numpy(), z_local.cpu().numpy())

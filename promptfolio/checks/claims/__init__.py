@@ -1,0 +1,1 @@
+"""The claims: one file each, discovered by `promptfolio.checks.registry`."""

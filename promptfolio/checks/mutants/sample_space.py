@@ -1,0 +1,179 @@
+"""Faults to plant in the Gram engine and in what it draws, and in how clients work one after another."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from promptfolio.checks.mutant import Edited, Mutant, Replaced
+
+_ENGINE = "simulate.engines.gram.training"
+_MEASURE = "simulate.engines.gram.measure"
+_WORLD = "simulate.engines.gram.world"
+_CLAIM = ("sample_space",)
+
+
+def _sums_clients(original: Any) -> Any:
+    def participants_of_round(federation: Any, key: Any, completed_rounds: Any) -> Any:
+        weights, participating = original(federation, key, completed_rounds)
+        return jnp.ones_like(weights), participating
+
+    return participants_of_round
+
+
+def _all_groups_alike(original: Any) -> Any:
+    return lambda sees, views: jnp.einsum("kvs,jvt->st", sees, views) / views.shape[0]
+
+
+def _one_slope(original: Any) -> Any:
+    def from_features(*arguments: Any) -> Any:
+        world = original(*arguments)
+        return world._replace(kernel=world.kernel / 2)
+
+    return from_features
+
+
+def _no_start_margins(original: Any) -> Any:
+    def from_features(*arguments: Any) -> Any:
+        world = original(*arguments)
+        return world._replace(start_margins=0 * world.start_margins)
+
+    return from_features
+
+
+def _unit_noise(original: Any) -> Any:
+    def from_law(program: Any, parameters: Any, keys: Any) -> Any:
+        return original(program, parameters._replace(noise_std=jnp.ones_like(parameters.noise_std)), keys)
+
+    return from_law
+
+
+def _three_bands(original: Any) -> Any:
+    return 3.0
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    # --- training ---
+    Replaced(
+        "gram_clients_summed",
+        _ENGINE,
+        "in the space of samples, clients' moves are summed instead of averaged",
+        _CLAIM,
+        "participants_of_round",
+        _sums_clients,
+    ),
+    Edited(
+        "gram_weights_swapped",
+        _ENGINE,
+        "in the space of samples, θ and 1−θ are swapped in joint training",
+        _CLAIM,
+        "return gradient(here.signals, 1 - theta, together), gradient(home.signals, theta, together)",
+        "return gradient(here.signals, theta, together), gradient(home.signals, 1 - theta, together)",
+    ),
+    Edited(
+        "gram_own_moves_forgotten",
+        _ENGINE,
+        "in the space of samples, a client forgets what it did to the global prompt's noise within a round",
+        _CLAIM,
+        "here = here._replace(coefficients=server_margins + moved)",
+        "here = here._replace(coefficients=server_margins + 0 * moved)",
+    ),
+    Edited(
+        "gram_signal_slope_fixed",
+        _ENGINE,
+        "in the space of samples, signal rows keep the band's slope beyond it",
+        _CLAIM,
+        "-view.norms * view.encoder.slope(signals) * (weight * pull)",
+        "-2 * view.norms * (weight * pull)",
+    ),
+    Edited(
+        "gram_absent_clients_train",
+        _ENGINE,
+        "in the space of samples, absent clients keep what they trained",
+        _CLAIM,
+        "lambda after, before: jnp.where(participating[:, None, None], after, before),",
+        "lambda after, before: after,",
+    ),
+    Replaced(
+        "gram_groups_merged",
+        _ENGINE,
+        "in the space of samples, clients of all groups move every group's feature alike",
+        _CLAIM,
+        "sum_over_clients",
+        _all_groups_alike,
+    ),
+    # --- the world ---
+    Replaced(
+        "gram_kernel_slope_missing",
+        _WORLD,
+        "the kernel has one factor h′ instead of two",
+        _CLAIM,
+        "_from_features",
+        _one_slope,
+    ),
+    Replaced(
+        "gram_start_forgotten",
+        _WORLD,
+        "initial prompts' noise does not count in the margins",
+        _CLAIM,
+        "_from_features",
+        _no_start_margins,
+    ),
+    Edited(
+        "gram_degrees_of_freedom",
+        _WORLD,
+        "all lengths of a drawn Gram matrix have the full number of degrees of freedom",
+        _CLAIM,
+        "freedom = jnp.asarray(dim - jnp.arange(columns), jnp.float32)",
+        "freedom = jnp.asarray(dim - 0 * jnp.arange(columns), jnp.float32)",
+    ),
+    Replaced(
+        "gram_noise_not_scaled",
+        _WORLD,
+        "a drawn Gram matrix is that of noise with unit variance",
+        _CLAIM,
+        "_from_law",
+        _unit_noise,
+    ),
+    # --- what is recorded, and the band ---
+    Edited(
+        "gram_start_counted_once",
+        _MEASURE,
+        "‖H_ξ‖² counts the product of initial and learned noise once",
+        _CLAIM,
+        "unit * (2 * at_start + lengths)",
+        "unit * (at_start + lengths)",
+    ),
+    Edited(
+        "gram_covariance_halved",
+        _MEASURE,
+        "⟨H_G,ξ , H_L,ξ⟩ lacks the initial global prompt",
+        _CLAIM,
+        "inner = jnp.sum(own * (start_global + pulled_global), axis=1) + crossed",
+        "inner = jnp.sum(own * pulled_global, axis=1) + crossed",
+    ),
+    Replaced(
+        "band_left_unnoticed",
+        "simulate.engines.gram.run",
+        "runs that leave the linear band by a factor of three are kept",
+        _CLAIM,
+        "PROVED",
+        _three_bands,
+    ),
+    Edited(
+        "redone_results_dropped",
+        "simulate.running.runner",
+        "results of the engine that had to give up are kept",
+        _CLAIM,
+        "        before[left] = after\n",
+        "",
+    ),
+    # --- clients and θ in turn ---
+    Edited(
+        "turns_unweighted",
+        "simulate.model.federated",
+        "clients that work in turn are averaged with equal weights",
+        ("per_client",),
+        "lambda before, leaf: before + weight * leaf",
+        "lambda before, leaf: before + leaf / federation_weights.size",
+    ),
+)

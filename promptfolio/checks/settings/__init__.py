@@ -1,0 +1,1 @@
+"""Settings that several claims share, in the theory's own units."""

@@ -1,0 +1,126 @@
+"""The symmetric family of experiments that the closed forms speak of, in the theory's own units."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from simulate.experiment import Experiment
+from simulate.validation import ConfigurationError, require_integer, require_number
+from theory.dynamics.margin_rate import local_rate
+
+
+@dataclasses.dataclass(frozen=True)
+class SymmetricSetting:
+    """Equal clients: n samples each, in groups of equal size.
+
+    Signals are given by what they achieve, so that one setting means the same at every noise dimension: the
+    local prompt alone reaches the ratio ``strength`` to leading order, (a+b)√n / (σ_p² e √L) = strength.
+
+    Raises:
+        ConfigurationError: naming the first field that is not allowed.
+    """
+
+    clients: int = 4
+    """K, number of clients."""
+    samples: int = 10
+    """n, training samples of each client."""
+    noise_dim: int = 4000
+    """L, number of task-irrelevant coordinates."""
+    group_size: int = 1
+    """χ, number of clients in a feature group; must divide the number of clients."""
+    local_share: float = 0.7
+    """b/(a+b), share of the client-specific feature in the signal."""
+    strength: float = 0.8
+    """Ratio R of the local prompt alone, to leading order."""
+    noise_std: float = 1.0
+    """σ_p."""
+    noise_feature_sq: float = 1.0
+    """e = ‖ξ‖²."""
+    step_size: float = 0.2
+    """ηκ_L, step size in units of the local prompt's rate (T8)."""
+
+    def __post_init__(self) -> None:
+        for field in ("clients", "samples", "noise_dim", "group_size"):
+            require_integer(field, getattr(self, field), 1)
+        if self.clients % self.group_size:
+            raise ConfigurationError("group_size", self.group_size, f"a divisor of clients = {self.clients}")
+        require_number("local_share", self.local_share, at_least=0, at_most=1)
+        for field in ("strength", "noise_std", "noise_feature_sq", "step_size"):
+            require_number(field, getattr(self, field), above=0)
+
+    @property
+    def signal(self) -> float:
+        """a + b."""
+        return (
+            self.strength
+            * self.noise_std**2
+            * self.noise_feature_sq
+            * float(np.sqrt(self.noise_dim / self.samples))
+        )
+
+    @property
+    def global_feature_sq(self) -> float:
+        """a = ‖μ_G‖²."""
+        return (1 - self.local_share) * self.signal
+
+    @property
+    def local_feature_sq(self) -> float:
+        """b = ‖ν‖²."""
+        return self.local_share * self.signal
+
+    @property
+    def noise_energy(self) -> float:
+        """ν̄ = L σ_p² e."""
+        return self.noise_dim * self.noise_std**2 * self.noise_feature_sq
+
+    @property
+    def learning_rate(self) -> float:
+        """η."""
+        return self.step_size / float(local_rate(**self.energies))
+
+    @property
+    def energies(self) -> dict[str, float]:
+        """Arguments of `theory.dynamics.margin_rate.local_rate`."""
+        return {
+            "global_feature_sq": self.global_feature_sq,
+            "local_feature_sq": self.local_feature_sq,
+            "noise_energy": self.noise_energy,
+            "samples": self.samples,
+        }
+
+    @property
+    def federation(self) -> dict[str, float]:
+        """K and χ, as the theory's functions name them."""
+        return {"clients": self.clients, "group_size": self.group_size}
+
+    @property
+    def signals(self) -> dict[str, float]:
+        """a and b, as the theory's functions name them."""
+        return {"global_feature_sq": self.global_feature_sq, "local_feature_sq": self.local_feature_sq}
+
+    @property
+    def letters(self) -> dict[str, float]:
+        """Arguments of `theory.dynamics.symmetric_ratio.predicted_ratio`."""
+        return {
+            **self.signals,
+            **self.federation,
+            "noise_feature_sq": self.noise_feature_sq,
+            "noise_std": self.noise_std,
+            "noise_dim": self.noise_dim,
+            "samples": self.samples,
+        }
+
+    def experiment(self, **changes: Any) -> Experiment:
+        """The experiment of this setting; ``changes`` are further fields of `Experiment`."""
+        fields: dict[str, Any] = {
+            "clients": self.clients,
+            "samples": (self.samples,),
+            "groups": tuple(client // self.group_size for client in range(self.clients)),
+            **self.signals,
+            "noise_feature_sq": self.noise_feature_sq,
+            "noise_std": self.noise_std,
+            "noise_dim": self.noise_dim,
+            "learning_rate": self.learning_rate,
+        }
+        return Experiment(**{**fields, **changes})

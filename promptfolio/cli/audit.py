@@ -1,0 +1,74 @@
+"""`promptfolio audit`: what reading the authors' released code turned up, demonstrated."""
+
+import dataclasses
+import pathlib
+
+from rich.markup import escape
+
+from promptfolio.cli.check import show_errors
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.options import Compilation
+from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """Demonstrate what the authors' released code does differently; exit status 1 if an effect does not show."""
+
+    bank: tuple[str, ...] = ()
+    """Feature banks (.npz); without one a synthetic bank is drawn, and every output says so."""
+    quick: bool = False
+    """Smaller sizes."""
+    out: str | None = None
+    """File for the report as Markdown."""
+    json: str | None = None
+    """File for the findings as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from promptfolio.audit.registry import OBSERVATIONS, load_observation, run_audit
+        from promptfolio.audit.report import as_records, audit_section
+        from promptfolio.checks.unjudged import Unjudged
+        from promptfolio.companion import load_bank
+
+        require_writable_file("out", self.out)
+        require_json_target(self.json)
+        banks = [load_bank(path) for path in self.bank]
+        self.compilation.apply()
+        with tracking("auditing") as tracker:
+
+            def announce(name: str) -> None:
+                tracker.describe(f"auditing {name}")
+                tracker(OBSERVATIONS.index(name), len(OBSERVATIONS))
+
+            results = run_audit("quick" if self.quick else "full", banks, announce)
+        if self.out is not None:
+            write_text(pathlib.Path(self.out), audit_section(results))
+        emit_json(self.json, as_records(results))
+
+        console = console_for(self.json)
+        if not banks:
+            console.print(
+                "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
+            )
+        columns = ("observation", "provenance", "measured effect", "verdict")
+        rows = []
+        for each in results:
+            if isinstance(each, Unjudged):
+                rows.append((each.name, "", escape(each.error), f"[bold red]{each.verdict}[/]"))
+                continue
+            claim, verdict = each.finding.claim, each.finding.verdict
+            effect = load_observation(claim.name).effect(each.data)
+            rows.append((claim.name, claim.provenance, effect, f"[{_STYLES[verdict]}]{verdict}[/]"))
+        console.print(table("Audit of the released code", columns, rows))
+        demonstrated = [each for each in results if not isinstance(each, Unjudged)]
+        for each in demonstrated:
+            for shown in load_observation(each.name).tables(each.data):
+                console.print(table(shown.caption, shown.columns, shown.rows))
+        show_errors([each for each in results if isinstance(each, Unjudged)])
+        shows = [each for each in demonstrated if each.finding.verdict == "holds"]
+        return int(len(shows) < len(results))
+
+
+_STYLES = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}

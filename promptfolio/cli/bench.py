@@ -1,0 +1,101 @@
+"""`promptfolio bench`: how fast the toolkit is, beside plain training loops and on its own."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING
+
+from promptfolio.bench.cases import CASES, CaseName
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.output import (
+    emit_json,
+    require_json_target,
+    require_writable_folder,
+    write_figure,
+    write_text,
+)
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    from promptfolio.bench.report import Report
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Time whole sweeps, and the same training as plain PyTorch, NumPy and JAX loops, in one run.
+
+    Speeds belong to the machine; ratios are what to quote. The PyTorch loop needs the extra `reference`.
+    """
+
+    cases: tuple[CaseName, ...] = CASES
+    """Sweeps to time."""
+    scaling: bool = False
+    """Also time the toolkit against seeds, θ points, clients, samples, noise dimension, rounds and devices."""
+    quick: bool = False
+    """Small sweeps, to see that everything works."""
+    record: str | None = None
+    """Folder in which to put the results into README.md, between its marker lines, with a figure."""
+    json: str | None = None
+    """File for all numbers as JSON; - for standard output."""
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        self._check()
+        document = self._document()
+        report = self._measure()
+        if self.record is not None:
+            from figures.style import in_style
+            from promptfolio.bench.figure import caption, draw
+            from promptfolio.bench.report import FIGURE, markdown, replaced
+
+            folder = pathlib.Path(self.record)
+            with in_style():
+                write_figure(folder, FIGURE, draw(report))
+            write_text(folder / "README.md", replaced(document, markdown(report, caption(report))))
+        self._show(report)
+        return 0
+
+    def _check(self) -> None:
+        if not self.cases or len(set(self.cases)) != len(self.cases):
+            raise ConfigurationError("cases", self.cases, f"some of {', '.join(CASES)}, each once")
+        require_json_target(self.json)
+        require_writable_folder("record", self.record)
+
+    def _document(self) -> str:
+        """What the results will be put into; refused now if that could not be done."""
+        from promptfolio.bench.report import blank_document, replaced
+
+        path = pathlib.Path(self.record or ".") / "README.md"
+        if self.record is None or not path.exists():
+            return blank_document()
+        document = path.read_text(encoding="utf-8")
+        replaced(document, "")
+        return document
+
+    def _measure(self) -> "Report":
+        from promptfolio.bench.cases import cases
+        from promptfolio.bench.comparison import QUICK, Effort, compare
+        from promptfolio.bench.machine import this_machine
+        from promptfolio.bench.report import Report
+        from promptfolio.bench.scaling import measure_scaling
+
+        effort = QUICK if self.quick else Effort()
+        with tracking("bench") as tracker:
+            comparison = compare(cases(self.cases, quick=self.quick), effort, tracker.describe)
+            curves = (
+                measure_scaling(turns=effort.scaling_turns, quick=self.quick, describe=tracker.describe)
+                if self.scaling
+                else ()
+            )
+        return Report(this_machine(), self.quick, effort.turns, comparison, curves, effort.square)
+
+    def _show(self, report: "Report") -> None:
+        from rich.markup import escape
+
+        from promptfolio.bench.report import as_record, notes, tables
+
+        emit_json(self.json, as_record(report))
+        console = console_for(self.json)
+        for one in tables(report):
+            console.print(table(one.title, one.columns, one.rows))
+        for note in notes(report):
+            console.print(f"• {escape(note)}")

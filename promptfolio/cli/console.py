@@ -1,0 +1,57 @@
+"""What a person sees: tables on standard output, progress on standard error."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from promptfolio.cli.output import STANDARD_OUTPUT
+
+# In a file or a pipe nothing needs to fit a screen, and a table must not lose digits.
+_FILE_WIDTH = 160
+
+
+def console_for(json_path: str | None) -> Console:
+    """Where to print: standard output, or standard error when JSON has taken the former."""
+    console = Console(stderr=json_path == STANDARD_OUTPUT, highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
+    return console
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table; columns whose name starts with '>' are aligned right (the sign is dropped)."""
+    drawn = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        drawn.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+class Tracker:
+    """A progress bar with a changing description."""
+
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._task = progress.add_task("", total=None)
+
+    def describe(self, text: str) -> None:
+        """Say what is being worked on."""
+        self._progress.update(self._task, description=text)
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar to ``done`` of ``total``."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def tracking(text: str) -> Iterator[Tracker]:
+    """A progress bar on standard error for the time of the context."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tracker = Tracker(progress)
+        tracker.describe(text)
+        yield tracker

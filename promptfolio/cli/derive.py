@@ -1,0 +1,120 @@
+"""`promptfolio derive`: every result, derived step by step, as one document."""
+
+import dataclasses
+import pathlib
+import sys
+from typing import TYPE_CHECKING
+
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.output import STANDARD_OUTPUT, require_writable_file, write_text
+from simulate.validation import ConfigurationError, require_choice
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from theory.proof.derivation import Derivation
+
+_DOCUMENT = "docs/derivations.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class Derive:
+    """Derive the theory's results, verifying every step, and write the document; exit status 1 if a step fails."""
+
+    tags: tuple[str, ...] = ()
+    """Results to derive, such as T15; all of them when none is given."""
+    out: str | None = None
+    """File for the document, - for standard output; by default docs/derivations.md, or - if tags are given."""
+    check: bool = False
+    """Write nothing; compare with the document in the file, and exit with status 1 if it is stale."""
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from theory.proof.catalogue import RESULTS
+        from theory.proof.derivation import DerivationError
+
+        for tag in self.tags:
+            require_choice("tags", tag, tuple(RESULTS))
+        target = self._target()
+        committed = _read(target) if self.check else None
+        if committed is None and target != STANDARD_OUTPUT:
+            require_writable_file("out", target)
+        tags = tuple(dict.fromkeys(self.tags)) or tuple(RESULTS)
+        try:
+            derivations = _derive(tags)
+        except DerivationError as error:
+            print(f"promptfolio: {error}", file=sys.stderr)
+            return 1
+        if committed is not None:
+            return self._compare(tags, committed, target)
+        return _write(tags, derivations, target)
+
+    def _target(self) -> str:
+        if self.out == STANDARD_OUTPUT and self.check:
+            raise ConfigurationError("out", self.out, "a file when it is checked")
+        if self.out is not None:
+            return self.out
+        # a document with some of the results must not replace the whole one unasked
+        return STANDARD_OUTPUT if self.tags and not self.check else _DOCUMENT
+
+    def _compare(self, tags: tuple[str, ...], committed: str, path: str) -> int:
+        from theory.proof.document import document, sections
+
+        written, now = sections(committed), sections(document(tags))
+        # the contents and results that no longer exist are stale only if everything is compared
+        names = (
+            [tag for tag in now if tag in tags]
+            if self.tags
+            else [*now, *(tag for tag in written if tag not in now)]
+        )
+        stale = [name for name in names if written.get(name) != now.get(name)]
+        if stale:
+            print(f"promptfolio: {path} is stale: {', '.join(stale)}", file=sys.stderr)
+        else:
+            console_for(None).print(f"{path} is up to date: {len(tags)} results")
+        return int(bool(stale))
+
+
+def _derive(tags: tuple[str, ...]) -> "list[Derivation]":
+    from theory.proof.catalogue import derive
+
+    derivations = []
+    with tracking("deriving") as tracker:
+        for tag in tags:
+            tracker.describe(f"deriving {tag}")
+            derivations.append(derive(tag))
+            tracker(len(derivations), len(tags))
+    return derivations
+
+
+def _write(tags: tuple[str, ...], derivations: "list[Derivation]", target: str) -> int:
+    from theory.proof.document import document
+
+    text = document(tags)
+    if target == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+        return 0
+    write_text(pathlib.Path(target), text)
+    console = console_for(None)
+    console.print(_table(derivations))
+    console.print(f"{len(tags)} results in {target}")
+    return 0
+
+
+def _read(path: str) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}"
+        raise ConfigurationError(
+            "out", path, f"a document written by promptfolio derive ({reason})"
+        ) from None
+
+
+def _table(derivations: "list[Derivation]") -> "Table":
+    """One line per result: how many of its steps were verified and how many are assumed."""
+    rows = []
+    for each in derivations:
+        assumed = sum(step.how == "assumed" for step in each.steps)
+        rows.append((each.tag, each.title, each.bound, str(len(each.steps) - assumed), str(assumed)))
+    return table("Derivations", ("tag", "result", "bound", ">steps verified", ">assumed"), rows)

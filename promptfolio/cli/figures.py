@@ -1,0 +1,79 @@
+"""`promptfolio figures`: draw the figures again from saved datasets."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from promptfolio.cli.console import console_for
+from promptfolio.cli.output import require_writable_folder, write_figure
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Draw the figures from the datasets that reproduce has saved; exit status 1 if one cannot be drawn."""
+
+    data: str = "out/data"
+    """Folder with the claims' datasets, as reproduce writes it."""
+    out: str = "out/figures"
+    """Folder for the figures, as PNG and PDF."""
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from figures.registry import FIGURES, load_figure
+
+        require_writable_folder("out", self.out)
+        needed = sorted({name for figure in FIGURES for name in load_figure(figure).NEEDS})
+        datasets = {name: _read(pathlib.Path(self.data) / f"{name}.nc") for name in needed}
+        drawn = draw_all(datasets, pathlib.Path(self.out))
+        failed = {name: error for name, error in drawn.items() if error is not None}
+        for name, error in failed.items():
+            print(f"promptfolio: figure {name} is not drawn: {error}", file=sys.stderr)
+        console_for(None).print(f"{len(drawn) - len(failed)} figures in {self.out}")
+        return int(bool(failed))
+
+
+def draw_all(
+    datasets: "Mapping[str, xr.Dataset]", folder: pathlib.Path, but: Collection[str] = ()
+) -> dict[str, str | None]:
+    """Draw into a folder every figure whose datasets are all there; one that raises does not stop the others.
+
+    Args:
+        datasets: claims' datasets by name.
+        folder: for the figures.
+        but: figures to leave out, as they have been tried already.
+
+    Returns:
+        For every figure that was tried None, or the exception it raised, on one line.
+    """
+    from figures.registry import FIGURES, draw_figure, load_figure
+    from promptfolio.checks.unjudged import one_line
+
+    tried: dict[str, str | None] = {}
+    for name in FIGURES:
+        if name in but:
+            continue
+        try:
+            if set(load_figure(name).NEEDS) <= set(datasets):
+                write_figure(folder, name, draw_figure(name, datasets))
+                tried[name] = None
+        except Exception as error:
+            tried[name] = one_line(error)
+    return tried
+
+
+def _read(path: pathlib.Path) -> "xr.Dataset":
+    import xarray as xr
+
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}"
+        raise ConfigurationError(
+            "data", str(path), f"a dataset saved by promptfolio reproduce ({' '.join(reason.split())})"
+        ) from None

@@ -1,0 +1,181 @@
+"""`promptfolio mixing`: predicted against empirical optimal mixing over a grid of settings."""
+
+import dataclasses
+import itertools
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from promptfolio.checks.settings.symmetric import SymmetricSetting
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.options import Resources
+from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder, write_dataset
+from simulate.experiment import Precision, TrainingScheme
+from simulate.validation import ConfigurationError, require_integer
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.table import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """Compare predicted with empirical θ* over a grid; lists are crossed with each other.
+
+    Every setting is symmetric: equal clients, in groups of equal size. Signals are set so that the local prompt
+    alone reaches the ratio ``strength``.
+    """
+
+    clients: tuple[int, ...] = (4,)
+    """K, numbers of clients."""
+    group_size: tuple[int, ...] = (1,)
+    """χ, numbers of clients that share a feature group; each must divide every K."""
+    local_share: tuple[float, ...] = (0.7,)
+    """b/(a+b), shares of the client-specific feature in the signal."""
+    noise_dim: tuple[int, ...] = (40000,)
+    """L, numbers of task-irrelevant coordinates."""
+    samples: int = 10
+    """n, training samples of each client."""
+    strength: float = 0.8
+    """Ratio R of the local prompt alone, to leading order."""
+    noise_std: float = 1.0
+    """σ_p."""
+    noise_feature_sq: float = 1.0
+    """e = ‖ξ‖²."""
+    step_size: float = 0.2
+    """ηκ_L, step size in units of the local prompt's rate."""
+    schemes: tuple[TrainingScheme, ...] = ("joint", "posthoc")
+    """How the prompts are trained."""
+    rounds: tuple[int, ...] = (1, 5, 50, 500)
+    """T, training times at which to compare, in rounds of one step."""
+    theta_step: float = 0.01
+    """Step of the grid of θ."""
+    replicates: int = 1
+    """Seeds to average over."""
+    seed: int = 0
+    """Base of all random keys."""
+    precision: Precision = "float32"
+    """Arithmetic of the simulation."""
+    out: str | None = None
+    """Folder for one netCDF file per setting and scheme."""
+    json: str | None = None
+    """File for the comparison as JSON; - for standard output."""
+    resources: Resources = dataclasses.field(default_factory=Resources)
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
+
+        self._check()
+        self.resources.apply()
+        cells = [(setting, scheme) for setting in self._settings() for scheme in self.schemes]
+        grid = theta_grid(self.theta_step)
+        rows: list[dict[str, Any]] = []
+        with tracking("mixing") as tracker:
+            for number, (setting, scheme) in enumerate(cells):
+                name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
+                name += f"-share{setting.local_share:g}-L{setting.noise_dim}"
+                tracker.describe(f"{name} ({number + 1} of {len(cells)})")
+                data = compare_mixing(
+                    setting,
+                    scheme,
+                    self.rounds,
+                    grid,
+                    replicates=self.replicates,
+                    seed=self.seed,
+                    precision=self.precision,
+                    progress=tracker,
+                    memory=self.resources.memory,
+                )
+                if self.out is not None:
+                    write_dataset(pathlib.Path(self.out) / f"{name}.nc", data)
+                rows += _rows(setting, scheme, data)
+        emit_json(self.json, rows)
+        console_for(self.json).print(_table(rows))
+        return 0
+
+    def _settings(self) -> list[SymmetricSetting]:
+        grid = itertools.product(self.clients, self.group_size, self.local_share, self.noise_dim)
+        settings = [
+            SymmetricSetting(
+                clients=clients,
+                group_size=group_size,
+                local_share=share,
+                noise_dim=noise_dim,
+                samples=self.samples,
+                strength=self.strength,
+                noise_std=self.noise_std,
+                noise_feature_sq=self.noise_feature_sq,
+                step_size=self.step_size,
+            )
+            for clients, group_size, share, noise_dim in grid
+        ]
+        for setting in settings:
+            # The formulas mix a global prompt with a local one: a single client has no other to average with.
+            require_integer("clients", setting.clients, 2)
+        return settings
+
+    def _check(self) -> None:
+        for field in ("clients", "group_size", "local_share", "noise_dim", "schemes"):
+            if not getattr(self, field):
+                raise ConfigurationError(field, (), "a list of at least one value")
+        if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
+            raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
+        require_integer("replicates", self.replicates, 1)
+        require_integer("seed", self.seed, 0)
+        require_writable_folder("out", self.out)
+        require_json_target(self.json)
+
+
+def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:
+    rows = []
+    for step in data.step.values:
+        at = data.sel(step=step)
+        measured = at.accuracy.mean("seed")
+        rows.append(
+            {
+                "scheme": scheme,
+                **dataclasses.asdict(setting),
+                "rounds": int(step),
+                "theta_predicted": float(at.theta_predicted),
+                "theta_empirical": float(at.theta_empirical),
+                "accuracy_global": float(measured.isel(theta=0)),
+                "accuracy_local": float(measured.isel(theta=-1)),
+                "accuracy_best": float(measured.max()),
+                "accuracy_best_predicted": float(at.accuracy_predicted.max()),
+                "largest_curve_error": float(abs(measured - at.accuracy_predicted).max()),
+                "band_occupancy": float(data.band_occupancy),
+                "noise_overlap": float(data.noise_overlap),
+            }
+        )
+    return rows
+
+
+_COLUMNS = (
+    ("scheme", "scheme", ""),
+    (">K", "clients", "d"),
+    (">χ", "group_size", "d"),
+    (">b/(a+b)", "local_share", "g"),
+    (">L", "noise_dim", "d"),
+    (">T", "rounds", "d"),
+    (">θ* predicted", "theta_predicted", ".3f"),
+    (">θ* empirical", "theta_empirical", ".3f"),
+    (">global", "accuracy_global", ".4f"),
+    (">local", "accuracy_local", ".4f"),
+    (">mixture", "accuracy_best", ".4f"),
+    (">predicted", "accuracy_best_predicted", ".4f"),
+)
+_SETTING = ("clients", "group_size", "local_share", "noise_dim")
+
+
+def _table(rows: list[dict[str, Any]]) -> "Table":
+    """The comparison; parts of the setting that do not vary are said once, in the title."""
+    fixed = {key for key in _SETTING if len({row[key] for row in rows}) == 1}
+    said = ", ".join(
+        f"{name.lstrip('>')} = {rows[0][key]:{how}}" for name, key, how in _COLUMNS if key in fixed
+    )
+    shown = [column for column in _COLUMNS if column[1] not in fixed]
+    return table(
+        "Optimal mixing, and accuracies (mean over clients)" + (f": {said}" if said else ""),
+        [title for title, _, _ in shown],
+        [[format(row[key], how) for _, key, how in shown] for row in rows],
+    )

@@ -1,0 +1,95 @@
+"""`promptfolio check --mutants`: plant faults, and see that claims notice."""
+
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.output import emit_json
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from promptfolio.checks.fault_record import Planted
+    from promptfolio.checks.mutation import Outcome
+
+
+MOST_WORKERS = 8
+"""Each mutant's process takes up to a gigabyte."""
+
+
+def check_mutants(claims: tuple[str, ...], json: str | None, record: str | None) -> int:
+    """Plant faults, print what became of them, and return the exit status: 1 if one goes unnoticed.
+
+    Args:
+        claims: plant only what some of these should notice; all faults when none is given.
+        json: file for the outcomes as JSON; - for standard output.
+        record: file of the record to renew.
+    """
+    before = () if record is None else _read(pathlib.Path(record))
+    outcomes = _try_mutants(claims)
+    if record is not None:
+        from promptfolio.checks.fault_record import renewed
+        from simulate.results.provenance import provenance
+
+        emit_json(record, [each._asdict() for each in renewed(before, outcomes, provenance())])
+    emit_json(json, _as_records(outcomes))
+    console_for(json).print(_outcomes_table(outcomes))
+    return int(not all(outcome.killed for outcome in outcomes))
+
+
+def _read(path: pathlib.Path) -> "tuple[Planted, ...]":
+    from promptfolio.checks.fault_record import read_record
+
+    try:
+        return read_record(path)
+    except ValueError as error:
+        raise ConfigurationError("record", str(path), f"a record of planted faults ({error})") from None
+
+
+def _try_mutants(claims: tuple[str, ...]) -> "list[Outcome]":
+    """Outcomes in the order in which the faults are listed."""
+    from promptfolio.checks.mutants import MUTANTS
+    from promptfolio.checks.mutation import run_mutants
+
+    chosen = [mutant for mutant in MUTANTS if not claims or set(claims) & set(mutant.caught_by)]
+    outcomes: list[Outcome] = []
+    with tracking("planting faults") as tracker:
+        for outcome in run_mutants(chosen, workers=min(os.cpu_count() or 1, MOST_WORKERS)):
+            outcomes.append(outcome)
+            tracker(len(outcomes), len(chosen))
+    position = {mutant.name: number for number, mutant in enumerate(MUTANTS)}
+    return sorted(outcomes, key=lambda outcome: position[outcome.mutant.name])
+
+
+def _outcomes_table(outcomes: "list[Outcome]") -> "Table":
+    """One line per mutant."""
+    rows = [
+        (
+            outcome.mutant.name,
+            outcome.mutant.module,
+            outcome.mutant.fault,
+            ", ".join(f"{name}: {verdict}" for name, verdict in outcome.verdicts.items()),
+            "[green]killed[/]" if outcome.killed else "[bold red]survives[/]",
+        )
+        for outcome in outcomes
+    ]
+    killed = sum(outcome.killed for outcome in outcomes)
+    title = f"Mutants: {killed} of {len(outcomes)} killed"
+    return table(title, ("mutant", "module", "fault", "verdicts", "outcome"), rows)
+
+
+def _as_records(outcomes: "list[Outcome]") -> list[dict[str, Any]]:
+    """Outcomes as plain dictionaries for JSON."""
+    return [
+        {
+            "mutant": outcome.mutant.name,
+            "module": outcome.mutant.module,
+            "fault": outcome.mutant.fault,
+            "verdicts": outcome.verdicts,
+            "killed": outcome.killed,
+            "seconds": round(outcome.seconds, 1),
+        }
+        for outcome in outcomes
+    ]

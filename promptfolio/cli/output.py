@@ -1,0 +1,113 @@
+"""Where results go: checked before work starts, written whole or not at all."""
+
+import json
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from simulate.results import files
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+STANDARD_OUTPUT = "-"
+
+
+def require_writable_folder(field: str, path: str | None) -> None:
+    """Refuse a folder that cannot be written or created, before any work is done; nothing is created yet.
+
+    Args:
+        field: name of the option, for the message.
+        path: the folder; None asks for no output and is fine.
+
+    Raises:
+        ConfigurationError: when the nearest existing parent is no folder, or not writable.
+    """
+    if path is None:
+        return
+    nearest = pathlib.Path(path)
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ConfigurationError(field, path, f"in a folder that can be written ({nearest} cannot)")
+
+
+def require_writable_file(field: str, path: str | None) -> None:
+    """Refuse a file that cannot be written, as `require_writable_folder` does; a folder is no file."""
+    if path is None:
+        return
+    if pathlib.Path(path).is_dir():
+        raise ConfigurationError(field, path, "a file's path, and this is a folder")
+    require_writable_folder(field, str(pathlib.Path(path).parent))
+
+
+def require_json_target(path: str | None) -> None:
+    """Refuse a ``--json`` that is neither a writable file nor ``-`` for standard output."""
+    if path != STANDARD_OUTPUT:
+        require_writable_file("json", path)
+
+
+def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
+    """Have ``write`` fill a temporary file beside ``path``, then put it in place in one step.
+
+    Raises:
+        ConfigurationError: when the file cannot be written; what stood there before is untouched.
+    """
+    try:
+        files.write_atomically(path, write)
+    except OSError as error:
+        raise ConfigurationError("output", str(path), f"writable ({error.strerror or error})") from None
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file in UTF-8, atomically."""
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
+def write_dataset(path: pathlib.Path, data: "xr.Dataset") -> None:
+    """Write a dataset as one netCDF file, atomically."""
+    write_atomically(path, lambda temporary: data.to_netcdf(temporary, engine="h5netcdf"))
+
+
+def write_figure(folder: pathlib.Path, name: str, figure: "Figure") -> None:
+    """Write a figure as PNG and as vector PDF, each atomically, both free of dates so that reruns are equal."""
+    from figures.style import in_style
+
+    with in_style():
+        write_atomically(
+            folder / f"{name}.png", lambda path: figure.savefig(path, metadata={"Software": None})
+        )
+        write_atomically(
+            folder / f"{name}.pdf", lambda path: figure.savefig(path, metadata={"CreationDate": None})
+        )
+
+
+def emit_json(path: str | None, content: Any) -> None:
+    """Write ``content`` as JSON to a file, or to standard output for ``-``; None writes nothing.
+
+    Numbers JSON cannot hold (NaN, infinities) become null.
+    """
+    if path is None:
+        return
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if path == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+    else:
+        write_text(pathlib.Path(path), text)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

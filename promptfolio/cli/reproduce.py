@@ -1,0 +1,101 @@
+"""`promptfolio reproduce`: the main job, from simulation to report."""
+
+import dataclasses
+import pathlib
+import sys
+from concurrent.futures import wait
+from typing import TYPE_CHECKING
+
+from promptfolio.cli.check import findings_table, run_checks, start_workers
+from promptfolio.cli.console import console_for
+from promptfolio.cli.options import Compilation
+from promptfolio.cli.output import (
+    emit_json,
+    require_json_target,
+    require_writable_file,
+    require_writable_folder,
+    write_text,
+)
+from promptfolio.cli.record import Record
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    from promptfolio.checks.claim import Scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduce:
+    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails, or differs.
+
+    The report and summary.json in the folder are written anew after each claim, so an interrupted run leaves what
+    it had found. A check or a figure that raises an exception is named in them (exit status 1); the others go on.
+    """
+
+    quick: bool = False
+    """Smaller sizes: a minute or two instead of several."""
+    out: str = "out"
+    """Folder for data, figures, paper_checks.md and summary.json."""
+    report: str | None = None
+    """Another path for paper_checks.md, written there too once it is complete."""
+    pictures: str | None = None
+    """Another folder for the figures."""
+    claims: tuple[str, ...] = ()
+    """Files (.py) of claims of your own, checked and reported after the project's."""
+    bank: tuple[str, ...] = ()
+    """Feature banks (.npz) for the audit of the released code; without one, a synthetic bank."""
+    against: str | None = None
+    """A report to hold claims and verdicts against; exit status 1 if they differ (digits may)."""
+    json: str | None = None
+    """File for the summary as JSON; - for standard output."""
+    compilation: Compilation = dataclasses.field(default_factory=Compilation)
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from promptfolio.audit import run_audit
+        from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
+        from promptfolio.checks.staleness import first_difference
+        from promptfolio.companion import load_bank
+        from simulate.results.provenance import provenance
+
+        out = pathlib.Path(self.out)
+        pictures = pathlib.Path(self.pictures or out / "figures")
+        require_writable_folder("out", self.out)
+        require_writable_folder("pictures", self.pictures)
+        require_writable_file("report", self.report)
+        require_json_target(self.json)
+        expected = None if self.against is None else _read(self.against)
+        banks = [load_bank(path) for path in self.bank]
+        references = resolve((*all_claims(), *self.claims))
+        self.compilation.apply()
+
+        files = {name_of(reference): file_of(reference) for reference in references}
+        scale: Scale = "quick" if self.quick else "full"
+        with start_workers() as workers:
+            audit = workers.submit(run_audit, scale, banks)
+            record = Record(files, scale, out, pictures, audit, provenance())
+            run_checks(references, scale, workers, record.receive)
+            wait([audit])
+        record.write()
+        if self.report is not None:
+            # Only now: a report that is kept elsewhere is never replaced by an unfinished one.
+            path = pathlib.Path(self.report)
+            write_text(path, record.report(path.parent))
+        emit_json(self.json, record.summary())
+
+        console = console_for(self.json)
+        console.print(findings_table(record.findings))
+        report_path = self.report or out / "paper_checks.md"
+        console.print(f"report: {report_path}   figures: {pictures}   data: {out / 'data'}")
+        record.show_problems()
+        status = record.exit_status
+        if expected is not None and (stale := first_difference(expected, record.report(out))):
+            print(f"promptfolio: {self.against} is stale: {stale}", file=sys.stderr)
+            status = 1
+        return status
+
+
+def _read(path: str) -> str:
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("against", path, f"a report that can be read ({error})") from None

@@ -1,0 +1,36 @@
+"""Notice when a module of the user's takes the name of one of the toolkit's top-level packages."""
+
+import importlib.machinery
+import pathlib
+import sys
+
+TOP_LEVEL = ("theory", "simulate", "figures")
+"""Names that an installation takes beside `promptfolio` itself."""
+
+
+def shadowed_package() -> str | None:
+    """What is wrong when a top-level package of the toolkit would be imported from elsewhere; None if nothing is.
+
+    The packages lie beside `promptfolio`, whether it is installed or imported from a checkout.
+    """
+    home = pathlib.Path(__file__).resolve().parents[2]
+    for name in TOP_LEVEL:
+        found = _location(name)
+        if found is not None and found.parent != home:
+            return (
+                f"`import {name}` would read {found}, which hides this toolkit's package `{name}`: rename it, or"
+                " leave its folder out of PYTHONPATH (the toolkit takes the names promptfolio, theory, simulate and"
+                " figures)"
+            )
+    return None
+
+
+def _location(name: str) -> pathlib.Path | None:
+    """File or folder that would be imported under a name; None where a finder of another kind answers."""
+    module = sys.modules.get(name)
+    spec = module.__spec__ if module is not None else importlib.machinery.PathFinder.find_spec(name)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return pathlib.Path(next(iter(spec.submodule_search_locations))).resolve()
+    return pathlib.Path(spec.origin).resolve() if spec.origin else None

@@ -1,0 +1,70 @@
+"""`promptfolio simulate`: run one experiment and save its dataset."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.options import Resources
+from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_dataset
+from simulate.experiment import Experiment
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclasses.dataclass(frozen=True)
+class Simulate:
+    """Run one experiment: every coefficient, ratio, loss and accuracy per step and client."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    resources: Resources = dataclasses.field(default_factory=Resources)
+    out: str | None = None
+    """netCDF file for the full dataset."""
+    json: str | None = None
+    """File for a summary of the last step as JSON; - for standard output."""
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        from simulate.running.runner import run
+
+        require_writable_file("out", self.out)
+        require_json_target(self.json)
+        self.resources.apply()
+        with tracking("rounds") as tracker:
+            result = run(self.experiment, tracker, self.resources.memory)
+        if self.out is not None:
+            write_dataset(pathlib.Path(self.out), result)
+        summary = _last_step(result)
+        emit_json(self.json, {"experiment": dataclasses.asdict(self.experiment), "thetas": summary})
+        columns = ("θ", ">accuracy: mixture", ">global", ">local", ">ratio: mixture", ">training loss")
+        rows = [
+            [
+                f"{row['theta']:g}",
+                *(f"{row[key]:.4f}" for key in ("mixture", "global", "local", "ratio", "loss")),
+            ]
+            for row in summary
+        ]
+        title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds"
+        console_for(self.json).print(table(title, columns, rows))
+        return 0
+
+
+def _last_step(result: "xr.Dataset") -> list[dict[str, Any]]:
+    last = result.isel(step=-1).mean(("seed", "client"))
+    rows = []
+    for theta in last.theta.values:
+        at = last.sel(theta=theta)
+        accuracies = {str(name): float(at.accuracy.sel(predictor=name)) for name in at.predictor.values}
+        mixture = at.sel(predictor="mixture")
+        rows.append(
+            {
+                "theta": float(theta),
+                **accuracies,
+                "ratio": float(mixture.ratio),
+                "loss": float(mixture.training_loss),
+            }
+        )
+    return rows

@@ -1,0 +1,122 @@
+"""`promptfolio sweep`: a grid of experiments as independent cells, on one machine or many."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.options import Resources
+from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder
+from promptfolio.sweep.cell import Cell, shown
+from promptfolio.sweep.specification import Specification, read_specification
+from promptfolio.sweep.store import as_json, cell_path, sweep_states
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Run a grid of experiments, one netCDF file each; what is there already is not computed again.
+
+    Exit status 1 if a cell fails: the others are computed all the same. docs/sweep.md explains specifications.
+    """
+
+    spec: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SPEC.toml")]
+    """TOML file: [experiment] for what all cells share, [grid] and [[together]] for lists to vary."""
+    out: str
+    """Folder for the results; on a cluster, all machines must share it."""
+    scheduler: str | None = None
+    """Address of a Dask scheduler (tcp://host:port) whose workers are used; without, processes of this machine."""
+    workers: int | None = None
+    """Processes on this machine; one per core if not given. 0 computes here, cell after cell, without Dask."""
+    threads: int | None = None
+    """Cores for each of these processes; the machine's divided among them if not given."""
+    status: bool = False
+    """Only show which cells are done."""
+    json: str | None = None
+    """File for the cells and their states as JSON; - for standard output."""
+    resources: Resources = dataclasses.field(default_factory=Resources)
+
+    def execute(self) -> int:
+        """Run the command and return its exit status."""
+        specification = read_specification(self.spec)
+        require_writable_folder("out", self.out)
+        require_json_target(self.json)
+        return self._show(specification) if self.status else self._run(specification)
+
+    def _show(self, specification: Specification) -> int:
+        states = sweep_states(specification, self.out)
+        self._emit([(cell, states[cell.name], "") for cell in specification.cells])
+        console_for(self.json).print(_status_table(specification, states))
+        return int("foreign" in states.values())
+
+    def _run(self, specification: Specification) -> int:
+        from promptfolio.sweep.execution import run_sweep
+
+        if self.scheduler is not None and self.resources.compilation_cache is not None:
+            raise ConfigurationError(
+                "compilation_cache",
+                self.resources.compilation_cache,
+                "left out with a scheduler: its workers have their own",
+            )
+        self.resources.apply()
+        with tracking("sweeping") as tracker:
+            outcomes = run_sweep(
+                specification,
+                self.out,
+                workers=self.workers,
+                threads=self.threads,
+                scheduler=self.scheduler,
+                memory=self.resources.memory,
+                progress=tracker,
+            )
+        self._emit([(outcome.cell, outcome.state, outcome.reason) for outcome in outcomes])
+        console = console_for(self.json)
+        different = {outcome.cell.name: outcome for outcome in outcomes}.values()
+        failed = [outcome for outcome in different if outcome.state == "failed"]
+        if failed:
+            rows = [(outcome.cell.name, str(outcome.cell), outcome.reason) for outcome in failed]
+            console.print(table("Failed cells", ("name", "cell", "reason"), rows))
+        counts = collections.Counter(outcome.state for outcome in different)
+        said = f"{counts['computed']} computed, {counts['found']} there before, {counts['failed']} failed"
+        console.print(
+            f"{_counted(len(outcomes), len(different))}: {said}   folder: {self.out}", soft_wrap=True
+        )
+        return int(bool(failed))
+
+    def _emit(self, cells: list[tuple[Cell, str, str]]) -> None:
+        records = []
+        for cell, state, reason in cells:
+            record: dict[str, Any] = {
+                "name": cell.name,
+                "varied": as_json(dict(cell.varied)),
+                "state": state,
+                "file": str(cell_path(self.out, cell.name)),
+            }
+            records.append({**record, "reason": reason} if reason else record)
+        emit_json(self.json, {"spec": self.spec, "folder": str(pathlib.Path(self.out)), "cells": records})
+
+
+_STYLES = {"done": "green", "missing": "yellow", "unreadable": "bold red", "foreign": "bold red"}
+
+
+def _status_table(specification: Specification, states: Mapping[str, str]) -> "Table":
+    rows = []
+    for number, cell in enumerate(specification.cells, start=1):
+        state = states[cell.name]
+        values = [shown(value) for _, value in cell.varied]
+        rows.append([str(number), *values, f"[{_STYLES[state]}]{state}[/]", cell_path("", cell.name).name])
+    done = sum(state == "done" for state in states.values())
+    title = f"{_counted(len(rows), len(states))}: {done} done, {len(states) - done} to do"
+    return table(title, (">cell", *(f">{field}" for field in specification.varied), "state", "file"), rows)
+
+
+def _counted(cells: int, different: int) -> str:
+    noun = "cell" if cells == 1 else "cells"
+    return f"{cells} {noun}" + (f" ({different} different experiments)" if different < cells else "")

@@ -1,0 +1,94 @@
+"""Turn partitions into arrays: every client's images padded to equal length, all replicates stacked."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int
+
+from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.partition import Partition, class_anchors
+from promptfolio.companion.prompts import ImageBatch
+from promptfolio.companion.training import Replicate
+
+
+class ClientSplits(NamedTuple):
+    """The replicates' data on the device, and on the host which rows are what.
+
+    Attributes:
+        replicates: leading axis of seeds.
+        labels: classes of the held-out images; shape (seeds, clients, samples).
+        validation, test: masks of the two parts; neither holds for padding; shape (seeds, clients, samples).
+        train_rows: n_k; shape (seeds, clients).
+        reused_rows: test images that some client also trained on, none in a disjoint split; shape (seeds,
+            clients).
+    """
+
+    replicates: Replicate
+    labels: Int[np.ndarray, "seeds clients samples"]
+    validation: Bool[np.ndarray, "seeds clients samples"]
+    test: Bool[np.ndarray, "seeds clients samples"]
+    train_rows: Int[np.ndarray, "seeds clients"]
+    reused_rows: Int[np.ndarray, "seeds clients"]
+
+
+def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0) -> ClientSplits:
+    """Gather the features of all partitions of a bank.
+
+    Args:
+        bank: the features, float32.
+        partitions: one per seed.
+        padding: rows to pad beyond the longest client; the result of training does not depend on it.
+    """
+    train = _padded([list(partition.train) for partition in partitions], padding)
+    held = [
+        [
+            np.concatenate([validation, np.setdiff1d(test, validation)])
+            for validation, test in zip(partition.validation, partition.test, strict=True)
+        ]
+        for partition in partitions
+    ]
+    held_out = _padded(held, padding)
+    validation = _belonging(held_out, [partition.validation for partition in partitions])
+    test = _belonging(held_out, [partition.test for partition in partitions])
+    trained = np.stack([np.isin(rows, train[seed]) for seed, rows in enumerate(held_out)])
+
+    present = train >= 0
+    counts = present.sum(axis=2)
+    labels = np.where(held_out >= 0, bank.labels[held_out], 0).astype(np.int32)
+    replicates = Replicate(
+        anchors=jnp.asarray(np.stack([class_anchors(bank, partition) for partition in partitions])),
+        train=ImageBatch(
+            images=jnp.asarray(np.where(present[..., None], bank.image_features[train], 0)),
+            labels=jnp.asarray(np.where(present, bank.labels[train], 0), jnp.int32),
+            weights=jnp.asarray(present / counts[:, :, None], jnp.float32),
+        ),
+        held_out=jnp.asarray(np.where(held_out[..., None] >= 0, bank.image_features[held_out], 0)),
+        held_out_labels=jnp.asarray(labels),
+        client_weights=jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32),
+    )
+    return ClientSplits(replicates, labels, validation, test, counts, (trained & test).sum(axis=2))
+
+
+def _belonging(
+    held_out: np.ndarray, rows: list[tuple[np.ndarray, ...]]
+) -> Bool[np.ndarray, "seeds clients samples"]:
+    """Which of the held-out rows are among the given ones of the same client; padding is among none."""
+    return np.stack(
+        [
+            np.stack([np.isin(held, own) for held, own in zip(clients, owns, strict=True)])
+            for clients, owns in zip(held_out, rows, strict=True)
+        ]
+    )
+
+
+def _padded(rows: list[list[np.ndarray]], padding: int) -> np.ndarray:
+    """Row indices as (seeds, clients, samples), −1 beyond each client's own."""
+    longest = max(each.size for clients in rows for each in clients) + padding
+    return np.stack(
+        [
+            np.stack([np.pad(each, (0, longest - each.size), constant_values=-1) for each in clients])
+            for clients in rows
+        ]
+    )

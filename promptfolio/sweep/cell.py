@@ -1,0 +1,121 @@
+"""One cell of a sweep: an experiment, what varies in it, and the name of its result."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from typing import Any
+
+from promptfolio.sweep.fields import Kind, field_kinds
+from simulate.experiment import Experiment
+
+_NAME_LENGTH = (
+    16  # 64 bits: a million cells share a name with chance 3e-8, and a shared name is an error, not a hit
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One experiment of a sweep.
+
+    Attributes:
+        varied: fields that vary in the sweep, and their values here, as the specification gives them.
+        settings: all fields that the specification gives, varied or not; the others have their defaults.
+        experiment: what these resolve to.
+    """
+
+    varied: tuple[tuple[str, Any], ...]
+    settings: tuple[tuple[str, Any], ...]
+    experiment: Experiment
+
+    @functools.cached_property
+    def name(self) -> str:
+        """`cell_name` of the experiment."""
+        return cell_name(self.experiment)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{field} = {shown(value)}" for field, value in self.varied) or "the only cell"
+
+
+def cell_name(experiment: Experiment) -> str:
+    """What the result of an experiment is called: the start of SHA-256 of `canonical_json`.
+
+    It depends on the resolved experiment alone, so the same cell of another sweep has the same name.
+
+    Example:
+        >>> cell_name(Experiment(clients=3, samples=(5,))) == cell_name(Experiment(clients=3, samples=(5, 5, 5)))
+        True
+    """
+    return hashlib.sha256(canonical_json(experiment).encode()).hexdigest()[:_NAME_LENGTH]
+
+
+def canonical_json(experiment: Experiment) -> str:
+    """`Experiment.to_json` in one spelling: sorted fields and options, no spaces, 5.0 for the number 5.
+
+    Example:
+        >>> canonical_json(Experiment(global_feature_sq=5)) == canonical_json(Experiment(global_feature_sq=5.0))
+        True
+    """
+    kinds = field_kinds()
+    fields = {
+        name: _canonical(kinds[name], value) for name, value in json.loads(experiment.to_json()).items()
+    }
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _canonical(kind: Kind, value: Any) -> Any:
+    if kind == "number":
+        return float(value) + 0.0
+    if kind == "numbers":
+        return [float(entry) + 0.0 for entry in value]
+    if kind == "options":
+        return sorted([name, float(number) + 0.0] for name, number in value)
+    return value
+
+
+def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
+    """Experiments that agree in this share what JAX compiles, so a process should run them in a row.
+
+    It follows `simulate.model.program.Program`. Should it ever say too little or too much, only time is lost.
+    """
+    return (
+        experiment.engine,
+        experiment.scheme,
+        experiment.precision,
+        experiment.gram,
+        experiment.activation,
+        experiment.optimizer,
+        experiment.optimizer_options,
+        experiment.noise_dim,
+        experiment.prompt_dim,
+        experiment.clients,
+        max(experiment.samples),
+        experiment.group_count,
+        experiment.constant_rows,
+        experiment.participants,
+        experiment.local_steps,
+        experiment.replicates,
+        len(experiment.theta),
+        len(experiment.record),
+        experiment.label_noise > 0,
+        experiment.init_std > 0,
+    )
+
+
+def shown(value: Any) -> str:
+    """A field's value for a person: lists in brackets, a list of one as its entry, long lists shortened.
+
+    Example:
+        >>> shown((0.0, 0.5)), shown((10,)), shown(0.25), shown(tuple(range(50)))
+        ('[0, 0.5]', '10', '0.25', '[0, 1, 2 … 49]')
+    """
+    if isinstance(value, tuple):
+        if len(value) == 1 and not isinstance(value[0], tuple):
+            return shown(value[0])
+        if value and isinstance(value[0], tuple):
+            return "{" + ", ".join(f"{name} = {shown(number)}" for name, number in value) + "}"
+        entries = [shown(entry) for entry in value]
+        if len(entries) > 6:
+            return f"[{', '.join(entries[:3])} … {entries[-1]}]"
+        return f"[{', '.join(entries)}]"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,171 @@
+"""Run what is missing of a sweep: in this process, on processes of this machine, or on any Dask cluster."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable, Generator, Iterable
+from typing import Literal
+
+from promptfolio.sweep.cell import Cell, compiled_shape
+from promptfolio.sweep.specification import Specification
+from promptfolio.sweep.store import cell_path, refuse_foreign, remove_leftovers, sweep_states
+from promptfolio.sweep.worker import Runner
+from simulate.validation import ConfigurationError, require_integer
+
+_PATIENCE = 10.0
+"""Seconds a shared folder may take to show a file that another machine has written."""
+
+Progress = Callable[[int, int], None]
+"""Called with (cells done, cells in all)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a sweep made of one of its cells.
+
+    Attributes:
+        cell: the cell.
+        state: found (there before the sweep), computed, or failed.
+        reason: why it failed, in one line; empty otherwise.
+    """
+
+    cell: Cell
+    state: Literal["found", "computed", "failed"]
+    reason: str = ""
+
+
+def run_sweep(
+    specification: Specification,
+    folder: str | os.PathLike[str],
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    memory: float | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Compute the cells whose files are missing; a cell that fails does not keep the others from being computed.
+
+    Args:
+        specification: the sweep.
+        folder: where results go; it is made if need be. On a cluster all machines must share it.
+        workers: processes on this machine, each with one cell at a time. 0 computes here, one cell after the
+            other, without Dask; None takes one process per core, fewer where memory is short.
+        threads: cores for each of them; None divides the machine's.
+        scheduler: address of a Dask scheduler, such as ``tcp://node:8786``, whose workers are used instead.
+        memory: GiB for the arrays of each cell, as of `simulate.run`.
+        progress: told of the cells that are there.
+
+    Returns:
+        One outcome per cell, in the specification's order.
+
+    Raises:
+        ConfigurationError: when an argument is not allowed, Dask is not installed, the scheduler does not answer,
+            the folder cannot be written, or a file in it has a cell's name and holds something else.
+    """
+    _check(workers, threads, scheduler)
+    if workers != 0:
+        from promptfolio.sweep.cluster import require_dask
+
+        require_dask(workers, scheduler)
+    folder = pathlib.Path(folder).resolve()
+    states = sweep_states(specification, folder)
+    refuse_foreign(states, folder)
+    missing = in_turn(cell for cell in specification.cells if states[cell.name] != "done")
+    reasons: dict[str, str] = {}
+    found = len(states) - len(missing)
+    if progress is not None:
+        progress(found, len(states))
+    if missing:
+        try:
+            # Closed at once when interrupted, so that no process is left behind.
+            with contextlib.closing(
+                _finished(missing, folder, workers, threads, scheduler, memory)
+            ) as arriving:
+                for cell, reason in arriving:
+                    reasons[cell.name] = reason
+                    if progress is not None:
+                        progress(found + len(reasons), len(states))
+        finally:
+            remove_leftovers(folder, set(states))
+    return [_outcome(cell, reasons.get(cell.name)) for cell in specification.cells]
+
+
+def _outcome(cell: Cell, reason: str | None) -> Outcome:
+    if reason is None:
+        return Outcome(cell, "found")
+    return Outcome(cell, "failed", reason) if reason else Outcome(cell, "computed")
+
+
+def in_turn(cells: Iterable[Cell]) -> list[Cell]:
+    """Every different cell once, those of one compiled shape after each other, else in the order given."""
+    different = {cell.name: cell for cell in cells}
+    groups: dict[object, list[Cell]] = {}
+    for cell in different.values():
+        groups.setdefault(compiled_shape(cell.experiment), []).append(cell)
+    return [cell for group in groups.values() for cell in group]
+
+
+def _finished(
+    cells: list[Cell],
+    folder: pathlib.Path,
+    workers: int | None,
+    threads: int | None,
+    scheduler: str | None,
+    memory: float | None,
+) -> Generator[tuple[Cell, str]]:
+    if workers == 0:
+        _prepare(folder, cells)
+        runner = Runner()
+        for cell in cells:
+            yield cell, runner.compute(cell.experiment, folder, memory)
+        return
+    from promptfolio.sweep.cluster import compute_on, connected, local_cluster
+
+    with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
+        _prepare(folder, cells)
+        for cell, reason in compute_on(client, cells, folder, memory):
+            if not reason:
+                _require_shared(folder, cell)
+            yield cell, reason
+
+
+def _require_shared(folder: pathlib.Path, cell: Cell) -> None:
+    """Refuse a folder in which a file that a worker has written does not appear."""
+    deadline = time.monotonic() + _PATIENCE
+    # Listing the folder has a network's file system ask anew.
+    while cell_path(folder, cell.name).name not in os.listdir(folder):
+        if time.monotonic() > deadline:
+            raise ConfigurationError(
+                "out", str(folder), "a folder that all workers share; they wrote elsewhere"
+            )
+        time.sleep(_PATIENCE / 50)
+
+
+def _check(workers: int | None, threads: int | None, scheduler: str | None) -> None:
+    if scheduler is not None:
+        for option, value in (("workers", workers), ("threads", threads)):
+            if value is not None:
+                raise ConfigurationError(
+                    option, value, "left out with a scheduler, which has its own workers"
+                )
+    if workers is not None:
+        require_integer("workers", workers, 0)
+    if threads is not None:
+        require_integer("threads", threads, 1)
+        if workers == 0:
+            raise ConfigurationError(
+                "threads", threads, "left out when workers = 0: this process has all cores"
+            )
+
+
+def _prepare(folder: pathlib.Path, cells: Iterable[Cell]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder, {cell.name for cell in cells})
+    except OSError as error:
+        raise ConfigurationError(
+            "out", str(folder), f"a folder that can be written ({error.strerror})"
+        ) from None

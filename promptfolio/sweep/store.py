@@ -1,0 +1,126 @@
+"""Where results of cells are kept: one netCDF file each, put in place in one step, named by what it holds."""
+
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any, Literal
+
+from promptfolio.sweep.cell import Cell, canonical_json, cell_name
+from promptfolio.sweep.specification import Specification
+from simulate.experiment import Experiment
+from simulate.results.files import temporary_prefix, write_atomically
+from simulate.validation import ConfigurationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+State = Literal["done", "missing", "unreadable", "foreign"]
+"""Of a cell: its file is there and holds it; is not there; is broken; or holds something else."""
+
+_SUFFIX = ".nc"
+_ATTEMPTS = 3
+
+
+def cell_path(folder: str | os.PathLike[str], name: str) -> pathlib.Path:
+    """Where the result of the cell of this name is, or will be."""
+    return pathlib.Path(folder) / f"{name}{_SUFFIX}"
+
+
+def cell_state(folder: str | os.PathLike[str], experiment: Experiment) -> State:
+    """Whether an experiment's result is there; it reads the file's header, and none of its numbers."""
+    path = cell_path(folder, cell_name(experiment))
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    if not path.is_file():
+        return "foreign"
+    try:
+        stored = _stored_experiment(path)
+    except OSError:
+        return "unreadable"
+    return "done" if stored == canonical_json(experiment) else "foreign"
+
+
+def _stored_experiment(path: pathlib.Path) -> str | None:
+    """The experiment that a file says it holds, None if it says none; raises OSError if it is broken."""
+    import h5py
+
+    # Nobody writes to a file that has its name, and some shared folders know no locks.
+    with h5py.File(path, "r", locking=False) as file:
+        attribute = file.attrs.get("experiment")
+    try:
+        return canonical_json(Experiment.from_json(attribute)) if isinstance(attribute, str) else None
+    except (ConfigurationError, TypeError, ValueError, KeyError):
+        return None
+
+
+def sweep_states(specification: Specification, folder: str | os.PathLike[str]) -> dict[str, State]:
+    """The state of every cell by its name; cells that are the same experiment have one entry."""
+    states: dict[str, State] = {}
+    for cell in specification.cells:
+        if cell.name not in states:
+            states[cell.name] = cell_state(folder, cell.experiment)
+    return states
+
+
+def refuse_foreign(states: dict[str, State], folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder in which something else has a cell's name.
+
+    Raises:
+        ConfigurationError: naming the first such file.
+    """
+    for name, state in states.items():
+        if state == "foreign":
+            raise ConfigurationError(
+                "out",
+                str(cell_path(folder, name)),
+                "a folder where that file holds its cell's experiment; this one holds another: move it away",
+            )
+
+
+def save_cell(folder: str | os.PathLike[str], name: str, result: "xr.Dataset") -> None:
+    """Write the result of a cell, whole or not at all.
+
+    Raises:
+        OSError: when it cannot be written, or the folder is not there.
+    """
+    path = cell_path(folder, name)
+    for attempt in range(1, _ATTEMPTS + 1):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"folder {path.parent} is not there")
+        try:
+            write_atomically(path, lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+        except FileNotFoundError:
+            # Another sweep of this folder took the temporary file for one that a dead process left.
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def remove_leftovers(folder: str | os.PathLike[str], names: set[str]) -> None:
+    """Remove temporary files that killed processes left of these cells; a process that lives writes its anew."""
+    prefixes = {temporary_prefix(cell_path(folder, name)) for name in names}
+    length = len(next(iter(prefixes), ""))
+    if not os.path.isdir(folder):
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name[:length] in prefixes and entry.name.endswith(_SUFFIX):
+                pathlib.Path(entry.path).unlink(missing_ok=True)
+
+
+def settings_json(cell: Cell) -> str:
+    """A cell as text to send: what its specification gives, which is much shorter than what it resolves to."""
+    return json.dumps(dict(cell.settings))
+
+
+def experiment_from(settings: str) -> Experiment:
+    """The experiment of `settings_json`."""
+    return Experiment.from_json(settings)
+
+
+def as_json(value: Any) -> Any:
+    """A field's value as JSON has it: lists for tuples."""
+    return json.loads(json.dumps(value))

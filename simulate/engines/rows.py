@@ -1,0 +1,171 @@
+"""Run replicates by the engines that keep every encoder row: the prompt and the coefficient engine."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from simulate.engines.coefficient import coefficient_engine
+from simulate.engines.prompt import prompt_engine
+from simulate.engines.synthetic import SyntheticEngine, federation_of
+from simulate.experiment import Experiment
+from simulate.model.federated import FederatedAlgorithm, TrainState, initial_state, train
+from simulate.model.program import Parameters, Program
+from simulate.model.world import World, WorldKeys, draw_world
+from simulate.results.snapshot import Snapshot, take_snapshot
+from simulate.running.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout
+from simulate.running.jit import ByLength, compiled_quickly
+from simulate.running.prepared import Prepared, set_up
+from simulate.validation import ConfigurationError
+
+
+def prepare(
+    experiment: Experiment,
+    replicates: np.ndarray | None = None,
+    thetas: np.ndarray | None = None,
+    layout: Layout = ONE_DEVICE,
+) -> Prepared:
+    """Draw replicates and start their training; to be called in the experiment's precision.
+
+    An experiment for the Gram engine gives a run of the coefficient engine on the same draws.
+
+    Args:
+        experiment: what to run.
+        replicates: numbers of the replicates, shape (seeds,); None for all.
+        thetas: θ to train at, shape (thetas,); None for all that the experiment's scheme trains at.
+        layout: where the arrays lie, and what divides their axes.
+
+    Raises:
+        ConfigurationError: when there are no features to train on, only inner products of their noise.
+    """
+    if experiment.gram != "features":
+        raise ConfigurationError("gram", experiment.gram, "features, to train on the features themselves")
+    return set_up(experiment, replicates, thetas, layout, draw, start)
+
+
+@compiled_quickly("program", "layout")
+def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
+    """Draw the world of every replicate; leaves have a leading axis of seeds."""
+
+    def local(parameters: Parameters, keys: WorldKeys) -> World:
+        return layout.over_seeds(lambda keys: draw_world(program, parameters, keys), keys)
+
+    return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
+
+
+@compiled_quickly("program", "layout")
+def start(
+    program: Program, layout: Layout, parameters: Parameters, worlds: World, theta: Float[Array, " thetas"]
+) -> TrainState:
+    """The state before training, with leading axes (seeds, thetas)."""
+
+    def local(parameters: Parameters, worlds: World, theta: Array) -> TrainState:
+        optimizer = federation_of(program, parameters).optimizer
+
+        def replicate(world: World) -> TrainState:
+            state = initial_state(world.initial_global, world.initial_local, optimizer)
+            return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (theta.size, *leaf.shape)), state)
+
+        return jax.vmap(replicate)(worlds)
+
+    return layout.divided(local, (WHOLE, BY_SEED, BY_THETA), BY_BOTH)(parameters, worlds, theta)
+
+
+@functools.partial(ByLength, donated="states")
+def advance(
+    program: Program,
+    layout: Layout,
+    parameters: Parameters,
+    worlds: World,
+    participation_keys: Key[Array, " seeds"],
+    trained: Float[Array, " thetas"],
+    states: TrainState,
+    gaps: Int[Array, " records"],
+) -> tuple[TrainState, Snapshot]:
+    """Train all replicates at all θ for ``gaps[i]`` rounds before each record i.
+
+    Returns:
+        The states, and snapshots whose leaves have leading axes (seeds, thetas, records).
+    """
+
+    def local(
+        parameters: Parameters, worlds: World, keys: Array, trained: Array, states: TrainState, gaps: Array
+    ) -> tuple[TrainState, Snapshot]:
+        federation = federation_of(program, parameters, clients_in_turn=layout.clients_in_turn)
+
+        def replicate(seed: tuple[World, Array, TrainState]) -> tuple[TrainState, Snapshot]:
+            world, key, states = seed
+            trainings = _trainings(program, parameters, federation, world, key, gaps)
+            return layout.over_thetas(trainings, (trained, states))
+
+        return layout.over_seeds(replicate, (worlds, keys, states))
+
+    given = (WHOLE, BY_SEED, BY_SEED, BY_THETA, BY_BOTH, WHOLE)
+    return layout.divided(local, given, BY_BOTH)(
+        parameters, worlds, participation_keys, trained, states, gaps
+    )
+
+
+def _trainings(
+    program: Program,
+    parameters: Parameters,
+    federation: FederatedAlgorithm,
+    world: World,
+    key: Key[Array, ""],
+    gaps: Int[Array, " records"],
+) -> Callable[[tuple[Array, TrainState]], tuple[TrainState, Snapshot]]:
+    """The function that trains a replicate at several θ, from (θ, states) with a leading axis of θ.
+
+    The prompt engine trains at each θ by itself, since an optimizer may look at a prompt as a whole. That of the
+    coefficient engine does not: there prompts have an axis of θ, and one product of two matrices serves them all.
+    """
+    engine = engine_of(program, parameters, world)
+
+    def rows(server: Array, home: Array) -> Array:
+        return jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+
+    initial = rows(world.initial_global, world.initial_local)
+
+    def snapshot(server: Array, home: Array) -> Snapshot:
+        present = rows(server, home)
+        return take_snapshot(program, parameters, world.data, initial=initial, present=present)
+
+    def by_itself(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+        theta, state = at
+
+        def measure(state: TrainState) -> Snapshot:
+            return snapshot(state.global_prompt, state.local_prompts)
+
+        return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
+
+    def together(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
+        thetas, states = at
+        gradient = jax.vmap(engine.gradient, (0, 0, 0, None))
+
+        def measure(state: TrainState) -> Snapshot:
+            return jax.vmap(snapshot, (0, 1))(state.global_prompt, state.local_prompts)
+
+        state = _axes_swapped(states)._replace(round=states.round[0])
+        state, records = train(federation, gradient, measure, world.data, thetas, key, state, gaps)
+        states = _axes_swapped(state)._replace(round=jnp.broadcast_to(state.round, thetas.shape))
+        return states, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
+
+    return jax.vmap(by_itself) if program.engine == "prompt" else together
+
+
+def _axes_swapped(state: TrainState) -> TrainState:
+    """What clients keep with its axes of θ and of clients the other way round."""
+    local_prompts, optimizer_states = jax.tree.map(
+        lambda leaf: jnp.swapaxes(leaf, 0, 1), (state.local_prompts, state.optimizer_states)
+    )
+    return state._replace(local_prompts=local_prompts, optimizer_states=optimizer_states)
+
+
+def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
+    """The engine a world was drawn for."""
+    if world.weights is None:
+        return coefficient_engine(program, parameters)
+    return prompt_engine(program, parameters, world.weights)

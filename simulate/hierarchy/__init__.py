@@ -1,0 +1,1 @@
+"""Portfolios of prompts on several levels: global, cluster by cluster, local (T23)."""

@@ -1,0 +1,1 @@
+"""What is simulated: encoder, data, loss, training schemes, the federated loop."""

@@ -1,0 +1,95 @@
+"""One replicate of the synthetic world: its data, frozen text encoder and initial prompts.
+
+Every engine starts from the same draws, so that they describe the same run: the prompt engine turns them into
+vectors of R^d, the coefficient engine keeps them as pre-activations z_r = ⟨w_r, p⟩, the Gram engine keeps inner
+products of their noise.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt32
+
+from simulate.experiment import Experiment
+from simulate.model.data import ClientData, draw_client_data
+from simulate.model.keys import Purpose, derived_key, fold_purposes
+from simulate.model.program import Parameters, Program
+from simulate.running.jit import compiled_quickly
+
+
+class World(NamedTuple):
+    """What a replicate draws before training.
+
+    Attributes:
+        data: training samples of all clients.
+        weights: W, with orthogonal rows μ_G, ν_1…ν_S, (w_0,) ξ_1…ξ_L, shape (rows, dim), w_0 reading the
+            constant coordinate; None for the other engines, which need only the rows' norms.
+        initial_global: the global prompt before training: p ∈ R^d, or its z for the other engines.
+        initial_local: the same of the local prompts, leading axis of clients.
+    """
+
+    data: ClientData
+    weights: Float[Array, "rows dim"] | None
+    initial_global: Float[Array, " dim"]
+    initial_local: Float[Array, "clients dim"]
+
+
+class WorldKeys(NamedTuple):
+    """Keys of a replicate's streams that its world is drawn from."""
+
+    data: Key[Array, "*seeds"]
+    initialisation: Key[Array, "*seeds"]
+    label_noise: Key[Array, "*seeds"]
+    gram: Key[Array, "*seeds"]
+
+
+def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
+    """Draw one replicate; data, label noise and initialisation come from separate streams.
+
+    Entries of initial prompts are N(0, init_std²), which orthogonal rows turn into independent
+    z_r ~ N(0, init_std² ‖w_r‖²). The encoder's directions are random, by a QR factorisation: m² d time and
+    m d memory, so the prompt engine is meant for thousands of rows, not more.
+    """
+    dtype = jnp.dtype(program.precision)
+
+    def normal(number: int, *shape: int) -> Array:
+        key = derived_key(keys.initialisation, number, 0)
+        return jax.random.normal(key, shape, jnp.float32).astype(dtype)
+
+    data = draw_client_data(program, parameters, keys.data, keys.label_noise)
+    norms = jnp.sqrt(parameters.squared_norms)
+    if program.random_start:
+        in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
+    else:  # nothing to draw, which spares half of the compilation
+        in_rows = jnp.zeros((1 + program.clients, program.rows), dtype)
+    if program.engine != "prompt":
+        z = in_rows * norms[None, :]
+        return World(data, None, z[0], z[1:])
+    directions = jnp.linalg.qr(normal(1, program.prompt_dim, program.rows))[0].T
+    off_rows = normal(2, 1 + program.clients, program.prompt_dim) * parameters.init_std
+    prompts = in_rows @ directions + off_rows - (off_rows @ directions.T) @ directions
+    return World(data, norms[:, None] * directions, prompts[0], prompts[1:])
+
+
+def streams_of(
+    experiment: Experiment, replicates: np.ndarray | None = None
+) -> tuple[WorldKeys, Key[Array, " seeds"]]:
+    """Replicates' streams for their worlds and for participation, shape (seeds,).
+
+    Args:
+        experiment: whose seed they come from.
+        replicates: numbers of the replicates; None for all of the experiment's.
+    """
+    numbers = np.arange(experiment.replicates) if replicates is None else replicates
+    return _streams(jax.random.key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
+
+
+@compiled_quickly()
+def _streams(
+    seed: Key[Array, ""], replicates: UInt32[Array, " seeds"]
+) -> tuple[WorldKeys, Key[Array, " seeds"]]:
+    purposes: tuple[Purpose, ...] = ("data", "initialisation", "label_noise", "gram", "participation")
+    *world, participation = fold_purposes(jax.vmap(jax.random.fold_in, (None, 0))(seed, replicates), purposes)
+    return WorldKeys(*world), participation

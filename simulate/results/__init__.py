@@ -1,0 +1,1 @@
+"""What a run reports: measuring, labelling, files, provenance."""

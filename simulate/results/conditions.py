@@ -1,0 +1,60 @@
+"""Conditions and chance outcomes of a run's data: how the noise overlaps, and how the labels fell."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from simulate.model.data import ClientData
+
+
+class LabelShares(NamedTuple):
+    """How the labels of the training samples fell; each of shape (…, clients).
+
+    Attributes:
+        flipped: share of the client's samples whose label contradicts their true class.
+        positive: share of the client's samples whose true class is +1.
+    """
+
+    flipped: np.ndarray
+    positive: np.ndarray
+
+
+def label_shares(
+    classes: Float[np.ndarray, "*seeds clients samples"],
+    labels: Float[np.ndarray, "*seeds clients samples"],
+    present: Bool[np.ndarray, "*seeds clients samples"],
+) -> LabelShares:
+    """The shares of flipped labels and of positive classes that every client drew; not present: padding."""
+
+    def share(chosen: np.ndarray) -> np.ndarray:
+        return (present & chosen).sum(axis=-1) / present.sum(axis=-1)
+
+    return LabelShares(flipped=share(labels != classes), positive=share(classes > 0))
+
+
+def noise_overlap(
+    noise: Float[np.ndarray, "samples noise_dim"], present: Bool[np.ndarray, " samples"]
+) -> float:
+    """max |⟨x_i, x_j⟩| / ‖x_i‖² over the training samples i ≠ j of all clients; 0 means orthogonal noise.
+
+    The mean-field results (T8, T9, T14, T17–T21) hold as this goes to 0.
+
+    Example:
+        >>> noise = np.array([[2.0, 0.0], [-0.5, 1.0], [9.0, 9.0]])
+        >>> round(noise_overlap(noise, np.array([True, True, False])), 6)
+        0.8
+    """
+    noise = noise[present]
+    between = np.abs(noise @ noise.T)
+    own = between.diagonal().copy()
+    np.fill_diagonal(between, 0)
+    return float(np.max(between.max(axis=1) / own))
+
+
+def overlaps(data: ClientData, noise_dim: int) -> Float[np.ndarray, " seeds"]:
+    """`noise_overlap` of every replicate, from data with a leading axis of seeds."""
+    features, present = np.asarray(data.features), np.asarray(data.sample_weights) > 0
+    noise = features.reshape(len(features), -1, features.shape[-1])[:, :, -noise_dim:]
+    pairs = zip(noise, present.reshape(len(present), -1), strict=True)
+    return np.asarray([noise_overlap(*replicate) for replicate in pairs])

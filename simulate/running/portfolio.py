@@ -1,0 +1,89 @@
+"""Train an experiment to its last round and hand over the prompts themselves."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from simulate.engines.rows import advance, engine_of, prepare
+from simulate.experiment import Experiment
+from simulate.model.data import ClientData
+from simulate.model.encoder import Encoder
+from simulate.model.federated import TrainState
+from simulate.model.program import Parameters, Program
+from simulate.model.world import World
+from simulate.results.conditions import overlaps
+from simulate.running.batching import is_brief
+from simulate.running.devices import Layout
+from simulate.running.jit import compiled_quickly
+
+
+class Portfolio(NamedTuple):
+    """Trained prompts with the world they were trained in, as NumPy arrays.
+
+    "dim" is d for the prompt engine and the number of rows for the coefficient engine, whose prompts are
+    their pre-activations. The axis of θ has length 1 under the posthoc scheme.
+
+    Attributes:
+        data: training samples; leaves with leading axes (seeds, clients).
+        weights: W, shape (seeds, rows, dim); None for the coefficient engine.
+        initial_global: (seeds, dim).
+        initial_local: (seeds, clients, dim).
+        global_prompt: (seeds, thetas, dim).
+        local_prompts: (seeds, thetas, clients, dim).
+        feature_global: text features H of the global prompt, (seeds, thetas, rows).
+        feature_local: text features H of the local prompts, (seeds, thetas, clients, rows).
+        band_occupancy: max |z_r|/c_r over all trained prompts of a replicate, (seeds,).
+        noise_overlap: max |⟨x_i, x_j⟩|/‖x_i‖² over a replicate's training samples i ≠ j, (seeds,).
+    """
+
+    data: ClientData
+    weights: np.ndarray | None
+    initial_global: np.ndarray
+    initial_local: np.ndarray
+    global_prompt: np.ndarray
+    local_prompts: np.ndarray
+    feature_global: np.ndarray
+    feature_local: np.ndarray
+    band_occupancy: np.ndarray
+    noise_overlap: np.ndarray
+
+
+def train_portfolio(experiment: Experiment) -> Portfolio:
+    """Train every replicate and θ of an experiment for all its rounds.
+
+    Example:
+        >>> portfolio = train_portfolio(Experiment(clients=2, samples=(3,), noise_dim=20, rounds=2))
+        >>> portfolio.feature_local.shape
+        (1, 1, 2, 23)
+    """
+    with jax.enable_x64(experiment.precision == "float64"):
+        run = prepare(experiment, layout=Layout(brief=is_brief(experiment)))
+        states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))
+        feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
+        trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
+        conditions = (occupancy, overlaps(run.worlds.data, experiment.noise_dim))
+        fields: tuple[Any, ...] = (*run.worlds, *trained, *conditions)
+        return Portfolio(*jax.device_get(fields))
+
+
+@compiled_quickly("program")
+def _features(
+    program: Program, parameters: Parameters, worlds: World, states: TrainState
+) -> tuple[
+    Float[Array, "seeds thetas rows"], Float[Array, "seeds thetas clients rows"], Float[Array, " seeds"]
+]:
+    """Text features of the global and the local prompts, and the band occupancy of each replicate."""
+    encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
+
+    def at_one(world: World, state: TrainState) -> tuple[Array, Array, Array]:
+        read = engine_of(program, parameters, world).pre_activations
+        z_global, z_local = read(state.global_prompt), jax.vmap(read)(state.local_prompts)
+        largest = jnp.maximum(jnp.abs(z_global), jnp.max(jnp.abs(z_local), axis=0))
+        features = encoder(z_global), jax.vmap(encoder.__call__)(z_local)
+        return *features, jnp.max(largest / parameters.offset)
+
+    feature_global, feature_local, occupancy = jax.vmap(jax.vmap(at_one, (None, 0)))(worlds, states)
+    return feature_global, feature_local, jnp.max(occupancy, axis=1)

@@ -1,0 +1,277 @@
+"""The margins of unequal clients between two averages of the global prompt (T12).
+
+Problem: clients with different numbers of samples and groups train two prompts, with local steps between
+averages; which margin do their training samples have?
+
+Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
+the round began, the joint scheme has
+
+    M_k = 4(1−θ)² [a Σ_j p_j τ_j + b Σ_{j: s(j)=s(k)} p_j τ_j + ν̄ p_k τ_k/n_k]
+          + 4(1−θ)² (a + b + ν̄/n_k) δ_k + 4θ² (a + b + ν̄/n_k)(τ_k + δ_k).
+
+Samples of several types (`theory.dynamics.sample_types`) have a τ_kc each; a feature acts on type c with the
+sign σ_cr, and only the term of a sample's own noise does not mix types. `theory.dynamics.mean_field` turns the
+margins into dynamics.
+
+Assumptions: linear band (h' = 2), zero start, near-orthogonal noise. Provenance: derived. Bound: asymptotic
+(number of samples ≪ L). Reference: T5, T8; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.dynamics.margin_rate import kernel_sums
+from theory.dynamics.sample_types import Population
+from theory.numerics.validation import ArrayLike, nonnegative
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], Formula]:
+    """Return the two coefficients of the margin kernel of T12, each after its symbols, for full weights.
+
+    First: through a feature of squared norm s, the fraction π of a client's samples, which has weight p in the
+    prompt and sign σ_j, moves the margin of a sample with sign σ_i by this much per unit of τ. Second: so much
+    does a sample move its own margin through its own noise.
+
+    >>> _, relevant, _, own = formula()
+    >>> relevant, own
+    (4*p*pi*s*sigma_i*sigma_j, 4*nubar*p/n)
+    """
+    import sympy
+
+    at, slope = letters(), kernel_sums().slope
+    norm, weight, fraction = sympy.symbols("s p pi", positive=True)
+    sign_i, sign_j = sympy.symbols("sigma_i sigma_j", real=True)
+    coefficient = slope * norm * weight * fraction * sign_j  # T5, summed over steps and averaged
+    relevant = slope * sign_i * coefficient
+    # the sample is one of its client's n, and its noise has the expected energy ν̄ with itself
+    own = slope**2 * at.nu_bar * weight / at.n
+    return (norm, sign_i, sign_j, weight, fraction), relevant, (at.nu_bar, at.n, weight), own
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T12 from the increment of T5, the expected inner products of T8, and averaging.
+
+    >>> derivation().tag
+    'T12'
+    """
+    import sympy
+
+    at, sums = letters(), kernel_sums()
+    symbols, relevant, own_symbols, own = formula()
+    norm, sign_i, sign_j, weight, fraction = symbols
+    out, training, q = sympy.symbols("omega_out omega_train q", positive=True)
+    i, j, c = sympy.symbols("i j c", integer=True, positive=True)
+    types = sympy.Symbol("C", integer=True, positive=True)
+    p, tau, member = (sympy.IndexedBase(name) for name in ("p", "tau", "G"))
+    mean, drift = sympy.IndexedBase("m"), sympy.IndexedBase("d")
+    pi, sign, tau_of = (sympy.IndexedBase(name) for name in ("pi", "sigma", "tau"))
+    p_k, tau_k, delta_k, n_k = sympy.symbols("p_k tau_k delta_k n_k", positive=True)
+    M_k, M_global, M_local = sympy.symbols("M_k M_Gk M_Lk")
+
+    def through(*values: Formula) -> Formula:
+        return relevant.subs(dict(zip(symbols, values, strict=True)), simultaneous=True)
+
+    def by_itself(count: Formula, share: Formula) -> Formula:
+        return own.subs(dict(zip(own_symbols, (at.nu_bar, count, share), strict=True)), simultaneous=True)
+
+    def over_clients(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (j, 1, at.K))
+
+    one_sample = out * 2 * sign_i * (at.eta * q * training * 2 * norm * sign_j / at.n)
+    by_kernel = out * training * through(norm, sign_i, sign_j, 1, 1 / at.n) * at.eta * q
+    of_type = sympy.Sum(through(norm, sign_i, sign_j, weight, 1 / at.n) * at.tau, (i, 1, at.n * fraction))
+    signed = sympy.Sum(pi[c] * sign[c] * tau_of[c], (c, 1, types))
+    all_types = sympy.Sum(through(norm, sign_i, sign[c], weight, pi[c]) * tau_of[c], (c, 1, types))
+    server = sympy.Symbol("A", real=True)
+    averaged = over_clients(p[j] * (server + drift[j]))
+    own_noise = (
+        out * 2 * sympy.Sum(at.sigma**2 * (training * 2 * at.e * weight * at.tau / at.n), (i, 1, at.L))
+    )
+
+    def global_margin(shared: Formula, group: Formula) -> Formula:
+        """Full weights, one type: what the server averaged, and what the client added since."""
+        before = shared + group + by_itself(n_k, p_k) * tau_k
+        return before + (through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(n_k, 1)) * delta_k
+
+    local_margin = (through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(n_k, 1)) * (
+        tau_k + delta_k
+    )
+    each = through(at.a, 1, 1, 1, 1 / n_k) + through(at.b, 1, 1, 1, 1 / n_k)
+    total, group_total = over_clients(p[j] * tau[j]), over_clients(member[j] * p[j] * tau[j])
+    from_all = over_clients(through(at.a, 1, 1, p[j], 1) * tau[j])
+    from_group = over_clients(member[j] * through(at.b, 1, 1, p[j], 1) * tau[j])
+    own_rate = at.a + at.b + at.nu_bar / n_k
+    global_shown = (
+        4 * (at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k) + 4 * own_rate * delta_k
+    )
+    local_shown = 4 * own_rate * (tau_k + delta_k)
+    global_claim, local_claim = relation("=", M_global, global_shown), relation("=", M_local, local_shown)
+    statement = relation(
+        "=",
+        M_k,
+        4
+        * (1 - at.theta) ** 2
+        * (at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k + own_rate * delta_k)
+        + 4 * at.theta**2 * own_rate * (tau_k + delta_k),
+    )
+    equal = {p_k: 1 / at.K, tau_k: at.tau, n_k: at.n}
+    symmetric = global_margin(
+        over_clients(through(at.a, 1, 1, 1 / at.K, 1) * at.tau),
+        over_clients(member[j] * through(at.b, 1, 1, 1 / at.K, 1) * at.tau),
+    ).subs(equal)
+    group_size = relation("=", over_clients(member[j]), at.chi)
+    ones = relation("=", over_clients(p[j]), 1)
+    steps = (
+        Step(
+            "By T5 and h' = 2 one of a client's n samples, with (y g)_j = σ_j, moves the margin of another with "
+            "σ_i, through one row, by the kernel's coefficient; the prompt's weights in training and in the "
+            "output multiply it.",
+            relation("=", one_sample, by_kernel),
+            "identity",
+        ),
+        Step(
+            "The n π samples of one type share their residuals, which add up to τ: together they count π.",
+            relation("=", of_type, through(norm, sign_i, sign_j, weight, fraction) * at.tau),
+            "identity",
+        ),
+        Step(
+            "All types of one client act through their signed mean.",
+            relation("=", all_types, through(norm, sign_i, 1, weight, 1) * signed),
+            "identity",
+        ),
+        Step("FedAvg's weights add up to one.", ones, "assumed"),
+        Step(
+            "Averaging: every client starts the round at the server's coefficient A and adds its drift d_j.",
+            relation("=", averaged, server + over_clients(p[j] * drift[j])),
+            "identity",
+            (ones,),
+        ),
+        Step(
+            "So a coefficient that holds Σ_j p_j m_j of all rounds before holds Σ_j p_j (m_j + d_j) after "
+            "this one: the server's side of every client is updated by τ ← τ + δ.",
+            relation(
+                "=",
+                over_clients(p[j] * mean[j]) + over_clients(p[j] * drift[j]),
+                over_clients(p[j] * (mean[j] + drift[j])),
+            ),
+            "identity",
+        ),
+        Step(
+            "A sample meets its own noise (expected square σ_p², L coordinates), which stands in the prompt with "
+            "the weight p/n; other samples' noise is orthogonal to it on average (T8).",
+            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
+            "identity",
+            (relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),),
+        ),
+        Step(
+            "Global prompt, one type, full weights: all clients act through the shared feature, those of the "
+            "group (G_j = 1) through the group's; the own drift δ_k is not averaged yet and counts fully.",
+            global_claim,
+            "identity",
+            (relation("=", M_global, global_margin(from_all, from_group)),),
+        ),
+        Step(
+            "Local prompt: the client's own n_k samples alone, 1/n_k each, never averaged.",
+            local_claim,
+            "identity",
+            (relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),),
+        ),
+        Step(
+            "Joint training: each prompt carries its weight twice, in training and in the output.",
+            statement,
+            "identity",
+            (
+                relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
+                global_claim,
+                local_claim,
+            ),
+        ),
+        Step("The members of a group are counted by χ.", group_size, "assumed"),
+        Step(
+            "Equal clients, one global prompt: M = κ_G τ + κ_L δ with the rates of T8; with one local step per "
+            "round δ = 0 whenever a residual is taken, and M = κ_G τ.",
+            relation("=", symmetric, sums.global_rate * at.tau + sums.local_rate * delta_k),
+            "identity",
+            (group_size,),
+        ),
+        Step(
+            "Equal clients, joint training, one local step: M = κ(θ) τ.",
+            relation(
+                "=",
+                ((1 - at.theta) ** 2 * symmetric + at.theta**2 * local_margin.subs(equal)).subs(delta_k, 0),
+                sums.joint_rate * at.tau,
+            ),
+            "identity",
+            (group_size,),
+        ),
+    )
+    return Derivation(
+        tag="T12",
+        title="General mean field",
+        problem="How do the margins of unequal clients grow, with local steps between averages?",
+        assumptions=(
+            "Linear band, orthogonal rows, zero start, all clients in every round.",
+            "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
+        ),
+        statement=(statement, global_claim, local_claim),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+class Kernel(NamedTuple):
+    """Margin kernels at full weight: margin per unit of τ, both of shape (clients·types, clients·types).
+
+    Attributes:
+        average: row (k, c), column (j, d): through the averaged prompt.
+        own: the same through what a client did by itself, with nothing averaged.
+    """
+
+    average: NDArray[np.float64]
+    own: NDArray[np.float64]
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    symbols, relevant, own_symbols, own = formula()
+    return as_function(symbols, relevant), as_function(own_symbols, own)
+
+
+def kernel(people: Population, noise_energy: ArrayLike) -> Kernel:
+    """Return how τ of every client and type moves the margin of every client and type (T12).
+
+    Let ν̄ be `noise_energy`, a number; p_k, π_kc and σ_cr come from `people`.
+
+    Raises:
+        ValueError: a negative noise energy.
+
+    >>> from theory.dynamics.sample_types import population
+    >>> people = population(global_feature_sq=1, local_feature_sq=2, sample_counts=[5, 15], groups=[0, 1])
+    >>> kernel(people, 40).average.round(6).tolist()
+    [[11.0, 3.0], [1.0, 17.0]]
+    """
+    energy = nonnegative("noise_energy", noise_energy)
+    relevant, own = _numeric()
+    clients, types = people.fractions.shape
+    size = clients * types
+    # axes: client k and type c of the margin, client j and type d of the data, feature r
+    norms, sign_i, sign_j = people.norms, people.signs[:, None, None, :], people.signs[None, None, :, :]
+    fractions = people.fractions[None, :, :, None]
+
+    def summed(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        acting = relevant(norms, sign_i, sign_j, weights[None, :, None, None], fractions)
+        matrix = np.einsum("rkj,cjdr->kcjd", shares, acting).reshape(size, size)
+        itself = own(energy, people.sample_counts, weights)
+        return matrix + np.diag(np.repeat(itself, types))
+
+    alone = np.broadcast_to(np.eye(clients), people.shares.shape)
+    return Kernel(summed(people.shares, people.weights), summed(alone, np.ones(clients)))

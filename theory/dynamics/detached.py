@@ -1,0 +1,184 @@
+"""The detached scheme: the local prompt trains through the mixture, the global one by itself (T25).
+
+Problem: the global prompt follows its own loss (θ = 0), the local prompt the mixture's loss with the global
+one held fixed; how do they grow, and with which weights do they enter the mixture?
+
+Statement (T25): the local prompt sees the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
+while τ_G follows the recursion of the global prompt alone; the effective weights are (1−θ) and θ².
+
+Assumptions: the symmetric mean field of T8; one local step per round. Provenance: derived. Bound: asymptotic.
+Reference: T5, T8, T9; `DERIVED_HERE` in `theory.proof.derivation`.
+
+There is no closed form in t, so `accumulated` iterates the discrete recursion, one scalar pair per parameter
+set. It is the fast special case of `mean_field.accumulated`, which takes unequal clients and local steps.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import expit
+
+from theory.dynamics.margin_rate import kernel_sums
+from theory.numerics.validation import (
+    ArrayLike,
+    Values,
+    between,
+    nonnegative,
+    positive,
+    result,
+    unit_interval,
+)
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Accumulated(NamedTuple):
+    """Accumulated residuals τ of the global and the local prompt, in units of learning rate times steps."""
+
+    global_prompt: Values
+    local_prompt: Values
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (θ, κ_G, κ_L, τ_G, τ_L) and the margin of the mixture.
+
+    Each prompt contributes (weight in the output) × (weight in its training) × κ τ.
+
+    >>> symbols, margin_of = formula()
+    >>> margin_of.subs(symbols[0], 0)
+    kappa_G*tau_G
+    """
+    import sympy
+
+    at = letters()
+    k_global, k_local = sympy.symbols("kappa_G kappa_L", positive=True)
+    output, training = (1 - at.theta, at.theta), (sympy.Integer(1), at.theta)
+    margin_of = output[0] * training[0] * k_global * at.tau_G + output[1] * training[1] * k_local * at.tau_L
+    return (at.theta, k_global, k_local, at.tau_G, at.tau_L), margin_of
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T25 from the coefficients of T5 and the margin kernel of T8.
+
+    >>> derivation().tag
+    'T25'
+    """
+    import sympy
+
+    at, d = letters(), kernel_sums()
+    (theta, k_global, k_local, tau_global, tau_local), margin_of = formula()
+    own, out, training = sympy.symbols("w omega_out omega_train", positive=True)
+    gi, gj = sympy.symbols("g_i g_j", real=True)
+    coefficient = training * own * d.slope * gj * at.tau  # T5 summed over steps, for one training sample
+    contribution = out * d.slope * gi * coefficient
+    symbol = sympy.Symbol("M")
+    statement = relation("=", symbol, margin_of)
+    read_global, read_local, trained_global, trained_local = sympy.symbols("o_G o_L t_G t_L", positive=True)
+    t = sympy.Symbol("t", nonnegative=True)
+    q = sympy.Function("q")
+    accumulated_residual = at.eta * sympy.Integral(q(sympy.Symbol("u")), (sympy.Symbol("u"), 0, t))
+    steps = (
+        Step(
+            "A prompt trained with weight ω_train and read with weight ω_out moves a margin, through "
+            "one row and one "
+            "sample, by ω_out ω_train times the growth with full weights, whose sum is κ τ (T8).",
+            relation("=", contribution, out * training * (d.slope**2 * own * gi * gj * at.tau)),
+            "identity",
+        ),
+        Step(
+            "So each prompt adds its weight o in the output times its weight t in training times κ τ. The global "
+            "one is trained alone and read with 1−θ, the local one trained and read with θ.",
+            statement,
+            "identity",
+            (
+                relation(
+                    "=",
+                    symbol,
+                    read_global * trained_global * k_global * tau_global
+                    + read_local * trained_local * k_local * tau_local,
+                ),
+                relation("=", read_global, 1 - theta),
+                relation("=", trained_global, 1),
+                relation("=", read_local, theta),
+                relation("=", trained_local, theta),
+            ),
+        ),
+        Step(
+            "The local prompt's residual is that of the mixture, so τ_L grows at the rate η/(1+e^M) = η q.",
+            relation("=", sympy.Derivative(accumulated_residual, t), at.eta * q(t)),
+            "identity",
+        ),
+        Step(
+            "θ = 1 is the local prompt alone …",
+            relation("=", margin_of.subs(theta, 1), k_local * tau_local),
+            "identity",
+        ),
+        Step(
+            "… and θ = 0 the global prompt alone.",
+            relation("=", margin_of.subs(theta, 0), k_global * tau_global),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T25",
+        title="Detached scheme",
+        problem="How do the prompts grow when only the local one is trained through the mixture?",
+        assumptions=("The symmetric mean field of T8.", "One local step per round."),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def accumulated(
+    theta: ArrayLike,
+    step: ArrayLike,
+    learning_rate: ArrayLike,
+    *,
+    rate_global: ArrayLike,
+    rate_local: ArrayLike,
+    participation: ArrayLike = 1.0,
+) -> Accumulated:
+    """Return (τ_G, τ_L) after t discrete steps of the detached scheme (T25).
+
+    Let θ be `theta`, t be `step` (whole numbers), η be `learning_rate`, κ_G be `rate_global`, κ_L be
+    `rate_local` and r be `participation`, the share of the steps that a local prompt takes on average (T28: 1 if
+    all clients are in every round); arguments broadcast. The cost is proportional to the largest step.
+
+    Raises:
+        ValueError: θ outside [0, 1], steps that are negative or not whole, rates that are not positive, r
+            outside (0, 1].
+
+    >>> tau = accumulated(0.5, 1, 0.1, rate_global=5.0, rate_local=20.0)
+    >>> round(float(tau.global_prompt), 6), round(float(tau.local_prompt), 6)
+    (0.05, 0.05)
+    """
+    t = nonnegative("step", step)
+    if np.any(t != np.round(t)):
+        raise ValueError(f"`step` is {t[t != np.round(t)].flat[0]}; allowed: whole numbers")
+    mixing, t, eta, k_global, k_local, share = np.broadcast_arrays(
+        unit_interval("theta", theta),
+        t,
+        positive("learning_rate", learning_rate),
+        positive("rate_global", rate_global),
+        positive("rate_local", rate_local),
+        between("participation", participation, 0, 1, open_low=True),
+    )
+    tau_global, tau_local = np.zeros(t.shape), np.zeros(t.shape)
+    for now in range(int(t.max(initial=0))):
+        running = np.where(now < t, eta, 0.0)
+        margin = _numeric()(mixing, k_global, k_local, tau_global, tau_local)
+        # both increments use the prompts of the round's start
+        tau_local = tau_local + share * running * expit(-margin)
+        tau_global = tau_global + running * expit(-k_global * tau_global)
+    return Accumulated(result(tau_global), result(tau_local))

@@ -1,0 +1,324 @@
+"""Predicted signal-to-noise ratio of every client's mixture, at any mixing and time (T14).
+
+Problem: combine what T12 says of the prompts of unequal clients with the weights of a scheme into the ratio
+that T7 turns into accuracy.
+
+Statement (T14): with effective weights (w_G, w_L), which are ((1−θ)², θ²) for joint, (1−θ, θ) for post-hoc and
+(1−θ, θ²) for detached training, 𝒯 = Σ_j p_j τ^G_j and 𝒯_k the part of it from client k's group,
+
+    R_k = [w_G (a𝒯 + b𝒯_k) + w_L (a + b) τ^L_k]
+          / (σ_p² e √L √[w_G² Σ_j p_j² (τ^G_j)²/n_j + 2 w_G w_L p_k τ^G_k τ^L_k/n_k + w_L² (τ^L_k)²/n_k]).
+
+Samples of several types (`theory.dynamics.sample_types`) enter the signal with their signs and the noise
+without, and a fresh sample has a ratio for each type.
+
+Assumptions: linear band, the mean field of T12, L large enough for squared noise norms to equal their
+expectation. Provenance: derived. Bound: asymptotic. Reference: T7, T12; `DERIVED_HERE` in
+`theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.dynamics.margin_rate import kernel_sums
+from theory.dynamics.sample_types import SampleTypes, population
+from theory.mixing.tangency import TrainingScheme, effective_weights
+from theory.model.accuracy import ratio
+from theory.numerics.validation import ArrayLike, between, nonnegative, positive
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Expressions(NamedTuple):
+    """The two sides of the ratio as SymPy expressions, each after its symbols."""
+
+    signal_symbols: tuple[Formula, ...]
+    signal: Formula
+    noise_symbols: tuple[Formula, ...]
+    noise: Formula
+
+
+@cache
+def formula() -> Expressions:
+    """Return the signal that one feature gives the mixture, and the mixture's expected ‖H_ξ‖² (T14).
+
+    The signal's symbols are (w_G, w_L, s, σ, P_G, P_L): a feature's squared norm and its sign for the fresh
+    sample, and the signed pull of the training samples on it. The noise's are (w_G, w_L, e, σ_p, L, Q_GG, Q_GL,
+    Q_LL): Q_XY = Σ_i u^X_i u^Y_i sums over training samples, u_i the weight of a sample's noise in a prompt.
+
+    >>> print(formula().signal)
+    4*s*sigma*(P_G*w_G + P_L*w_L)
+    """
+    import sympy
+
+    at, slope = letters(), kernel_sums().slope
+    w_global, w_local = sympy.symbols("w_G w_L", nonnegative=True)
+    norm, sign = sympy.Symbol("s", positive=True), sympy.Symbol("sigma", real=True)
+    pulls = sympy.symbols("P_G P_L", real=True)
+    in_global, in_local = sympy.symbols("u v", real=True)
+    sums = sympy.symbols("Q_GG Q_GL Q_LL", real=True)
+    # coefficients are h' = 2 times squared norm times pull (T5); the output multiplies them by h' again
+    signal = slope * sign * (w_global * slope * norm * pulls[0] + w_local * slope * norm * pulls[1])
+    coefficient = slope * (w_global * slope * at.e * in_global + w_local * slope * at.e * in_local)
+    in_weights = sympy.Poly(sympy.expand(at.L * coefficient**2 * at.sigma**2), in_global, in_local)
+    products = (in_global**2, in_global * in_local, in_local**2)
+    noise = sum(
+        in_weights.coeff_monomial(product) * total for product, total in zip(products, sums, strict=True)
+    )
+    return Expressions(
+        (w_global, w_local, norm, sign, *pulls),
+        sympy.factor(signal),
+        (w_global, w_local, at.e, at.sigma, at.L, *sums),
+        sympy.factor(noise),
+    )
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case.
+
+    >>> derivation().tag
+    'T14'
+    """
+    import sympy
+
+    from theory.dynamics import symmetric_ratio
+
+    at = letters()
+    signal_symbols, signal, noise_symbols, noise = formula()
+    w_global, w_local = signal_symbols[:2]
+    i, j, c = sympy.symbols("i j c", integer=True, positive=True)
+    types = sympy.Symbol("C", integer=True, positive=True)
+    p, tau, member, n = (sympy.IndexedBase(name) for name in ("p", "tau", "G", "n"))
+    pi, tau_of = sympy.IndexedBase("pi"), sympy.IndexedBase("tau")
+    p_k, n_k = sympy.symbols("p_k n_k", positive=True)
+    tau_global, tau_local = sympy.symbols("tau_Gk tau_Lk", positive=True)
+    u, v = sympy.IndexedBase("u"), sympy.IndexedBase("v")
+    all_samples = sympy.Symbol("N", integer=True, positive=True)
+    R, s_k, H = sympy.Symbol("R_k"), sympy.Symbol("s_k"), sympy.Symbol("H_xi")
+
+    def over_clients(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (j, 1, at.K))
+
+    def signal_of(norm: Formula, pull_global: Formula, pull_local: Formula) -> Formula:
+        values = (w_global, w_local, norm, 1, pull_global, pull_local)
+        return signal.subs(dict(zip(signal_symbols, values, strict=True)), simultaneous=True)
+
+    def noise_of(*sums: Formula) -> Formula:
+        return noise.subs(dict(zip(noise_symbols[5:], sums, strict=True)), simultaneous=True)
+
+    total, group_total = over_clients(p[j] * tau[j]), over_clients(member[j] * p[j] * tau[j])
+    both = signal_of(at.a, total, tau_local) + signal_of(at.b, group_total, tau_local)
+    numerator = w_global * (at.a * total + at.b * group_total) + w_local * (at.a + at.b) * tau_local
+    coordinate = 4 * at.e * (w_global * u[i] + w_local * v[i])
+
+    def over_samples(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (i, 1, all_samples))
+
+    expected = over_samples(sympy.expand(coordinate**2)) * at.sigma**2 * at.L
+    products = (over_samples(u[i] ** 2), over_samples(u[i] * v[i]), over_samples(v[i] ** 2))
+    moments = (
+        over_clients(p[j] ** 2 * tau[j] ** 2 / n[j]),
+        p_k * tau_global * tau_local / n_k,
+        tau_local**2 / n_k,
+    )
+    inner = w_global**2 * moments[0] + 2 * w_global * w_local * moments[1] + w_local**2 * moments[2]
+    statement = relation("=", R, numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner)))
+    signal_claim = relation("=", s_k, 4 * numerator)
+    noise_claim = relation("=", H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
+    share, level = sympy.symbols("p t", positive=True)
+    by_sample = sympy.Sum((share * level / n_k) ** 2, (i, 1, n_k))
+    typed = sympy.Sum((n_k * pi[c]) * (tau_of[c] / n_k) ** 2, (c, 1, types))
+
+    def equal(expression: Formula) -> Formula:
+        """Equal clients: p = 1/K, n_j = n, the same τ."""
+        replaced = {p_k: 1 / at.K, n_k: at.n, tau_global: at.tau_G, tau_local: at.tau_L}
+        return expression.subs(replaced)
+
+    even = noise_of(over_clients(at.tau_G**2 / (at.K**2 * at.n)), *map(equal, moments[1:]))
+    even_signal = signal_of(at.a, over_clients(at.tau_G / at.K), at.tau_L) + signal_of(
+        at.b, over_clients(member[j] * at.tau_G / at.K), at.tau_L
+    )
+    symmetric_symbols, symmetric_signal, symmetric_noise = symmetric_ratio.formula()
+    weights = dict(zip(symmetric_symbols[:2], (w_global, w_local), strict=True))
+    group_size = relation("=", over_clients(member[j]), at.chi)
+    joint = {w_global: (1 - at.theta) ** 2, w_local: at.theta**2}
+    steps = (
+        Step(
+            "The shared feature has been pulled by all clients, the group's by its members (G_j = 1); both "
+            "entries of H carry the slope 2 and the coefficients 2aτ and 2bτ, a factor 4.",
+            signal_claim,
+            "identity",
+            (relation("=", s_k, both),),
+        ),
+        Step(
+            "The noise of training sample i enters H with 4e (w_G u_i + w_L v_i); over independent coordinates of "
+            "variance σ_p² the squares add.",
+            relation("=", expected, noise_of(*products)),
+            "identity",
+        ),
+        Step(
+            "A client's n_k samples have the weight pτ/n_k each in the average: together p²τ²/n_k.",
+            relation("=", by_sample, share**2 * level**2 / n_k),
+            "identity",
+        ),
+        Step(
+            "The client's own samples enter both prompts: the cross term.",
+            relation("=", sympy.Sum(p_k * tau_global / n_k * (tau_local / n_k), (i, 1, n_k)), moments[1]),
+            "identity",
+        ),
+        Step(
+            "Its own prompt holds no others.",
+            relation("=", sympy.Sum((tau_local / n_k) ** 2, (i, 1, n_k)), moments[2]),
+            "identity",
+        ),
+        Step(
+            "With several types τ² becomes its mean over the client's samples.",
+            relation("=", typed, sympy.Sum(pi[c] * tau_of[c] ** 2, (c, 1, types)) / n_k),
+            "identity",
+        ),
+        Step(
+            "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
+            noise_claim,
+            "identity",
+            (
+                relation("=", H**2, noise),
+                *(relation("=", of, value) for of, value in zip(noise_symbols[5:], moments, strict=True)),
+            ),
+        ),
+        Step(
+            "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
+            statement,
+            "identity",
+            (relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))), signal_claim, noise_claim),
+        ),
+        Step(
+            "Joint training, one client alone: both prompts see the same, and mixing makes no difference.",
+            relation(
+                "=",
+                (both**2 / noise_of(*moments))
+                .subs({total: at.tau, group_total: at.tau, moments[0]: at.tau**2 / n_k})
+                .subs({p_k: 1, tau_global: at.tau, tau_local: at.tau})
+                .subs(joint),
+                (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L),
+            ),
+            "identity",
+        ),
+        Step("The members of a group are counted by χ.", group_size, "assumed"),
+        Step(
+            "Equal clients: the signal of the symmetric formula …",
+            relation("=", even_signal, symmetric_signal.subs(weights)),
+            "identity",
+            (group_size,),
+        ),
+        Step(
+            "… and its noise.",
+            relation("=", even, symmetric_noise.subs(weights)),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T14",
+        title="Predicted ratio",
+        problem="Which ratio does every client's mixture have after training, under each scheme?",
+        assumptions=(
+            "Linear band and the mean field of T12.",
+            "Squared noise norms equal their expectation (large L).",
+        ),
+        statement=(statement, signal_claim, noise_claim),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    expressions = formula()
+    return (
+        as_function(expressions.signal_symbols, expressions.signal),
+        as_function(expressions.noise_symbols, expressions.noise),
+    )
+
+
+def predicted_ratio(
+    theta: ArrayLike,
+    *,
+    scheme: TrainingScheme,
+    tau_global: ArrayLike,
+    tau_local: ArrayLike,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_feature_sq: float,
+    noise_std: float,
+    noise_dim: float,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+    types: SampleTypes | None = None,
+) -> NDArray[np.float64]:
+    """Return the predicted ratio R_k of every client's mixture (T14).
+
+    Let τ^G and τ^L be `tau_global` and `tau_local`, of shape (…, clients), as `mean_field.accumulated` returns
+    them, θ `theta`, which broadcasts with the axes before the clients' (for accumulated residuals: shape
+    (thetas,)), a `global_feature_sq`, b `local_feature_sq`, e `noise_feature_sq`, σ_p `noise_std`, L
+    `noise_dim`, n_k `sample_counts` and s(k) `groups`. `scheme` selects the effective weights
+    (`tangency.effective_weights`). Untrained prompts have R = 0. The predicted accuracy is
+    `accuracy.accuracy(R)`.
+
+    With `types`, τ has a last axis of types, signals may be one per feature, and the result is the ratio of a
+    fresh sample of each type: its signs say which way it is pulled, whatever its share in training.
+
+    Returns:
+        Array of the shape of τ and θ broadcast, (…, clients) or (…, clients, types).
+
+    Raises:
+        ValueError: an argument outside its range or of another shape than the others ask for.
+
+    >>> predicted_ratio([0, 1], scheme="posthoc", tau_global=[0.1, 0.1], tau_local=[0.1, 0.1], global_feature_sq=3,
+    ...                 local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 30],
+    ...                 groups=[0, 1]).round(3).tolist()
+    [[1.502, 2.609], [1.581, 2.739]]
+    """
+    people = population(
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        sample_counts=sample_counts,
+        groups=groups,
+        types=types,
+    )
+    per_type = people.fractions.shape if types is not None else people.fractions.shape[:1]
+    taus = []
+    for name, value in (("tau_global", tau_global), ("tau_local", tau_local)):
+        tau = nonnegative(name, value)
+        if tau.shape[tau.ndim - len(per_type) :] != per_type:
+            raise ValueError(f"`{name}` has shape {tau.shape}; allowed: (…, {', '.join(map(str, per_type))})")
+        taus.append(tau.reshape(*tau.shape[: tau.ndim - len(per_type)], *people.fractions.shape))
+    shared, local = taus
+    weights = tuple(np.asarray(weight) for weight in effective_weights(theta, scheme))
+    counts, share, fractions = people.sample_counts, people.weights, people.fractions
+    pulls = people.average_pull(shared), people.own_pull(local)
+    by_feature = _numeric()[0](
+        *(weight[..., None, None, None] for weight in weights),
+        people.norms,
+        people.signs,
+        *(pull[..., None, :] for pull in pulls),
+    )
+    # the noise does not know the label: squares and products of τ, averaged over a client's samples
+    in_average = np.sum(share**2 / counts * np.sum(fractions * shared**2, axis=-1), axis=-1, keepdims=True)
+    in_both = share / counts * np.sum(fractions * shared * local, axis=-1)
+    in_local = np.sum(fractions * local**2, axis=-1) / counts
+    noise = _numeric()[1](
+        *(weight[..., None] for weight in weights),
+        positive("noise_feature_sq", noise_feature_sq),
+        positive("noise_std", noise_std),
+        between("noise_dim", noise_dim, 1),
+        in_average,
+        in_both,
+        in_local,
+    )
+    answer = np.asarray(ratio(by_feature.sum(axis=-1), np.sqrt(noise)[..., None], noise_std))
+    return answer if types is not None else answer[..., 0]

@@ -1,0 +1,209 @@
+"""One global prompt with many local steps: a closed recursion over rounds (T13).
+
+Problem: FedAvg takes E local steps between averages; how does the averaged prompt move per round, without
+following the steps?
+
+Statement (T13): τ ← τ + [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L, where F(M_0, c) solves x + e^x = c + M_0 + e^{M_0}.
+
+A round starts at the averaged prompt's margin κ_G τ. Within it, what a client adds is not averaged yet, so its
+margin grows at the faster rate κ_L and saturates by T9; averaging brings it back to κ_G times the new τ.
+
+Assumptions: the mean field of T12 with equal clients, one global prompt (θ = 0), continuous time within a round.
+Provenance: derived. Bound: asymptotic (small ηκ_L). Reference: T8, T9, T12; `DERIVED_HERE` in
+`theory.proof.derivation`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.dynamics import saturation
+from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (κ_G, κ_L, η, E, τ) and τ after one round, through the closed form of T9.
+
+    >>> symbols, after = formula()
+    >>> after.subs(symbols[-1], 0).subs(symbols[3], 0)
+    0
+    """
+    import sympy
+
+    at = letters()
+    scaled_time, start, margin_of = saturation.formula()
+    k_global, k_local, steps = sympy.symbols("kappa_G kappa_L E", positive=True)
+    begins = k_global * at.tau
+    ends = margin_of.subs({scaled_time: k_local * at.eta * steps, start: begins}, simultaneous=True)
+    return (k_global, k_local, at.eta, steps, at.tau), at.tau + (ends - begins) / k_local
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T13 from the margin of T12 within a round, its closed form T9, and the average of equal clients.
+
+    >>> derivation().tag
+    'T13'
+    """
+    import sympy
+
+    at = letters()
+    (k_global, k_local, eta, steps_of, tau), after = formula()
+    u = sympy.Symbol("u", nonnegative=True)
+    j = sympy.Symbol("j", integer=True, positive=True)
+    x, drift = sympy.Symbol("x", real=True), sympy.Symbol("delta", positive=True)
+    margin_of, delta_of, M = sympy.Function("M"), sympy.Function("delta"), sympy.Symbol("M_E")
+    tau_new = sympy.Symbol("tau_new")
+    c = k_local * eta * u + k_global * tau + sympy.exp(k_global * tau)
+    solution = c - sympy.LambertW(sympy.exp(c))
+    within = k_global * tau + k_local * delta_of(u)
+    residual = relation("=", sympy.Derivative(delta_of(u), u), eta / (1 + sympy.exp(margin_of(u))))
+    equation = relation("=", sympy.Derivative(margin_of(u), u), eta * k_local / (1 + sympy.exp(margin_of(u))))
+    end = solution.subs(u, steps_of)
+    statement = relation("=", tau_new, after)
+    drift_at_end = relation("=", drift, (M - k_global * tau) / k_local)
+    steps = (
+        Step(
+            "Within a round the client's drift δ grows by its residual, η per unit of time u …",
+            residual,
+            "assumed",
+        ),
+        Step(
+            "… and the margin is κ_G τ + κ_L δ (T12), so it grows at the rate κ_L.",
+            relation("=", sympy.Derivative(within, u), equation.rhs),
+            "identity",
+            (residual,),
+        ),
+        Step(
+            "T9 solves this equation, from the margin of the averaged prompt.",
+            relation("=", margin_of(u), solution),
+            "ode",
+            (equation,),
+        ),
+        Step(
+            "At u = 0 the solution solves x + e^x = c with c = κ_G τ + e^{κ_G τ}, that is x = κ_G τ.",
+            relation(
+                "=",
+                solution.subs(u, 0) + sympy.exp(solution.subs(u, 0)),
+                k_global * tau + sympy.exp(k_global * tau),
+            ),
+            "identity",
+        ),
+        Step(
+            "No other x does, because the left side increases.",
+            relation(">", sympy.diff(x + sympy.exp(x), x), 0),
+            "sign",
+        ),
+        Step(
+            "At the round's end the margin M_E = κ_G τ + κ_L δ gives the drift.",
+            drift_at_end,
+            "root",
+            (relation("=", M, k_global * tau + k_local * drift),),
+        ),
+        Step(
+            "Averaging K equal clients, with weights 1/K, adds the same δ to τ.",
+            relation("=", sympy.Sum((tau + drift) / at.K, (j, 1, at.K)), tau + drift),
+            "identity",
+        ),
+        Step(
+            "Together: τ after a round, with T9 at u = E for the margin at its end.",
+            statement,
+            "identity",
+            (relation("=", tau_new, tau + drift), drift_at_end, relation("=", M, end)),
+        ),
+        Step(
+            "One client alone (κ_G = κ_L = κ, M = κτ): rounds do not matter, the energy M + e^M grows by ηκE "
+            "in each.",
+            relation(
+                "=",
+                (k_local * after + sympy.exp(k_local * after)).subs(k_global, k_local),
+                k_local * tau + sympy.exp(k_local * tau) + eta * k_local * steps_of,
+            ),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T13",
+        title="Recursion over rounds",
+        problem="How does the averaged prompt move in a round of E local steps?",
+        assumptions=(
+            "The mean field of T12 with equal clients, one global prompt.",
+            "Continuous time within a round.",
+        ),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+def after_round(
+    tau: ArrayLike,
+    learning_rate: ArrayLike,
+    local_steps: ArrayLike,
+    *,
+    rate_global: ArrayLike,
+    rate_local: ArrayLike,
+) -> Values:
+    """Return τ after one more round of E local steps (T13).
+
+    Let τ be `tau`, η `learning_rate`, E `local_steps`, κ_G `rate_global` and κ_L `rate_local` (T8); arguments
+    broadcast. [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L is computed as one increment, which neither overflows nor cancels.
+
+    Raises:
+        ValueError: a negative τ, fewer than one local step, a step size or rates that are not positive.
+
+    >>> round(float(after_round(0.0, 0.01, 5, rate_global=5.0, rate_local=20.0)), 4)
+    0.0221
+    """
+    k_global, k_local = positive("rate_global", rate_global), positive("rate_local", rate_local)
+    before = nonnegative("tau", tau)
+    time = positive("learning_rate", learning_rate) * between("local_steps", local_steps, 1)
+    return result(before + saturation.accumulated(k_local * time, k_local, k_global * before))
+
+
+def accumulated(
+    rounds: Sequence[int] | NDArray[Any],
+    learning_rate: ArrayLike,
+    local_steps: ArrayLike,
+    *,
+    rate_global: ArrayLike,
+    rate_local: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return τ of the global prompt at the recorded rounds, from a zero start (T13).
+
+    Let `rounds` be increasing whole numbers; the other arguments are those of `after_round`, and broadcast to a
+    shape (…). The cost is proportional to the last round, whatever E.
+
+    Returns:
+        Array of shape (rounds, …), in units of learning rate times steps.
+
+    Raises:
+        ValueError: rounds that are not increasing whole numbers, and as `after_round`.
+
+    >>> tau = accumulated([0, 1, 2], 0.01, [1, 5], rate_global=5.0, rate_local=20.0)
+    >>> tau.round(4).tolist()
+    [[0.0, 0.0], [0.0049, 0.0221], [0.0097, 0.0431]]
+    """
+    recorded = nonnegative("rounds", rounds)
+    if recorded.ndim != 1 or recorded.size == 0 or np.any(recorded != np.round(recorded)):
+        raise ValueError(f"`rounds` is {rounds}; allowed: whole numbers, at least one")
+    if np.any(np.diff(recorded) <= 0):
+        raise ValueError(f"`rounds` is {rounds}; allowed: increasing whole numbers")
+    arguments = (learning_rate, local_steps)
+    rates = {"rate_global": rate_global, "rate_local": rate_local}
+    tau: Values = np.zeros(np.broadcast(*(np.asarray(part) for part in (*arguments, *rates.values()))).shape)
+    history, done = [], 0
+    for count in recorded.astype(int):
+        for _ in range(done, count):
+            tau = after_round(tau, *arguments, **rates)
+        history.append(np.asarray(tau))
+        done = count
+    return np.stack(history)

@@ -1,0 +1,1 @@
+"""Label noise, class priors and partial participation (T26 to T28)."""

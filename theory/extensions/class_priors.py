@@ -1,0 +1,337 @@
+"""Unequal class priors: what a prompt learns of them, and what that is worth (T27).
+
+Problem: client k's labels are +1 with probability π_k. Does training notice? If it does, which mixing is best?
+
+Statement (T27): in the model T1 it does not: training sees only y g = [1, 1{…}, y x], whose law is the same for
+every π. It does once the image has a coordinate that is 1 for both classes, read by an encoder row of squared
+norm c_0: a prompt then learns a bias B = H_0, and
+
+    accuracy_k = π Φ(R + B/v) + (1−π) Φ(R − B/v),      R = s/v, v = σ_p ‖H_ξ‖.
+
+To leading order B = 4 c_0 τ (2π_k − 1) for a local prompt, and the weighted mean of that over clients for the
+global one. For a client with π > 1/2 accuracy grows with B/v at the rate (2π−1) φ(R) at first, up to
+B/v = log(π/(1−π))/(2R): the prior's bonus. At the mixture with the best ratio it pays to lean further to the local
+prompt iff B_L s_G > B_G s_L, to leading order iff (2π_k−1)(a + bχ/K) > (a + b) Σ_j p_j (2π_j−1). A skew of one's
+own pulls to the local prompt, if clients share something; a skew that all clients have pulls to the global one.
+
+Assumptions: Gaussian noise, independent of the class; linear band and near-orthogonal noise where B is given.
+Provenance: derived. Bound: exact for the invariance and the accuracy. Reference: T5, T7, T14, T15;
+`DERIVED_HERE` in `theory.proof.derivation`. Predictions for any scheme and time:
+`theory.extensions.prior_prediction`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+from theory.dynamics import mean_field, predicted_ratio
+from theory.model import accuracy
+from theory.numerics.validation import (
+    ArrayLike,
+    Values,
+    between,
+    finite,
+    nonnegative,
+    positive,
+    result,
+    unit_interval,
+)
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Expressions(NamedTuple):
+    """T27 as SymPy expressions of (R, B/v, π): accuracy, its slope in B/v; and the best B/v, of (R, π)."""
+
+    symbols: tuple[Formula, ...]
+    accuracy: Formula
+    gain: Formula
+    best: Formula
+
+
+@cache
+def formula() -> Expressions:
+    """Return the accuracy with a bias from T7's Φ for each class, its slope in the bias, and where that vanishes.
+
+    >>> parts = formula()
+    >>> parts.accuracy.subs(dict(zip(parts.symbols, (0, 0, 1))))
+    1/2
+    """
+    import sympy
+
+    R, bias = sympy.symbols("R B_v", real=True)
+    prior = sympy.Symbol("pi_k", positive=True)
+    argument, normal = accuracy.formula()
+    mean = prior * normal.subs(argument, R + bias) + (1 - prior) * normal.subs(argument, R - bias)
+    slope = sympy.factor(sympy.diff(mean, bias))
+    # the slope vanishes where both classes' densities, weighted by their shares, agree
+    best = sympy.log(prior / (1 - prior)) / (2 * R)
+    return Expressions((R, bias, prior), mean, slope, best)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture.
+
+    >>> derivation().tag
+    'T27'
+    """
+    import sympy
+
+    at, parts = letters(), formula()
+    R, bias, prior = parts.symbols
+    x, s, B = sympy.symbols("x s B", real=True)
+    v, norm, odd, plus, minus = sympy.symbols("v c_0 h tau_+ tau_-", positive=True)
+    above_half = relation("=", prior, (1 + odd / (1 + odd)) / 2)
+
+    def density(mean: Formula, scale: Formula) -> Formula:
+        return sympy.exp(-((x - mean) ** 2) / (2 * scale**2)) / (sympy.sqrt(2 * sympy.pi) * scale)
+
+    mixture = predicted_ratio.formula()
+    w_global, w_local, row, sign, _, pull_local = mixture.signal_symbols
+    signed = prior * plus - (1 - prior) * minus
+    rows, relevant, _, _ = mean_field.formula()
+    by_types = sum(
+        relevant.subs(dict(zip(rows, (norm, 1, other, 1, share), strict=True)), simultaneous=True) * level
+        for other, share, level in ((1, prior, plus), (-1, 1 - prior, minus))
+    )
+    local_bias = mixture.signal.subs({w_global: 0, w_local: 1, row: norm, sign: 1, pull_local: signed})
+    right = sympy.Symbol("accuracy_k")
+    argument, phi = accuracy.formula()
+    by_class = prior * phi.subs(argument, (s + B) / v) + (1 - prior) * phi.subs(argument, (s - B) / v)
+    root = sympy.sqrt(2) * v
+    statement = relation(
+        "=", right, (1 + prior * sympy.erf((s + B) / root) + (1 - prior) * sympy.erf((s - B) / root)) / 2
+    )
+    normal = sympy.exp(-(R**2) / 2) / sympy.sqrt(2 * sympy.pi)
+    bonus = relation(
+        "=", sympy.Derivative(parts.accuracy, bias).doit().subs(bias, 0), (2 * prior - 1) * normal
+    )
+    bracket = prior * sympy.exp(-R * bias) - (1 - prior) * sympy.exp(R * bias)
+    best = relation("=", bias, sympy.log(prior / (1 - prior)) / (2 * R))
+    level, rival = sympy.symbols("R B_v", positive=True)
+    theta = sympy.Symbol("theta", real=True)
+    outer, inner, risk = (sympy.Function(name)(theta) for name in ("w_G", "w_L", "v"))
+    s_global, s_local, B_global, B_local = sympy.symbols("s_G s_L B_G B_L", real=True)
+    signal, mixed = outer * s_global + inner * s_local, outer * B_global + inner * B_local
+    stationary = relation("=", sympy.Derivative(risk, theta), risk * sympy.diff(signal, theta) / signal)
+    wronskian = outer * sympy.diff(inner, theta) - inner * sympy.diff(outer, theta)
+    pull = relation(
+        "=",
+        sympy.Derivative(mixed / risk, theta).doit(),
+        wronskian * (B_local * s_global - B_global * s_local) / (signal * risk),
+    )
+    own, mean = sympy.symbols("d_k d", real=True)
+    unit = 4 * at.tau
+    at_first = (
+        relation("=", B_local, unit * norm * own),
+        relation("=", B_global, unit * norm * mean),
+        relation("=", s_local, unit * (at.a + at.b)),
+        relation("=", s_global, unit * (at.a + at.b * at.chi / at.K)),
+    )
+    lean = own * (at.a + at.b * at.chi / at.K) - mean * (at.a + at.b)
+    condition = relation("=", B_local * s_global - B_global * s_local, unit**2 * norm * lean)
+    skew, more, extra = sympy.symbols("d x_1 x_2", positive=True)
+    steps = (
+        Step(
+            "Training sees y g = [1, 1{…}, y x] only, and the law of y x is that of −x for one class, of x for the "
+            "other, …",
+            relation("=", density(0, at.sigma).subs(x, -x), density(0, at.sigma)),
+            "identity",
+        ),
+        Step(
+            "… so over both classes it does not involve π: the law of training is the same for every prior.",
+            relation(
+                "=",
+                prior * density(0, at.sigma) + (1 - prior) * density(0, at.sigma).subs(x, -x),
+                density(0, at.sigma),
+            ),
+            "identity",
+        ),
+        Step(
+            "A coordinate that is always 1 has y·1 = y: classes are types of samples with signs ±1 on it, and act "
+            "through their signed mean (T12).",
+            relation("=", by_types, 4 * norm * signed),
+            "identity",
+        ),
+        Step(
+            "The local prompt's output on it (T14); to leading order both classes have the same τ.",
+            relation(
+                "=", local_bias.subs({plus: at.tau, minus: at.tau}), 4 * norm * at.tau * (2 * prior - 1)
+            ),
+            "identity",
+        ),
+        Step(
+            "A fresh sample with y = −1 has the output N(−s + B, v²) and is right below 0: mirrored, N(s − B, v²) "
+            "above 0.",
+            relation("=", density(-s + B, v).subs(x, -x), density(s - B, v)),
+            "identity",
+        ),
+        Step(
+            "One with y = 1 has N(s + B, v²); T7 gives the chance of each to be right.",
+            statement,
+            "identity",
+            (relation("=", right, by_class),),
+        ),
+        Step(
+            "The numeric function evaluates this, with R = s/v and the bias in units of v.",
+            relation("=", parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True), statement.rhs),
+            "identity",
+        ),
+        Step("A first small bias earns this …", bonus, "identity"),
+        Step(
+            "… which is positive for π > 1/2: the prior's bonus.",
+            relation(">", (2 * prior - 1) * normal, 0),
+            "sign",
+            (above_half,),
+        ),
+        Step(
+            "Any further bias earns a positive factor times a bracket …",
+            relation(
+                "=",
+                sympy.Derivative(parts.accuracy, bias),
+                sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket,
+            ),
+            "identity",
+        ),
+        Step(
+            "… that falls with the bias while R > 0 …",
+            relation("<", sympy.diff(bracket, bias).subs({R: level, bias: rival}), 0),
+            "sign",
+            (above_half,),
+        ),
+        Step("… and vanishes at the best bias.", best, "root", (relation("=", bracket, 0),)),
+        Step("The numeric function evaluates that.", relation("=", parts.best, best.rhs), "identity"),
+        Step("At the mixture with the best ratio R' = 0, that is v'/v = s'/s.", stationary, "assumed"),
+        Step(
+            "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
+            "sign is that of B_L s_G − B_G s_L.",
+            pull,
+            "identity",
+            (stationary,),
+        ),
+        Step(
+            "To leading order that is, with d_k = 2π_k − 1 and d its mean,",
+            condition,
+            "identity",
+            at_first,
+        ),
+        Step(
+            "A skew that all clients have (both d equal) pulls to the global prompt, if χ < K …",
+            relation("<", lean.subs({own: skew, mean: skew}), 0),
+            "sign",
+            (relation("=", at.K, at.chi + more),),
+        ),
+        Step(
+            "… one that only client k has pulls to its local prompt, if clients share something (here χ ≥ 1).",
+            relation(">", lean.subs({own: skew, mean: skew / at.K}), 0),
+            "sign",
+            (relation("=", at.chi, 1 + extra), relation("=", at.K, 1 + more)),
+        ),
+    )
+    return Derivation(
+        tag="T27",
+        title="Unequal class priors",
+        problem="What does a prompt learn of its data's class prior, and what is that worth?",
+        assumptions=(
+            "Gaussian irrelevant coordinates, independent of the class.",
+            "A coordinate that is 1 in every image, for all but the invariance.",
+            "Linear band, near-orthogonal noise and first order in time for the leading-order bias.",
+        ),
+        statement=(statement, bonus, best, pull, condition),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    parts = formula()
+    R, bias, prior = parts.symbols
+    return as_function((R, bias, prior), parts.gain), as_function((R, prior), parts.best)
+
+
+def accuracy_with_bias(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:
+    """Return the test accuracy π Φ(R + B/v) + (1−π) Φ(R − B/v) (T27).
+
+    Let R be `ratio`, B/v `bias` (the bias in units of the risk v = σ_p ‖H_ξ‖) and π `class_prior`; they broadcast.
+
+    Raises:
+        ValueError: a ratio or bias that is not finite, π outside [0, 1].
+
+    >>> float(accuracy_with_bias(0.0, 10.0, 0.75).round(6))
+    0.75
+    """
+    R, shift, prior = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
+    return result(prior * ndtr(R + shift) + (1 - prior) * ndtr(R - shift))
+
+
+def bias_gain(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:
+    """Return the slope of the accuracy in B/v (T27); at B = 0 it is (2π−1) φ(R), the prior's bonus.
+
+    The arguments are those of `accuracy_with_bias`.
+
+    Raises:
+        ValueError: as `accuracy_with_bias`.
+
+    >>> float(bias_gain(0.0, 0.0, 1.0).round(4))
+    0.3989
+    """
+    arguments = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
+    return result(_numeric()[0](*arguments))
+
+
+def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
+    """Return the B/v with the largest accuracy, log(π/(1−π))/(2R) (T27).
+
+    Let R be `ratio` (positive) and π `class_prior`, strictly between 0 and 1; they broadcast.
+
+    Raises:
+        ValueError: a ratio that is not positive, π outside (0, 1).
+
+    >>> float(best_bias(1.0, 0.75).round(4))
+    0.5493
+    """
+    prior = between("class_prior", class_prior, np.nextafter(0, 1), np.nextafter(1, 0))
+    return result(_numeric()[1](positive("ratio", ratio), prior))
+
+
+def leans_local(
+    class_prior: ArrayLike,
+    *,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> Values:
+    """Return d_k (a + bP) − (a+b) Σ_j p_j d_j with d = 2π − 1, in units of a signal (T27).
+
+    To leading order the accuracy-optimal θ of a client with π_k > 1/2 lies above T15's where this is positive, and
+    below where it is negative (for π_k < 1/2 the other way round). Let π_k be `class_prior`, n_k `sample_counts`
+    and s(k) `groups`, of shape (clients,); P = Σ p_j over the client's group, χ/K for equal clients.
+
+    Raises:
+        ValueError: π outside [0, 1], negative signals, counts below one, arrays of different shapes.
+
+    >>> leans_local([0.9, 0.5, 0.5, 0.5], global_feature_sq=3, local_feature_sq=7, sample_counts=[10] * 4,
+    ...             groups=[0, 1, 2, 3]).round(2).tolist()
+    [1.8, -2.0, -2.0, -2.0]
+    """
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
+    skew = 2 * unit_interval("class_prior", class_prior) - 1
+    counts, members = between("sample_counts", sample_counts, 1), np.asarray(groups)
+    if not skew.shape == counts.shape == members.shape or counts.ndim != 1:
+        raise ValueError(
+            f"`class_prior`, `sample_counts` and `groups` have shapes {skew.shape}, {counts.shape} and"
+            f" {members.shape}; allowed: (clients,) for all"
+        )
+    weights = counts / counts.sum()
+    share = (members[:, None] == members[None, :]) @ weights
+    return result(skew * (a + b * share) - (a + b) * np.sum(weights * skew))

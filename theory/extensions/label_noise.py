@@ -1,0 +1,337 @@
+"""Wrong training labels: what they cost at once, and what memorising them costs later (T26).
+
+Problem: every training label is flipped with probability ε, while features and test labels stay true; what becomes
+of the ratio, and of the best mixing?
+
+Statement (T26): a client's samples are of two types, clean and flipped, with accumulated residuals τ⁺ and τ⁻ and
+x = τ⁻/τ⁺. With equal clients a prompt trained alone, and a joint mixture, have the ratio R = R_0 F(x), where R_0 is
+the one without label noise and
+
+    F(x) = (1−ε − εx)/√(1−ε + εx²)  falls with x,      1 ≤ x < x_∞ = (κ_n + 2(1−ε)κ_s)/(κ_n + 2εκ_s),
+
+κ_s and κ_n being what signal and own noise contribute to the margin rate T8. To leading order (x = 1) every ratio
+is multiplied by 1−2ε, so θ* does not move. Later wrong labels keep the larger residuals, and memorising them lowers
+R, but never below R_0 (1−2ε)/√(1 + 4ε(1−ε) r(r+2)) with r = κ_s/κ_n: where noise dominates (r ≪ 1, for a local
+prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k: `theory.extensions.noisy_clients`, which
+also has the predictions for any scheme and time.
+
+Assumptions: the mean field of T12, one local step, ε < 1/2; η(κ_n + 2εκ_s) ≤ 4 for the bounds. Provenance: derived.
+Bound: asymptotic (number of samples ≪ L). Reference: T12, T14, T15; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.dynamics import mean_field, predicted_ratio
+from theory.dynamics.margin_rate import joint_rate
+from theory.mixing.tangency import optimum
+from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Expressions(NamedTuple):
+    """F(x) and x_∞ as SymPy expressions, with their symbols (ε, x, κ_s, κ_n)."""
+
+    symbols: tuple[Formula, ...]
+    factor: Formula
+    largest: Formula
+
+
+@cache
+def formula() -> Expressions:
+    """Return F(x) from sums over both types of samples, and x_∞ from equal margins of both.
+
+    >>> parts = formula()
+    >>> parts.factor.subs(parts.symbols[1], 1)
+    1 - 2*epsilon
+    """
+    import sympy
+
+    symbols = epsilon, x, signal, noise = sympy.symbols("epsilon x kappa_s kappa_n", positive=True)
+    fractions, signs, levels = (1 - epsilon, epsilon), (1, -1), (1, x)
+    pull = sum(p * sign * level for p, sign, level in zip(fractions, signs, levels, strict=True))
+    energy = sum(p * level**2 for p, level in zip(fractions, levels, strict=True))
+    margins = [sign * signal * pull + noise * level for sign, level in zip(signs, levels, strict=True)]
+    (largest,) = sympy.solve(sympy.Eq(*margins), x)
+    return Expressions(symbols, pull / sympy.sqrt(energy), largest)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio.
+
+    >>> derivation().tag
+    'T26'
+    """
+    import sympy
+
+    at, best, parts = letters(), optimum(), formula()
+    (epsilon, x, signal, noise), factor, largest = parts.symbols, parts.factor, parts.largest
+    plus, minus, q_plus, q_minus = sympy.symbols("tau_+ tau_- q_+ q_-", positive=True)
+    common, loud, c, half, R, R_clean = sympy.symbols("f m c h R R_0", positive=True)
+    gap, slack = sympy.symbols("D w", nonnegative=True)
+    M, u, M_plus, M_minus, following = sympy.symbols("M u M_+ M_- D_next", real=True)
+    pull = (1 - epsilon) * plus - epsilon * minus
+    energy = (1 - epsilon) * plus**2 + epsilon * minus**2
+    level, below_half = relation("=", minus, x * plus), relation("=", epsilon, 1 / (2 + half))
+    rows, relevant, _, _ = mean_field.formula()
+
+    def moved(sign: int) -> Formula:
+        """What one feature of squared norm s does to the margin of a sample with this sign, by both types."""
+        types = ((1, 1 - epsilon, plus), (-1, epsilon, minus))
+        return sum(
+            relevant.subs(dict(zip(rows[1:], (sign, other, 1, share), strict=True)), simultaneous=True) * tau
+            for other, share, tau in types
+        )
+
+    mixture = predicted_ratio.formula()
+    pulled = mixture.signal.subs({P: common * P for P in mixture.signal_symbols[4:]}, simultaneous=True)
+    louder = mixture.noise.subs({Q: loud * Q for Q in mixture.noise_symbols[5:]}, simultaneous=True)
+    statement = relation(
+        "=", R, R_clean * (1 - epsilon - epsilon * x) / sympy.sqrt(1 - epsilon + epsilon * x**2)
+    )
+    clean = relation("=", M_plus, signal * pull + noise * plus)
+    flipped = relation("=", M_minus, -signal * pull + noise * minus)
+    limit, at_limit = sympy.symbols(r"x_\infty F_\infty", positive=True)
+    limit_claim = relation("=", limit, (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal))
+    sign_of_gap = relation("=", M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
+    pushes = 2 * signal * ((1 - epsilon) * q_plus - epsilon * q_minus) + noise * (q_plus - q_minus)
+    apart = clean.rhs - flipped.rhs
+    step = relation("=", following, gap + at.eta * pushes)
+    speed = relation("=", at.eta, c / (noise + 2 * epsilon * signal))
+    start = 2 * at.eta * signal * (1 - 2 * epsilon) * q_plus
+    residual = 1 / (1 + sympy.exp(M + u))
+    room = sympy.Integral(sympy.Rational(1, 4) + sympy.diff(residual, u), (u, 0, gap))
+    lipschitz = relation(">=", c * room, 0)
+    residuals = (
+        relation("=", q_plus, residual.subs(u, gap)),
+        relation("=", q_minus, residual.subs(u, 0)),
+    )
+    close = relation("<=", c * (q_minus - q_plus), c * gap / 4)
+    after = gap * (1 - c / 4) + start
+    falling = -epsilon * (1 - epsilon) * (1 + x) / (1 - epsilon + epsilon * x**2) ** sympy.Rational(3, 2)
+    r = signal / noise
+    ceiling = relation("=", factor.subs(x, 1), 1 - 2 * epsilon)
+    floor = relation(
+        "=",
+        at_limit**2,
+        (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2)),
+    )
+    steps = (
+        Step(
+            "Through a feature of squared norm s a clean sample's margin moves by 4s times the signed mean of the "
+            "types' residuals (T12) …",
+            relation("=", moved(1), 4 * rows[0] * pull),
+            "identity",
+        ),
+        Step(
+            "… and a flipped one's by the opposite.",
+            relation("=", moved(-1), -4 * rows[0] * pull),
+            "identity",
+        ),
+        Step(
+            "A mixture's signal is linear in the signed means (T14): a common factor comes out …",
+            relation("=", pulled, common * mixture.signal),
+            "identity",
+        ),
+        Step(
+            "… and its noise, which knows no labels, is linear in the mean squares.",
+            relation("=", louder, loud * mixture.noise),
+            "identity",
+        ),
+        Step(
+            "So where all clients and prompts share τ⁺ and τ⁻, R/R_0 is the signed mean over the root mean square.",
+            statement,
+            "identity",
+            (relation("=", R, R_clean * pull / sympy.sqrt(energy)), level),
+        ),
+        Step(
+            "The numeric function evaluates this factor.",
+            relation("=", R_clean * factor, statement.rhs),
+            "identity",
+        ),
+        Step("While both types have the same residual it is 1−2ε.", ceiling, "identity"),
+        Step(
+            "A common factor of both signals leaves T15's optimum alone: to leading order θ* does not move.",
+            relation(
+                "=",
+                best.mixing.subs({s: common * s for s in best.symbols[:2]}, simultaneous=True),
+                best.mixing,
+            ),
+            "identity",
+        ),
+        Step("The margin of clean samples (T12, equal clients) …", clean, "assumed"),
+        Step("… and of flipped ones.", flipped, "assumed"),
+        Step(
+            "They agree at τ⁻ = x_∞ τ⁺ (here per unit of τ⁺).",
+            limit_claim,
+            "root",
+            (
+                relation(
+                    "=",
+                    *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs)),
+                ),
+            ),
+        ),
+        Step(
+            "Their difference D has the sign of x_∞ − x.",
+            sign_of_gap,
+            "identity",
+            (clean, flipped, level, limit_claim),
+        ),
+        Step(
+            "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
+            step,
+            "identity",
+            (
+                relation(
+                    "=",
+                    following,
+                    apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus}),
+                ),
+                relation("=", gap, apart),
+            ),
+        ),
+        Step(
+            "… which is this, with c = η(κ_n + 2εκ_s).",
+            relation("=", following, gap + start - c * (q_minus - q_plus)),
+            "identity",
+            (step, speed),
+        ),
+        Step("The residuals are those of margins M and M + D.", residuals[0], "assumed"),
+        Step("(q⁻ likewise.)", residuals[1], "assumed"),
+        Step("No slope of the residual is below −1/4: the integrand is a square.", lipschitz, "sign"),
+        Step("Hence q⁻ − q⁺ ≤ D/4 while D ≥ 0, here times c …", close, "chain", (lipschitz, *residuals)),
+        Step(
+            "… and the next difference is bounded from below.",
+            relation(">=", gap + start - c * (q_minus - q_plus), after),
+            "chain",
+            (close,),
+        ),
+        Step(
+            "The bound is positive for c = 4 − w ≤ 4 and ε = 1/(2+h) < 1/2: by induction D > 0, and x < x_∞ at all "
+            "times.",
+            relation(">", after, 0),
+            "sign",
+            (relation("=", c, 4 - slack), below_half),
+        ),
+        Step(
+            "D ≥ 0 gives flipped samples the larger residual in every step, so x ≥ 1.",
+            relation(">=", sympy.Integral(-sympy.diff(residual, u), (u, 0, gap)), 0),
+            "sign",
+        ),
+        Step("The factor's slope …", relation("=", sympy.Derivative(factor, x), falling), "identity"),
+        Step(
+            "… is negative: memorising wrong labels costs.", relation("<", falling, 0), "sign", (below_half,)
+        ),
+        Step(
+            "At x_∞, which is never reached, its square is this.",
+            floor,
+            "identity",
+            (relation("=", at_limit, factor.subs(x, largest)),),
+        ),
+    )
+    return Derivation(
+        tag="T26",
+        title="Label noise",
+        problem="What do wrong training labels do to the ratio and to the best mixing?",
+        assumptions=(
+            "The mean field of T12, one local step per round.",
+            "ε < 1/2; for the bounds equal clients that share ε, and η(κ_n + 2εκ_s) ≤ 4.",
+            "Clean test labels.",
+        ),
+        statement=(statement, limit_claim, sign_of_gap, floor),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    parts = formula()
+    epsilon, x, signal, noise = parts.symbols
+    return (
+        as_function((epsilon, x), parts.factor),
+        as_function((epsilon, signal, noise), parts.largest),
+    )
+
+
+def _rate(label_noise: ArrayLike) -> NDArray[np.float64]:
+    return between("label_noise", label_noise, 0, 0.5)
+
+
+def ratio_factor(label_noise: ArrayLike, disparity: ArrayLike = 1.0) -> Values:
+    """Return F(x), by which label noise multiplies the ratio (T26).
+
+    Let ε be `label_noise` (from 0 to 1/2) and x = τ⁻/τ⁺ be `disparity` (at least 1); they broadcast. At x = 1, to
+    leading order, it is 1 − 2ε.
+
+    Raises:
+        ValueError: ε outside [0, 1/2], a disparity below 1.
+
+    >>> ratio_factor(0.2, [1, 2]).round(3).tolist()
+    [0.6, 0.316]
+    """
+    return result(_numeric()[0](_rate(label_noise), between("disparity", disparity, 1)))
+
+
+def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate: ArrayLike) -> Values:
+    """Return x_∞ = (κ_n + 2(1−ε)κ_s)/(κ_n + 2εκ_s), which x = τ⁻/τ⁺ approaches from below (T26).
+
+    Let ε be `label_noise`, κ_s be `signal_rate` and κ_n `noise_rate`: `margin_rate.joint_rate` with and without its
+    other part. Arguments broadcast.
+
+    Raises:
+        ValueError: ε outside [0, 1/2], a negative signal rate, a noise rate that is not positive.
+
+    >>> round(float(largest_disparity(0.25, 1, 1)), 6)
+    1.666667
+    """
+    rates = nonnegative("signal_rate", signal_rate), positive("noise_rate", noise_rate)
+    return result(_numeric()[1](_rate(label_noise), *rates))
+
+
+class Bounds(NamedTuple):
+    """The least and the largest factor F(x) that any training time can give."""
+
+    lower: Values
+    upper: Values
+
+
+def factor_bounds(
+    label_noise: ArrayLike,
+    theta: ArrayLike,
+    *,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    noise_energy: ArrayLike,
+    samples: ArrayLike,
+    clients: ArrayLike,
+    group_size: ArrayLike,
+) -> Bounds:
+    """Return the bounds of R/R_0 over all times, for the jointly trained mixture at θ (T26).
+
+    Let ε be `label_noise` and θ `theta`; θ = 0 and 1 are the prompts trained alone. The other arguments are those
+    of `margin_rate.joint_rate`; all broadcast.
+
+    Raises:
+        ValueError: ε outside [0, 1/2], and as `margin_rate.joint_rate`.
+
+    >>> bounds = factor_bounds(0.2, 1, global_feature_sq=3, local_feature_sq=7, noise_energy=400, samples=10,
+    ...                        clients=4, group_size=1)
+    >>> float(bounds.lower.round(3)), float(bounds.upper.round(3))
+    (0.514, 0.6)
+    """
+    federation = {"samples": samples, "clients": clients, "group_size": group_size}
+    signals = {"global_feature_sq": global_feature_sq, "local_feature_sq": local_feature_sq}
+    none = {"global_feature_sq": 0, "local_feature_sq": 0}
+    signal_rate = joint_rate(theta, **signals, noise_energy=0, **federation)
+    noise_rate = joint_rate(theta, **none, noise_energy=noise_energy, **federation)
+    largest = largest_disparity(label_noise, signal_rate, noise_rate)
+    return Bounds(ratio_factor(label_noise, largest), ratio_factor(label_noise))

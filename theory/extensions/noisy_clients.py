@@ -1,0 +1,310 @@
+"""Clients that differ in label noise, and predictions for any scheme and time (T26).
+
+Problem: client k's training labels are flipped with probability ε_k; which ratio and which θ does each client get?
+
+Statement (T26): let f_k = 1−2ε_k. To leading order s_G = a Σ p_j f_j + b Σ_{j: s(j)=s(k)} p_j f_j and
+s_L = (a+b) f_k, while the noise stays that of T22. For equal n_k and no common groups, o = Σ_{j≠k} f_j,
+
+    odds_k = [(K−1)(a+b) f_k − a o]/(K a o),
+
+which is T17 if all f are equal, and grows with f_k: a client with noisier labels leans on the global prompt, and
+uses nothing else once f_k ≤ a o/((K−1)(a+b)).
+
+Later, samples are of two types, clean and flipped, and `predicted_ratios` follows them by T12 and T14.
+
+Assumptions: linear band, near-orthogonal noise; first order in time for the odds. Provenance: derived.
+Bound: asymptotic. Reference: T15, T22, `theory.extensions.label_noise`; `DERIVED_HERE` in
+`theory.proof.derivation`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.dynamics import mean_field, predicted_ratio
+from theory.dynamics.sample_types import SampleTypes
+from theory.mixing import client_mixing, per_client
+from theory.mixing.tangency import TrainingScheme, optimal_mixing, optimum
+from theory.numerics.validation import ArrayLike, between, nonnegative
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Signals(NamedTuple):
+    """Signals of the two prompts of every client, shape (clients,), up to a common factor."""
+
+    global_prompt: NDArray[np.float64]
+    local_prompt: NDArray[np.float64]
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
+    """Return the symbols (a, b, ε_k, f_all, f_group) and the signals of both prompts, from sums over two types.
+
+    f_all and f_group are Σ p_j f_j over all clients and over the client's group.
+
+    >>> [str(signal) for signal in formula()[1]]
+    ['a*f_all + b*f_group', '(1 - 2*epsilon_k)*(a + b)']
+    """
+    import sympy
+
+    at = letters()
+    epsilon = sympy.Symbol("epsilon_k", positive=True)
+    everyone, group = sympy.symbols("f_all f_group", real=True)
+    own = sum(share * sign for share, sign in ((1 - epsilon, 1), (epsilon, -1)))
+    return (at.a, at.b, epsilon, everyone, group), (at.a * everyone + at.b * group, (at.a + at.b) * own)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive the odds of a client among others with other label noise, and that they fall with its own.
+
+    >>> derivation().tag
+    'T26 (clients)'
+    """
+    import sympy
+
+    at, best = letters(), optimum()
+    (a, b, epsilon, everyone, group), signals = formula()
+    own, others, more, rest = sympy.symbols("f_k o x g", positive=True)
+    tau = at.tau
+    plus, minus = sympy.symbols("tau_+ tau_-", positive=True)
+    rows, relevant, _, _ = mean_field.formula()
+    fractions = ((1, 1 - epsilon, plus), (-1, epsilon, minus))
+    moved = sum(
+        relevant.subs(dict(zip(rows[1:], (1, sign, 1, share), strict=True)), simultaneous=True) * level
+        for sign, share, level in fractions
+    )
+    (_, _, share, total, count), (_, _, A, B, C) = per_client.formula()
+    equal = {total: at.K * count, share: 1 / at.K}
+    moments = (*signals, *(moment.subs(equal) for moment in (A, B, C)))
+    inserted = dict(zip(best.symbols, moments, strict=True))
+    odds = (best.gain_at_global / best.gain_at_local).subs(inserted, simultaneous=True)
+    symbol = sympy.Symbol("odds_k")
+    displayed = ((at.K - 1) * (a + b) * own - a * others) / (at.K * a * others)
+    statement = relation("=", symbol, displayed)
+    kept = relation("=", epsilon, (1 - own) / 2)
+    steps = (
+        Step(
+            "To leading order both types have moved equally far, and a sample through a feature of squared norm s "
+            "by 4s τ (1−2ε_k).",
+            relation("=", moved, 4 * rows[0] * tau * (1 - 2 * epsilon)),
+            "identity",
+            (relation("=", plus, tau), relation("=", minus, tau)),
+        ),
+        Step(
+            "So the local prompt's signal is a + b, and the average's each client's part, times 1−2ε; labels do "
+            "not change the noise.",
+            relation("=", signals[1], (a + b) * (1 - 2 * epsilon)),
+            "identity",
+        ),
+        Step(
+            "Equal n and no common groups: T15 with the moments of T22 gives these odds.",
+            statement,
+            "identity",
+            (
+                relation("=", symbol, odds),
+                relation("=", everyone, (own + others) / at.K),
+                relation("=", group, own / at.K),
+                kept,
+            ),
+        ),
+        Step(
+            "If all clients are equally noisy they are those of T17: label noise does not move θ*.",
+            relation("=", displayed.subs(others, (at.K - 1) * own), b / (at.K * a)),
+            "identity",
+        ),
+        Step(
+            "They grow with f_k = 1−2ε_k …",
+            relation(">", sympy.diff(displayed, own), 0),
+            "sign",
+            (relation("=", at.K, 1 + more),),
+        ),
+        Step(
+            "… and are positive only beyond this f_k: below it the global prompt alone is best.",
+            relation(">", displayed, 0),
+            "sign",
+            (
+                relation("=", own, (a * others + rest) / ((at.K - 1) * (a + b))),
+                relation("=", at.K, 1 + more),
+            ),
+        ),
+    )
+    return Derivation(
+        tag="T26 (clients)",
+        title="Clients that differ in label noise",
+        problem="Which mixing suits a client whose labels are noisier than the others'?",
+        assumptions=(
+            "Linear band, near-orthogonal noise, first order in time.",
+            "Equal sample counts and no common groups for the displayed odds.",
+        ),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def client_signals(
+    label_noise: ArrayLike,
+    *,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> Signals:
+    """Return every client's signals to leading order (T26).
+
+    Let ε_k be `label_noise`, a `global_feature_sq`, b `local_feature_sq`, n_k `sample_counts` and s(k)
+    `groups`, arrays of shape (clients,).
+
+    Raises:
+        ValueError: ε outside [0, 1], negative signals, sample counts below one, arrays of different shapes.
+
+    >>> client_signals([0.0, 0.25], global_feature_sq=4, local_feature_sq=8, sample_counts=[10, 10], groups=[0, 1])
+    Signals(global_prompt=array([7., 5.]), local_prompt=array([12.,  6.]))
+    """
+    flips, counts = between("label_noise", label_noise, 0, 1), between("sample_counts", sample_counts, 1)
+    members = np.asarray(groups)
+    if not flips.shape == counts.shape == members.shape or counts.ndim != 1:
+        raise ValueError(
+            f"`label_noise`, `sample_counts` and `groups` have shapes {flips.shape}, {counts.shape} and"
+            f" {members.shape}; allowed: (clients,) for all"
+        )
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
+    kept = counts / counts.sum() * (1 - 2 * flips)
+    in_group = (members[:, None] == members[None, :]) @ kept
+    return Signals(*_numeric()(a, b, flips, np.sum(kept), in_group))
+
+
+def leading_mixing(
+    label_noise: ArrayLike,
+    *,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return every client's best post-hoc θ to leading order, when clients differ in label noise (T26 in T15).
+
+    The arguments are those of `client_signals`. With equal ε_k it is T22: label noise does not move θ*.
+
+    Raises:
+        ValueError: as `client_signals`.
+
+    >>> leading_mixing([0.0, 0.0, 0.1], global_feature_sq=3, local_feature_sq=7, sample_counts=[10, 10, 10],
+    ...                groups=[0, 1, 2]).round(3).tolist()
+    [0.474, 0.474, 0.357]
+    """
+    signals = client_signals(
+        label_noise,
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        sample_counts=sample_counts,
+        groups=groups,
+    )
+    counts = np.asarray(sample_counts, dtype=np.float64)
+    total = counts.sum()
+    return np.asarray(optimal_mixing(*signals, 1 / total, 1 / counts, 1 / total))
+
+
+def sample_types(label_noise: ArrayLike) -> SampleTypes:
+    """Return the types clean and flipped for the mean field (T12): signs +1 and −1 on every relevant feature.
+
+    Let ε_k be `label_noise`, shape (clients,): the chance of a flip, or the share that a client's data realised.
+
+    Raises:
+        ValueError: ε outside [0, 1], or not one for each client.
+
+    >>> sample_types([0.1, 0.3]).fractions.tolist()
+    [[0.9, 0.1], [0.7, 0.3]]
+    """
+    share = between("label_noise", label_noise, 0, 1)
+    if share.ndim != 1:
+        raise ValueError(f"`label_noise` has shape {share.shape}; allowed: (clients,)")
+    signs = np.array([[1.0], [-1.0]])
+    return SampleTypes(np.stack([1 - share, share], axis=1), signs, signs)
+
+
+def predicted_ratios(
+    rounds: Sequence[int],
+    theta: ArrayLike,
+    learning_rate: float,
+    *,
+    label_noise: ArrayLike,
+    scheme: TrainingScheme,
+    global_feature_sq: float,
+    local_feature_sq: float,
+    noise_feature_sq: float,
+    noise_std: float,
+    noise_dim: float,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return the predicted ratio R_k(t, θ) of every client on clean test data (T26: T12 and T14 with two types).
+
+    Let ε_k be `label_noise`, shape (clients,), e `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`; the other
+    arguments are those of `mean_field.accumulated`.
+
+    Returns:
+        Array of shape (rounds, thetas, clients).
+
+    Raises:
+        ValueError: as `sample_types`, `mean_field.accumulated` and `predicted_ratio.predicted_ratio`.
+
+    >>> predicted_ratios([1], [0.0, 1.0], 1e-6, label_noise=[0.0, 0.2], scheme="posthoc", global_feature_sq=3,
+    ...                  local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 10],
+    ...                  groups=[0, 1]).round(3).tolist()
+    [[[1.319, 1.006], [1.581, 0.949]]]
+    """
+    federation: dict[str, Any] = {
+        "scheme": scheme,
+        "global_feature_sq": global_feature_sq,
+        "local_feature_sq": local_feature_sq,
+        "sample_counts": sample_counts,
+        "groups": groups,
+        "types": sample_types(label_noise),
+    }
+    energy = noise_dim * noise_std**2 * noise_feature_sq
+    tau = mean_field.accumulated(rounds, theta, learning_rate, noise_energy=energy, **federation)
+    ratios = predicted_ratio.predicted_ratio(
+        np.atleast_1d(theta),
+        tau_global=tau.global_prompt,
+        tau_local=tau.local_prompt,
+        noise_feature_sq=noise_feature_sq,
+        noise_std=noise_std,
+        noise_dim=noise_dim,
+        **federation,
+    )
+    return ratios[..., 0]  # fresh samples are clean
+
+
+def best_mixing(
+    scheme: TrainingScheme, rounds: int, learning_rate: float, *, label_noise: ArrayLike, **letters_of: Any
+) -> NDArray[np.float64]:
+    """Return the θ in [0, 1] with the largest predicted ratio on clean data, for every client (T26).
+
+    The arguments are those of `predicted_ratios`, with one number of rounds.
+
+    Raises:
+        ValueError: as `predicted_ratios`.
+
+    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
+    ...                sample_counts=[10, 10], groups=[0, 1])
+    >>> best_mixing("posthoc", 1, 1e-6, label_noise=[0.1, 0.1], **letters).round(3).tolist()
+    [0.538, 0.538]
+    """
+    types = sample_types(label_noise)
+    return client_mixing.best_mixing(scheme, rounds, learning_rate, types=types, **letters_of)[..., 0]

@@ -1,0 +1,308 @@
+"""Clients that take part in some rounds only: the local prompt falls behind (T28).
+
+Problem: in every round the server draws m of K equal clients, r = m/K; an absent client's local prompt waits. How
+do both prompts grow, and which mixing is best?
+
+Statement (T28): in the mean over draws the averaged prompt advances as with full participation, a local one r times
+as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is trained through. Hence
+
+- post-hoc: odds(t) = odds* τ_G/τ_L with τ_G = M(κ_G ηt)/κ_G and τ_L = M(κ_L rηt)/κ_L (T9): odds*/r at small t,
+  odds* κ_L/κ_G as t → ∞, as with full participation;
+- joint: both prompts share q, so τ_L = r τ_G always, the margin grows at κ(θ) = (1−θ)² κ_G + rθ² κ_L, and
+  θ*/(1−θ*) = √(odds*/r) at every time;
+- detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
+
+Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
+
+Assumptions: the symmetric mean field of T8, one local step per round, small steps and many rounds: draws enter by
+their mean. Over t rounds the noise energies exceed it by the factor 1 + (1−r)/(rt), all alike. Provenance: derived.
+Bound: asymptotic. Reference: T9, T15, T21, T25; `DERIVED_HERE` in `theory.proof.derivation`. Predictions:
+`theory.extensions.participation_prediction`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.numerics.validation import ArrayLike, Values, between, positive, result, unit_interval
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Expressions(NamedTuple):
+    """T28 as SymPy expressions, each after its symbols: κ(θ), post-hoc and joint odds, and the energies' excess."""
+
+    rate_symbols: tuple[Formula, ...]
+    rate: Formula
+    odds_symbols: tuple[Formula, ...]
+    posthoc: Formula
+    joint_symbols: tuple[Formula, ...]
+    joint: Formula
+    excess_symbols: tuple[Formula, ...]
+    excess: Formula
+
+
+@cache
+def formula() -> Expressions:
+    """Return κ(θ) of joint training, odds(t) of post-hoc mixing, √(odds*/r) and the excess of noise energies.
+
+    >>> parts = formula()
+    >>> parts.joint.subs(dict(zip(parts.joint_symbols, (9, 1))))
+    3
+    """
+    import sympy
+
+    at = letters()
+    r, k_global, k_local, odds, t = sympy.symbols("r kappa_G kappa_L odds t", positive=True)
+    # each prompt enters with its weight twice; per unit of τ_G the local one has moved r
+    rate = (1 - at.theta) ** 2 * k_global + at.theta**2 * k_local * r
+    share = sympy.Symbol("x", positive=True)
+    (joint,) = sympy.solve(sympy.Eq(r * share**2, odds), share)
+    second_moment = (r * t) ** 2 + t * (r * (1 - r) ** 2 + (1 - r) * r**2)
+    return Expressions(
+        (at.theta, r, k_global, k_local),
+        rate,
+        (odds, at.tau_G, at.tau_L),
+        odds * at.tau_G / at.tau_L,
+        (odds, r),
+        joint,
+        (r, t),
+        sympy.cancel(second_moment / (r * t) ** 2),
+    )
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*.
+
+    >>> derivation().tag
+    'T28'
+    """
+    import sympy
+
+    at, parts = letters(), formula()
+    theta, r, k_global, k_local = parts.rate_symbols
+    odds = parts.joint_symbols[0]
+    rounds = parts.excess_symbols[1]
+    k = sympy.Symbol("k", integer=True, positive=True)
+    drawn, chance, t, M, x, other = sympy.symbols("m P t M x g", positive=True)
+    moves = sympy.IndexedBase("Delta")
+    summed = sympy.Function("Q")(t)  # residuals of all rounds so far
+    tau_global, tau_local = (sympy.Function(name) for name in ("tau_G", "tau_L"))
+    chance_claim = relation("=", chance, drawn / at.K)
+    full = sympy.Sum(moves[k] / at.K, (k, 1, at.K))
+    global_grows = relation("=", tau_global(t), at.eta * summed)
+    local_grows = relation("=", tau_local(t), r * at.eta * summed)
+    behind = relation("=", tau_local(t), r * tau_global(t))
+    margin = (1 - theta) ** 2 * k_global * at.tau_G + theta**2 * k_local * at.tau_L
+    rate = (1 - theta) ** 2 * k_global + r * theta**2 * k_local
+    energy = M + sympy.exp(M) - 1
+    odds_at = sympy.Symbol("odds_t")
+    at_time = relation("=", odds_at, parts.posthoc)
+    s_global, s_local, A, B, C = sympy.symbols("s_G s_L A B C", positive=True)
+    equal = relation("=", A, (odds * (B * s_global - C * s_local) + C * s_global) / s_local)
+    grown = ((A * s_local - C * s_global) * at.tau_G**2 * at.tau_L) / (
+        (B * s_global - C * s_local) * at.tau_G * at.tau_L**2
+    )
+    early = (at.eta * t / 2) / (r * at.eta * t / 2)
+    share = sympy.Symbol("theta", positive=True)
+    joint = relation("=", share, sympy.sqrt(odds / r) / (1 + sympy.sqrt(odds / r)))
+    variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
+    N = sympy.Symbol("N", positive=True)
+    excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
+    late = sympy.log(k_global * x) / sympy.log(k_local * r * x) * (1 / k_global) / (1 / k_local)
+    steps = (
+        Step(
+            "All K clients have the same chance P to be among the m drawn, and the K chances add up to m.",
+            chance_claim,
+            "root",
+            (relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),),
+        ),
+        Step(
+            "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of full "
+            "participation.",
+            relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
+            "identity",
+            (chance_claim,),
+        ),
+        Step(
+            "A local prompt moves by Δ when its client is drawn and else not at all: r = m/K of it on average.",
+            relation("=", chance * moves[k] + (1 - chance) * 0, r * moves[k]),
+            "identity",
+            (chance_claim, relation("=", drawn, r * at.K)),
+        ),
+        Step(
+            "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged prompt …",
+            global_grows,
+            "assumed",
+        ),
+        Step("… and a local one trained through the same residual.", local_grows, "assumed"),
+        Step(
+            "Joint training: both prompts share the residual, so the local one always lags by the factor r.",
+            behind,
+            "identity",
+            (local_grows, global_grows),
+        ),
+        Step(
+            "Each prompt carries its weight in training and in the output (T8): the margin grows at this rate per "
+            "unit of τ_G.",
+            relation("=", margin, rate * at.tau_G),
+            "identity",
+            (relation("=", at.tau_L, r * at.tau_G),),
+        ),
+        Step("The numeric function evaluates it.", relation("=", parts.rate, rate), "identity"),
+        Step(
+            "T15 in terms of the effective weights: (rθ²)/(1−θ)² = odds* gives the joint optimum, at every time.",
+            joint,
+            "root",
+            (relation("=", r * share**2 / (1 - share) ** 2, odds),),
+        ),
+        Step(
+            "The numeric function evaluates it as odds.",
+            relation("=", parts.joint / (1 + parts.joint), joint.rhs),
+            "identity",
+        ),
+        Step(
+            "It falls with r: fewer participants, more weight for the local prompt.",
+            relation("<", sympy.diff(sympy.sqrt(odds / r), r), 0),
+            "sign",
+        ),
+        Step(
+            "T15 at equal training, odds* = (A s_L − C s_G)/(B s_G − C s_L), solved for A …",
+            equal,
+            "root",
+            (relation("=", odds, (A * s_local - C * s_global) / (B * s_global - C * s_local)),),
+        ),
+        Step(
+            "… and post-hoc, where s and u of each prompt grow with its own τ: A with τ_G², B with τ_L², C with "
+            "τ_G τ_L.",
+            at_time,
+            "identity",
+            (relation("=", odds_at, grown), equal),
+        ),
+        Step(
+            "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",
+            relation("=", sympy.Limit(M / energy, M, 0), sympy.Rational(1, 2)),
+            "identity",
+        ),
+        Step(
+            "… so τ_G = ηt/2 and τ_L = rηt/2: the odds start at odds*/r.",
+            relation("=", odds * early, odds / r),
+            "identity",
+        ),
+        Step(
+            "At large times M = log of the scaled time, and r drops out: the odds approach odds* κ_L/κ_G.",
+            relation("=", sympy.Limit(late, x, sympy.oo), k_local / k_global),
+            "identity",
+        ),
+        Step(
+            "What the mean leaves out: a client is drawn (1) or not (0) with variance r(1−r) per round …",
+            relation("=", variance, r * (1 - r)),
+            "identity",
+        ),
+        Step(
+            "… so over t rounds the mean square of its count N exceeds (rt)² by this factor. A, B and C of T15 are "
+            "quadratic in the counts: all three get it.",
+            excess,
+            "identity",
+            (relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance)),),
+        ),
+        Step("The numeric function evaluates it.", relation("=", parts.excess, excess.rhs), "identity"),
+        Step(
+            "It is larger than 1 for r = 1/(1+g) < 1, and vanishes with many rounds.",
+            relation(">", excess.rhs, 1),
+            "sign",
+            (relation("=", r, 1 / (1 + other)),),
+        ),
+    )
+    return Derivation(
+        tag="T28",
+        title="Partial participation",
+        problem="Which mixing is best when only some clients take part in a round?",
+        assumptions=(
+            "The symmetric mean field of T8, one local step per round.",
+            "m of K equal clients drawn uniformly, independently in every round.",
+            "Small steps and many rounds: draws enter by their mean.",
+        ),
+        statement=(behind, joint, at_time, excess),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, ...]:
+    parts = formula()
+    return (
+        as_function(parts.rate_symbols, parts.rate),
+        as_function(parts.odds_symbols, parts.posthoc),
+        as_function(parts.joint_symbols, parts.joint),
+        as_function(parts.excess_symbols, parts.excess),
+    )
+
+
+def _share(participation: ArrayLike) -> NDArray[np.float64]:
+    return between("participation", participation, 0, 1, open_low=True)
+
+
+def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
+    """Return 1 + (1−r)/(rt), by which random draws raise the prompts' noise energies above their mean path (T28).
+
+    Let r be `participation` and t `rounds` (at least 1); they broadcast. Near 1 draws enter by their mean.
+
+    Raises:
+        ValueError: r outside (0, 1], fewer than one round.
+
+    >>> round(float(energy_excess(0.25, 100)), 6)
+    1.03
+    """
+    return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))
+
+
+def joint_mixing(
+    participation: ArrayLike,
+    *,
+    global_feature_sq: ArrayLike,
+    local_feature_sq: ArrayLike,
+    clients: ArrayLike,
+    group_size: ArrayLike,
+) -> Values:
+    """Return θ*_joint with θ*/(1−θ*) = √(odds*/r), at every time (T28).
+
+    Let r be `participation`; the other arguments are those of `leading_order.posthoc_odds`, and all broadcast.
+
+    Raises:
+        ValueError: r outside (0, 1], and as `leading_order.posthoc_odds`.
+
+    >>> joint_mixing([1, 0.25], global_feature_sq=3, local_feature_sq=4, clients=4, group_size=1).round(3).tolist()
+    [0.366, 0.536]
+    """
+    odds = posthoc_odds(
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        clients=clients,
+        group_size=group_size,
+    )
+    return mixing_from_odds(_numeric()[2](odds, _share(participation)))
+
+
+def joint_rate(
+    theta: ArrayLike, participation: ArrayLike, rate_global: ArrayLike, rate_local: ArrayLike
+) -> Values:
+    """Return κ(θ) = (1−θ)² κ_G + rθ² κ_L, the margin rate of joint training per unit of τ_G (T28).
+
+    Let θ be `theta`, r `participation`, κ_G `rate_global` and κ_L `rate_local` (T8); they broadcast.
+
+    Raises:
+        ValueError: θ outside [0, 1], r outside (0, 1], rates that are not positive.
+
+    >>> float(joint_rate(0.5, 0.5, 20.0, 80.0))
+    15.0
+    """
+    rates = positive("rate_global", rate_global), positive("rate_local", rate_local)
+    return result(_numeric()[0](unit_interval("theta", theta), _share(participation), *rates))

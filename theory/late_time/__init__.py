@@ -1,0 +1,1 @@
+"""Training when samples are not few against noise coordinates (T29)."""

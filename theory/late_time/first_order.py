@@ -1,0 +1,300 @@
+"""How far θ* of joint training drifts, to first order in n/L (T29, first order).
+
+Problem: T21 says that θ* of joint training does not move. That is the limit N/L → 0; what is the next term?
+
+Statement (T29, first order; equal n and χ): with M the margin T9 at the rate κ(θ) of T8, R₁₄ the ratio of T14 and
+
+    c_+ = (4e/n)((1−θ)² + θ²),   c_- = (4e/n) θ²,   m_p = (c_+^p + (K−1) c_-^p)/K,
+    ψ = 1 − (1/M) ∫₀^M [(1+e^u)/(1+e^M)]^λ du,   λ = L σ_p² m_1/κ(θ),
+
+    log R = log R₁₄ + (n/L) [ψ m_3/(m_1 m_2) − ψ² m_2/(2 m_1²)].
+
+The c are the two eigenvalues with which samples of different clients act on each other: in a direction of noise
+that all clients' data share, and in one where they differ. λ is the share of the rate κ(θ) that is noise: only
+this part of its margin tells one sample from the others. ψ is the part of its final effect that training has had:
+0 at the start, 1 as t → ∞; for λ = 1 it is [(M−1)e^M + 1]/[M(1 + e^M)]. The bracket is K(ψ − ψ²/2) for the global
+prompt alone and ψ − ψ²/2 for the local one: at the end of training the global prompt has gained more.
+
+Assumptions: linear band, zero start, one local step per round, continuous time; n and L large, n/L small.
+Provenance: derived; the response of a large random kernel (step marked so) is the cavity method's. Bound:
+asymptotic (the rest is of order (n/L)²). Reference: T8, T9, T14; `DERIVED_HERE` in `theory.proof.derivation`.
+Numbers: `theory.late_time.first_order_prediction`.
+"""
+
+from functools import cache
+from typing import Any
+
+from theory.dynamics.margin_rate import kernel_sums
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], Formula]:
+    """Return the symbols (θ, K, ψ) and the bracket of T29; the symbols (M, λ) and ψ.
+
+    >>> symbols, bracket, (level, share), progress = formula()
+    >>> bracket.subs({symbols[0]: 1}).factor()
+    -psi*(psi - 2)/2
+    """
+    import sympy
+
+    at = letters()
+    shared, apart, psi, *_ = response()
+    # the common factor 4e/n of the two modes cancels
+    unit = 4 * at.e / at.n
+    first, second, third = (_moment(shared / unit, apart / unit, power) for power in (1, 2, 3))
+    bracket = psi * third / (first * second) - psi**2 * second / (2 * first**2)
+    level, share, u = sympy.symbols("M lambda u", positive=True)
+    faded = sympy.Integral((1 + sympy.exp(u)) ** share, (u, 0, level)) / (1 + sympy.exp(level)) ** share
+    return (at.theta, at.K, psi), bracket, (level, share), 1 - faded / level
+
+
+@cache
+def response() -> tuple[Formula, ...]:
+    """Return c_+ and c_-, and the symbols ψ, m_1, m_2, m_3.
+
+    >>> shared, apart, *_ = response()
+    >>> apart
+    4*e*theta**2/n
+    """
+    import sympy
+
+    at = letters()
+    unit = 4 * at.e / at.n
+    symbols = sympy.symbols("psi m_1 m_2 m_3", positive=True)
+    return (unit * ((1 - at.theta) ** 2 + at.theta**2), unit * at.theta**2, *symbols)
+
+
+def _moment(shared: Formula, apart: Formula, power: int) -> Formula:
+    clients = letters().K
+    return (shared**power + (clients - 1) * apart**power) / clients
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive the first order of T29: two modes, the linear response of the flow, and its effect on the noise.
+
+    >>> derivation().bound
+    'asymptotic'
+    """
+    import sympy
+
+    at, sums = letters(), kernel_sums()
+    (theta, clients, psi), bracket, (level, noise_share), progress = formula()
+    shared, apart, _, m1, m2, m3 = response()
+    unit = 4 * at.e / at.n
+    j, k = (sympy.Symbol(name, integer=True, positive=True) for name in ("j", "k"))
+    value, entry = sympy.Symbol("v", real=True), sympy.Function("v")
+    others, load, c = sympy.symbols("k epsilon c", positive=True)
+    y, residual = sympy.Function("y"), 1 / (1 + sympy.exp(level))
+    rate, rho, pull, h, u = sympy.symbols("kappa rho tau h u", positive=True)
+    response_of = sympy.Function("rho")(level)
+    total = sympy.Sum(entry(j), (j, 1, clients))
+    spread = _moment(shared, apart, 2)
+    t14 = (
+        (1 - theta) ** 4 / (at.n * clients)
+        + 2 * (1 - theta) ** 2 * theta**2 / (at.n * clients)
+        + theta**4 / at.n
+    )
+    damped = c / (1 + load * psi * c / m1)
+    effective = sympy.Symbol("g", positive=True)
+    opposed = relation("=", effective, c - c * (load * psi / m1) * effective)
+    slowed = relation(
+        "=",
+        response_of.diff(level),
+        (1 - residual) * (level / rate - noise_share * rate * response_of) / rate,
+    )
+    in_units = noise_share * rate**2 * response_of
+    solved = relation("=", y(level), sympy.expand(level * progress))
+    above = (2 * sympy.exp(u) / sympy.exp(level)) ** noise_share
+    left = 2**noise_share * (1 - sympy.exp(-noise_share * level)) / noise_share
+    energy = (m2 - 2 * load * psi * m3 / m1) * (1 + psi**2 * load * m2 / m1**2)
+    gain = psi * m3 / (m1 * m2) - psi**2 * m2 / (2 * m1**2)
+    symbol = sympy.Symbol("Delta")
+    statement = relation("=", symbol, gain)
+    modes = (shared / unit, apart / unit)
+    powers = tuple(
+        relation("=", symbol, unit**power * _moment(*modes, power))
+        for power, symbol in enumerate((m1, m2, m3), 1)
+    )
+    steps = (
+        Step(
+            "Noise that all clients' data share: client k's row of (4e/n)((1−θ)² 11ᵀ/K + θ²) times the same v.",
+            relation(
+                "=",
+                unit * (sympy.Sum((1 - theta) ** 2 * value / clients, (j, 1, clients)) + theta**2 * value),
+                shared * value,
+            ),
+            "identity",
+        ),
+        Step(
+            "Noise in which they differ (entries v with sum 0): K−1 such directions.",
+            relation(
+                "=", unit * ((1 - theta) ** 2 * total / clients + theta**2 * entry(k)), apart * entry(k)
+            ),
+            "identity",
+            (relation("=", total, 0),),
+        ),
+        Step(
+            "Their mean is the noise's part of the rate κ(θ) of T8 …",
+            relation("=", at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
+            "identity",
+            (
+                relation("=", at.a, 0),
+                relation("=", at.b, 0),
+                relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+            ),
+        ),
+        Step(
+            "… and their mean square the noise of T14.",
+            relation("=", at.n * spread, 16 * at.e**2 * t14),
+            "identity",
+        ),
+        Step(
+            "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so that of κ "
+            "only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes by τh − λκρh, its "
+            "residual by −q(1−q) times that …",
+            relation(
+                "=",
+                sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
+                -residual * (1 - residual) * (pull - noise_share * rate * rho) * h,
+            ),
+            "identity",
+        ),
+        Step(
+            "… so with dM = ηκq dt and τ = M/κ the response ρ follows the margin, and in its final units, "
+            "y = λκ²ρ, it has this equation …",
+            relation(
+                "=",
+                sympy.Derivative(in_units, level),
+                noise_share * (1 - residual) * (level - in_units),
+            ),
+            "identity",
+            (slowed,),
+        ),
+        Step(
+            "… which M ψ(M) solves, from zero.",
+            solved,
+            "ode",
+            (
+                relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
+                relation("=", y(0), 0),
+            ),
+        ),
+        Step(
+            "Where nearly all of κ is noise (λ = 1), ψ is this.",
+            relation(
+                "=",
+                progress.subs(noise_share, 1),
+                ((level - 1) * sympy.exp(level) + 1) / (level * (1 + sympy.exp(level))),
+            ),
+            "identity",
+        ),
+        Step(
+            "What is missing from 1 is positive, and its base is below 2e^u/e^M (u > 0, e^u = 1 + k) …",
+            relation(">", 2 * sympy.exp(u) / sympy.exp(level), (1 + sympy.exp(u)) / (1 + sympy.exp(level))),
+            "sign",
+            (relation("=", u, sympy.log(1 + others)),),
+        ),
+        Step(
+            "… whose integral is bounded …",
+            relation("=", sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left),
+            "identity",
+        ),
+        Step(
+            "… and vanishes against M: ψ goes to one.",
+            relation("=", sympy.Limit(left / level, level, sympy.oo), 0),
+            "identity",
+        ),
+        Step(
+            "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) each, opposes "
+            "it. One coordinate among L cannot change the response. The signals are too few to matter to it.",
+            opposed,
+            "assumed",
+        ),
+        Step(
+            "So a mode of the noise shrinks from c to g (ε = n/L, and n σ_p² r = ε ψ/m_1).",
+            relation("=", effective, damped),
+            "root",
+            (opposed,),
+        ),
+        Step(
+            "To first order its square falls by this.",
+            relation("=", sympy.Derivative(damped**2, load).doit().subs(load, 0), -2 * psi * c**3 / m1),
+            "identity",
+        ),
+        Step(
+            "Weights differ between samples, with a variance of r² times that of h: ψ² ε m_2/m_1² relative to τ².",
+            relation(
+                "=",
+                (psi / (at.L * at.sigma**2 * m1)) ** 2 * (at.L * at.n * at.sigma**4 * m2),
+                psi**2 * load * m2 / m1**2,
+            ),
+            "identity",
+            (relation("=", at.n, load * at.L),),
+        ),
+        Step(
+            "Both in the noise energy E(ε) = m_2 + …; log R has −½ log E, so that log R = log R₁₄ + ε Δ + …",
+            statement,
+            "identity",
+            (relation("=", symbol, -sympy.Derivative(sympy.log(energy), load).doit().subs(load, 0) / 2),),
+        ),
+        *(
+            Step(
+                f"The moments of the two modes, written out: power {power}.",
+                claim,
+                "identity",
+                (relation("=", claim.lhs, _moment(shared, apart, power)),),
+            )
+            for power, claim in enumerate(powers, 1)
+        ),
+        Step(
+            "The factors 4e/n cancel: the numeric function evaluates this.",
+            relation("=", bracket, gain),
+            "identity",
+            powers,
+        ),
+        Step(
+            "Global prompt alone: K times …",
+            relation("=", bracket.subs(theta, 0), clients * (psi - psi**2 / 2)),
+            "identity",
+        ),
+        Step(
+            "… what the local one gains.", relation("=", bracket.subs(theta, 1), psi - psi**2 / 2), "identity"
+        ),
+        Step(
+            "With K = 1 + k clients and the same ψ = 1/(1+x) < 1, the global prompt gains more.",
+            relation(">", bracket.subs(theta, 0), bracket.subs(theta, 1)),
+            "sign",
+            (
+                relation("=", clients, 1 + others),
+                relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
+            ),
+        ),
+    )
+    return Derivation(
+        tag="T29 (first order)",
+        title="Drift of joint mixing, first order in n/L",
+        problem="By how much does the overlap of the samples' noise change ratio and θ* while training goes on?",
+        assumptions=(
+            "Linear band, zero start, equal n and χ.",
+            "One local step per round, continuous time.",
+            "n and L large, n/L small; the cavity method.",
+        ),
+        statement=(statement, solved),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def numeric() -> Any:
+    """Return the bracket of T29 as a function of NumPy arrays (θ, K, ψ).
+
+    >>> round(float(numeric()(0.0, 10, 1.0)), 6)
+    5.0
+    """
+    return as_function(*formula()[:2])

@@ -1,0 +1,212 @@
+"""What mixing gains over the better single prompt (T16).
+
+Problem: two prompts have ratios R_G, R_L > 0 and noise vectors with correlation ρ; how large is the ratio of
+their best mixture?
+
+Statement (T16): R*² = (R_G² + R_L² − 2ρ R_G R_L)/(1 − ρ²), at least max(R_G, R_L)², with equality iff
+ρ = min(R)/max(R). For ρ = 0 the squares add.
+
+With weights confined to θ ∈ [0, 1] the value is attained iff ρ ≤ min(R)/max(R). For a larger correlation the
+formula describes a mixture with a negative weight, and the best admissible one is the better end point:
+`optimal_ratio_squared` returns that, `unconstrained_ratio_squared` the formula.
+
+Assumptions: positive ratios, |ρ| < 1. Provenance: derived. Bound: exact. Reference: T15; the Sharpe ratio of
+the tangency portfolio; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.mixing.tangency import optimum
+from theory.numerics.validation import ArrayLike, Values, between, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (R_G, R_L, ρ) and R*², found by inserting the θ* of T15 into the ratio.
+
+    >>> symbols, squared = formula()
+    >>> squared.subs(symbols[2], 0)
+    R_G**2 + R_L**2
+    """
+    import sympy
+
+    at = letters()
+    best = optimum()
+    theta = sympy.Symbol("theta", real=True)
+    s_global, s_local, _, _, _ = best.symbols
+    substitution = {
+        s_global: at.R_G * at.sigma * sympy.sqrt(at.A),
+        s_local: at.R_L * at.sigma * sympy.sqrt(at.B),
+        at.C: at.rho * sympy.sqrt(at.A * at.B),
+    }
+    squared = sympy.simplify((best.ratio**2).subs(theta, best.mixing).subs(substitution))
+    return (at.R_G, at.R_L, at.rho), sympy.simplify(squared)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality.
+
+    >>> derivation().tag
+    'T16'
+    """
+    import sympy
+
+    at = letters()
+    (_, _, rho), squared = formula()
+    best = optimum()
+    s_global, s_local, _, _, _ = best.symbols
+    displayed = (at.R_G**2 + at.R_L**2 - 2 * rho * at.R_G * at.R_L) / (1 - rho**2)
+    statement = relation("=", squared, displayed)
+    gap = sympy.Symbol("d", real=True)
+    nonzero = sympy.Symbol("d", real=True, nonzero=True)
+    uncorrelated = sympy.Symbol("h", positive=True)  # 1 − ρ²
+    ratios = (
+        relation("=", s_global, at.R_G * at.sigma * sympy.sqrt(at.A)),
+        relation("=", s_local, at.R_L * at.sigma * sympy.sqrt(at.B)),
+        relation("=", at.C, rho * sympy.sqrt(at.A) * sympy.sqrt(at.B)),
+    )
+    steps = (
+        Step(
+            "Inserting the θ* of T15 into R² leaves only the two ratios and their correlation.",
+            statement,
+            "identity",
+        ),
+        Step(
+            "Its excess over R_G² is a square over 1−ρ² …",
+            relation("=", squared - at.R_G**2, (at.R_L - rho * at.R_G) ** 2 / (1 - rho**2)),
+            "identity",
+        ),
+        Step(
+            "… and so is its excess over R_L².",
+            relation("=", squared - at.R_L**2, (at.R_G - rho * at.R_L) ** 2 / (1 - rho**2)),
+            "identity",
+        ),
+        Step(
+            "Neither is negative (d is the bracket, h = 1−ρ²).",
+            relation(">=", gap**2 / uncorrelated, 0),
+            "sign",
+        ),
+        Step(
+            "The excess over R_G vanishes iff R_L = ρ R_G: a bracket d ≠ 0 leaves a positive excess.",
+            relation(">", nonzero**2 / uncorrelated, 0),
+            "sign",
+        ),
+        Step(
+            "For R_L ≤ R_G that is ρ = min(R)/max(R), and the mixture is no better than the global "
+            "prompt alone.",
+            relation("=", displayed.subs(rho, at.R_L / at.R_G), at.R_G**2),
+            "identity",
+        ),
+        Step(
+            "T15 stays inside (0, 1) iff R_L > ρ R_G …",
+            relation("=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (at.R_L - rho * at.R_G)),
+            "identity",
+            ratios,
+        ),
+        Step(
+            "… and R_G > ρ R_L, that is iff ρ < min(R)/max(R).",
+            relation("=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (at.R_G - rho * at.R_L)),
+            "identity",
+            ratios,
+        ),
+        Step(
+            "Independent assets: the squares add.",
+            relation("=", squared.subs(rho, 0), at.R_G**2 + at.R_L**2),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T16",
+        title="Advantage of the mixture",
+        problem="How much larger is the ratio of the best mixture than that of the better single prompt?",
+        assumptions=(
+            "Positive ratios.",
+            "Noise vectors that are not parallel.",
+            "ρ below min(R)/max(R) for θ in [0, 1].",
+        ),
+        statement=(statement,),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def _checked(
+    ratio_global: ArrayLike, ratio_local: ArrayLike, correlation: ArrayLike
+) -> list[NDArray[np.float64]]:
+    return list(
+        np.broadcast_arrays(
+            positive("ratio_global", ratio_global),
+            positive("ratio_local", ratio_local),
+            between("correlation", correlation, -1, 1),
+        )
+    )
+
+
+def equality_correlation(ratio_global: ArrayLike, ratio_local: ArrayLike) -> Values:
+    """Return min(R)/max(R), the correlation above which mixing gains nothing (T16).
+
+    Let R_G be `ratio_global` and R_L be `ratio_local`, both positive; arguments broadcast.
+
+    Raises:
+        ValueError: ratios that are not positive.
+
+    >>> float(equality_correlation(1.0, 2.0))
+    0.5
+    """
+    first, second, _ = _checked(ratio_global, ratio_local, 0.0)
+    return result(np.minimum(first, second) / np.maximum(first, second))
+
+
+def unconstrained_ratio_squared(
+    ratio_global: ArrayLike, ratio_local: ArrayLike, correlation: ArrayLike
+) -> Values:
+    """Return (R_G² + R_L² − 2ρ R_G R_L)/(1 − ρ²), the optimum over weights of any sign (T16, also T23 for two
+    assets).
+
+    Let R_G be `ratio_global`, R_L `ratio_local`, ρ `correlation`; arguments broadcast. At ρ = ±1 the noise
+    can be hedged away and the value is infinite, except for R_G = R_L and ρ = 1, where the mixture equals
+    either prompt.
+
+    Raises:
+        ValueError: ratios that are not positive, ρ outside [−1, 1].
+
+    >>> round(float(unconstrained_ratio_squared(1.0, 1.0, 0.25)), 6)
+    1.6
+    """
+    first, second, rho = _checked(ratio_global, ratio_local, correlation)
+    singular = np.abs(rho) == 1
+    inside = _numeric()(first, second, np.where(singular, 0.0, rho))
+    hedged = np.where((rho == 1) & (first == second), first**2, np.inf)
+    return result(np.where(singular, hedged, inside))
+
+
+def optimal_ratio_squared(ratio_global: ArrayLike, ratio_local: ArrayLike, correlation: ArrayLike) -> Values:
+    """Return R(θ*)², the largest squared ratio over θ in [0, 1] (T16).
+
+    Let R_G be `ratio_global`, R_L `ratio_local`, ρ `correlation`; arguments broadcast. For ρ < min(R)/max(R)
+    this is (R_G² + R_L² − 2ρ R_G R_L)/(1 − ρ²), otherwise max(R_G, R_L)².
+
+    Raises:
+        ValueError: ratios that are not positive, ρ outside [−1, 1].
+
+    >>> optimal_ratio_squared(1.0, 2.0, [0.0, 0.5, 0.9]).round(6).tolist()
+    [5.0, 4.0, 4.0]
+    """
+    first, second, rho = _checked(ratio_global, ratio_local, correlation)
+    gains = rho < np.minimum(first, second) / np.maximum(first, second)
+    formula_value = np.asarray(unconstrained_ratio_squared(first, second, rho))
+    return result(np.where(gains, formula_value, np.maximum(first, second) ** 2))

@@ -1,0 +1,117 @@
+"""The optimal mixture if the two prompts had seen disjoint data (T18).
+
+Problem: the textbook mixes independent assets, but a client's own data are part of the global average. What
+would T17 say without that overlap, and what does leaving it out cost?
+
+Statement (T18): with A = B/K and C = 0, odds_ind = (a+b)/(Ka + χb). It exceeds the odds of T17 iff R_G > R_L:
+leaving the overlap out gives too much weight to the worse prompt.
+
+Assumptions: those of T17, except that the prompts' noise vectors are uncorrelated.
+Provenance: derived. Bound: asymptotic. Reference: T15, T17; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from theory.mixing import leading_order
+from theory.mixing.tangency import optimum
+from theory.numerics.validation import ArrayLike, Values, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (a, b, K, χ) and the odds, from T15 with C = 0.
+
+    >>> symbols, odds = formula()
+    >>> odds.subs(dict(zip(symbols, (3, 8, 4, 1))))
+    11/20
+    """
+    at, terms = letters(), leading_order.inserted(0)
+    return (at.a, at.b, at.K, at.chi), terms.to_local / terms.to_global
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T18, and compare it with T17.
+
+    >>> derivation().tag
+    'T18'
+    """
+    import sympy
+
+    at, best = letters(), optimum()
+    (a, b, clients, chi), derived = formula()
+    _, overlapping = leading_order.formula()
+    s_global, s_local, _, _, _ = best.symbols
+    x, z = sympy.symbols("x z", real=True)
+    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
+    mean = sympy.Integral(x * density, (x, -sympy.oo, sympy.oo))
+    odds = sympy.Symbol("odds_ind")
+    tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
+    statement = relation("=", odds, derived)
+    moments = (
+        relation("=", s_global, (a + b * chi / clients) * at.tau),
+        relation("=", s_local, (a + b) * at.tau),
+        relation("=", at.A, at.B / clients),
+        relation("=", at.C, 0),
+    )
+    steps = (
+        Step(
+            "Samples that are not shared have independent noise of mean zero, so they add nothing to C.",
+            relation("=", mean * mean.xreplace({x: z}), 0),
+            "identity",
+        ),
+        Step("The best odds of two prompts (T15).", tangency, "assumed"),
+        Step("Inserting C = 0, A = B/K and the signals of T17.", statement, "identity", (tangency, *moments)),
+        Step(
+            "They exceed the odds of T17 by a positive multiple of K s_G² − s_L², which has the sign of "
+            "R_G² − R_L² because B = K A: shared data move weight towards the better prompt.",
+            relation(
+                "=",
+                statement.rhs - overlapping,
+                (clients * (a + b * chi / clients) ** 2 - (a + b) ** 2)
+                / ((clients * a + chi * b) * ((clients - 1) * a + (chi - 1) * b)),
+            ),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T18",
+        title="Independent assets",
+        problem="Which mixture would be best if the two prompts had been trained on disjoint data?",
+        assumptions=("As T17, with uncorrelated noise vectors of the two prompts.",),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def independent_odds(
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
+) -> Values:
+    """Return (a+b)/(Ka + χb), the optimal odds if the prompts had seen disjoint data (T18).
+
+    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
+    broadcast. The odds are infinite when Ka + χb is not positive.
+
+    Raises:
+        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+
+    >>> round(float(independent_odds(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=1)), 6)
+    0.55
+    """
+    a, b, count, chi = leading_order.checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
+    inside = count * a + chi * b > 0
+    safe = np.where(inside, chi, count)  # any χ with a positive denominator; the value is replaced below
+    return result(np.where(inside, _numeric()(a, b, count, safe), np.inf))

@@ -1,0 +1,135 @@
+"""The ratio of the best mixture to leading order (T19).
+
+Problem: insert the correlation of the first steps into the advantage T16.
+
+Statement (T19): the client's own data are 1/K of the average, so ρ = 1/√K and
+R*² = (R_G² + R_L² − 2 R_G R_L/√K)/(1 − 1/K). As K grows the prompts become independent assets, and the squares
+of their ratios add.
+
+Assumptions: near-orthogonal noise, equal sample counts, K ≥ 2; an interior optimum, 1/√K ≤ min(R)/max(R).
+Provenance: derived. Bound: asymptotic. Reference: T16, T17; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from theory.mixing import advantage
+from theory.numerics.validation import ArrayLike, Values, between, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (R_G, R_L, K) and R*², T16 at ρ = 1/√K.
+
+    >>> symbols, squared = formula()
+    >>> squared.subs(dict(zip(symbols, (1, 1, 4))))
+    4/3
+    """
+    import sympy
+
+    clients = letters().K
+    (r_global, r_local, rho), squared = advantage.formula()
+    return (r_global, r_local, clients), squared.subs(rho, 1 / sympy.sqrt(clients))
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T19: the correlation, the insertion into T16, and the limit of many clients.
+
+    >>> derivation().tag
+    'T19'
+    """
+    import sympy
+
+    at = letters()
+    (r_global, r_local, clients), derived = formula()
+    squared = sympy.Symbol("R_*", positive=True) ** 2
+    displayed = (r_global**2 + r_local**2 - 2 * r_global * r_local / sympy.sqrt(clients)) / (1 - 1 / clients)
+    correlation = relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B))
+    advantage_of = relation("=", squared, advantage.formula()[1])
+    statement = relation("=", squared, displayed)
+    gap, weaker = sympy.symbols("k r", positive=True)
+    steps = (
+        Step(
+            "T17 found A = C = B/K, so the correlation ρ = C/√(AB) is 1/√K.",
+            relation("=", correlation.rhs, 1 / sympy.sqrt(clients)),
+            "identity",
+            (relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)),
+        ),
+        Step("The ratio of the best mixture (T16).", advantage_of, "assumed"),
+        Step(
+            "Inserting the correlation gives T19.",
+            statement,
+            "identity",
+            (advantage_of, relation("=", at.rho, 1 / sympy.sqrt(clients))),
+        ),
+        Step("The numeric function evaluates this.", relation("=", derived, displayed), "identity"),
+        Step(
+            "With many clients the squares add, as for independent assets.",
+            relation("=", sympy.Limit(displayed, clients, sympy.oo), r_global**2 + r_local**2),
+            "identity",
+        ),
+        Step(
+            "The gain over a prompt alone is a square over 1 − 1/K, …",
+            relation(
+                "=",
+                displayed - r_local**2,
+                (r_global - r_local / sympy.sqrt(clients)) ** 2 / (1 - 1 / clients),
+            ),
+            "identity",
+        ),
+        Step(
+            "… positive as soon as the weaker ratio exceeds 1/√K of the other.",
+            relation(">", displayed, r_local**2),
+            "sign",
+            (
+                relation("=", r_global, r_local / sympy.sqrt(clients) + weaker),
+                relation("=", clients, 1 + gap),
+            ),
+        ),
+    )
+    return Derivation(
+        tag="T19",
+        title="Advantage to leading order",
+        problem="How large is the ratio of the best mixture after the first steps?",
+        assumptions=(
+            "Near-orthogonal noise, equal sample counts, K ≥ 2.",
+            "An interior optimum: 1/√K at most min(R)/max(R).",
+        ),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def optimal_ratio_squared_leading(
+    ratio_global: ArrayLike, ratio_local: ArrayLike, clients: ArrayLike
+) -> Values:
+    """Return R*² = (R_G² + R_L² − 2 R_G R_L/√K)/(1 − 1/K) (T19).
+
+    Let R_G be `ratio_global`, R_L `ratio_local` (both positive) and K `clients` (at least 2); arguments
+    broadcast. As in T16, the better single prompt's square is returned where its advantage is too large for
+    mixing to help.
+
+    Raises:
+        ValueError: ratios that are not positive, fewer than two clients.
+
+    >>> round(float(optimal_ratio_squared_leading(1.0, 1.0, 4)), 12)
+    1.333333333333
+    """
+    r_global, r_local = positive("ratio_global", ratio_global), positive("ratio_local", ratio_local)
+    count = between("clients", clients, 2)
+    better, worse = np.maximum(r_global, r_local), np.minimum(r_global, r_local)
+    inside = np.sqrt(count) * worse >= better
+    return result(np.where(inside, _numeric()(r_global, r_local, count), better**2))

@@ -1,0 +1,286 @@
+"""The optimal mixture to leading order, in three letters (T17).
+
+Problem: insert the signals and noise of the first steps into the tangency mixing T15.
+
+Statement (T17): for equal sample counts A = B/K and, because the client's own data are part of the average,
+C = B/K, so odds* = b(1 − χ/K)/((K−1)a + (χ−1)b) with odds* = θ*/(1−θ*). They depend on neither n, L, σ_p nor
+e. They rise with b/a and fall with χ. They fall with K at χ = 1, and at a fixed share χ/K; at a fixed χ > 1
+they can rise, because a group of fixed size becomes a smaller share.
+
+Assumptions: linear band, first order in time, near-orthogonal noise, equal sample counts, K ≥ 2.
+Provenance: derived. Bound: asymptotic. Reference: T15, T6; `DERIVED_HERE` in `theory.proof.derivation`.
+
+What would happen without the shared data is T18 (`theory.mixing.independent_assets`); how much the best mixture
+gains is T19 (`theory.mixing.leading_advantage`).
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.mixing.tangency import optimum
+from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Terms(NamedTuple):
+    """T15's two terms up to a common positive factor; the odds are `to_local / to_global`."""
+
+    to_local: Formula
+    to_global: Formula
+
+
+@cache
+def inserted(overlap: Formula) -> Terms:
+    """Return T15's terms at the signals of the first steps, A = B/K and C = `overlap` B/K.
+
+    The prompts share the client's own data when the overlap is 1, and nothing when it is 0.
+
+    >>> inserted(1).to_global.has(letters().chi)
+    True
+    """
+    import sympy
+
+    at = letters()
+    best = optimum()
+    s_global, s_local, _, _, _ = best.symbols
+    moments = {
+        s_global: (at.a + at.b * at.chi / at.K) * at.tau,
+        s_local: (at.a + at.b) * at.tau,
+        at.A: at.B / at.K,
+        at.C: overlap * at.B / at.K,
+    }
+    gains = best.gain_at_global, best.gain_at_local
+    return Terms(*(sympy.factor(gain.subs(moments) * at.K / (at.B * at.tau)) for gain in gains))
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (a, b, K, χ) and the optimal odds, from T15 with the leading-order moments.
+
+    >>> symbols, odds = formula()
+    >>> odds.subs(dict(zip(symbols, (3, 6, 4, 1))))
+    1/2
+    """
+    at, terms = letters(), inserted(1)
+    return (at.a, at.b, at.K, at.chi), terms.to_local / terms.to_global
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T17, and the signs of the dependence on K, b/a and χ.
+
+    >>> derivation().tag
+    'T17'
+    """
+    import sympy
+
+    at, best = letters(), optimum()
+    (a, b, clients, chi), derived = formula()
+    s_global, s_local, _, _, _ = best.symbols
+    j = sympy.Symbol("j", integer=True, positive=True)
+    more, extra = sympy.symbols("x k", positive=True)
+    share = sympy.Symbol("h", positive=True)
+    unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
+    own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
+    own_noise = relation("=", at.B, own / at.n**2)
+    displayed_term = (clients - 1) * a + (chi - 1) * b
+    displayed = b * (1 - chi / clients) / displayed_term
+    odds = sympy.Symbol("odds")
+    posthoc = relation("=", odds, displayed)
+    tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
+    moments = (
+        relation("=", s_global, (a + b * chi / clients) * at.tau),
+        relation("=", s_local, (a + b) * at.tau),
+        relation("=", at.A, at.B / clients),
+        relation("=", at.C, at.B / clients),
+    )
+    # 1 ≤ χ < K, written with positive symbols
+    range_of_chi = (relation("=", clients, chi + extra), relation("=", chi, 1 + more))
+    at_share = displayed.subs(chi, share * clients)
+    unreduced = tangency.rhs.subs([(fact.lhs, fact.rhs) for fact in moments])
+
+    def sign(text: str, operator: Any, expression: Formula, *given: Formula) -> Step:
+        return Step(text, relation(operator, expression, 0), "sign", given)
+
+    steps = (
+        Step(
+            "One training sample adds noise of squared length v to a prompt's output (all entries of the "
+            "outputs share a factor 4, which is dropped).",
+            unit,
+            "assumed",
+        ),
+        Step(
+            "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
+            relation("=", at.A, at.B / clients),
+            "identity",
+            (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
+        ),
+        Step(
+            "The two means share the client's own n samples, which give them the inner product B/K.",
+            relation("=", at.C, at.B / clients),
+            "identity",
+            (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
+        ),
+        Step("The best odds of two prompts (T15).", tangency, "assumed"),
+        Step(
+            "Inserting these and the signals a + bχ/K and a + b gives T17.",
+            posthoc,
+            "identity",
+            (tangency, *moments),
+        ),
+        Step("The numeric function evaluates this.", relation("=", derived, displayed), "identity"),
+        Step(
+            "For χ = 1 this is θ* = b/(Ka + b).",
+            relation("=", odds / (1 + odds), b / (clients * a + b)),
+            "identity",
+            (posthoc, relation("=", chi, 1)),
+        ),
+        Step(
+            "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
+            relation("=", sympy.Derivative(unreduced, at.B), 0),
+            "identity",
+        ),
+        sign("They rise with b (at fixed a: with b/a).", ">", sympy.Derivative(displayed, b), *range_of_chi),
+        sign("They fall with a.", "<", sympy.Derivative(displayed, a), *range_of_chi),
+        sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), *range_of_chi),
+        sign(
+            "They fall with K in the fully heterogeneous case χ = 1.",
+            "<",
+            sympy.Derivative(displayed.subs(chi, 1), clients),
+            relation("=", clients, 1 + extra),
+        ),
+        sign(
+            "They fall with K at a fixed share h = χ/K of like clients.",
+            "<",
+            sympy.Derivative(at_share, clients),
+            relation("=", share, (1 + more) / clients),
+            relation("=", clients, 1 + more + extra),
+        ),
+        sign(
+            "At fixed χ = 2 they rise from K = 2, where all clients are alike, to K = 3.",
+            ">",
+            displayed.subs({chi: 2, clients: 3}) - displayed.subs({chi: 2, clients: 2}),
+        ),
+        Step(
+            "θ* = 0 when all clients are alike.",
+            relation("=", odds, 0),
+            "identity",
+            (posthoc, relation("=", chi, clients)),
+        ),
+        Step(
+            "θ* = 1 when they share nothing: the term that holds θ back is, up to a positive factor, …",
+            relation("=", inserted(1).to_global, displayed_term),
+            "identity",
+        ),
+        Step(
+            "… and vanishes for a = 0, χ = 1.",
+            relation("=", displayed_term, 0),
+            "identity",
+            (relation("=", a, 0), relation("=", chi, 1)),
+        ),
+    )
+    return Derivation(
+        tag="T17",
+        title="Leading-order optimum",
+        problem="Insert the signals and noise of the first steps into the tangency mixing.",
+        assumptions=(
+            "Linear band, first order in time.",
+            "Near-orthogonal noise, equal sample counts.",
+            "K ≥ 2; χ ≥ 1 for the signs of the derivatives.",
+        ),
+        statement=(posthoc,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    (symbols, _), terms = formula(), inserted(1)
+    return as_function(symbols, terms.to_local), as_function(symbols, terms.to_global)
+
+
+def checked_letters(
+    global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
+) -> list[NDArray[np.float64]]:
+    """Return a, b, K and χ broadcast against each other, after checking their ranges (T17, T18).
+
+    Raises:
+        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+
+    >>> [float(value) for value in checked_letters(1, 2, 3, 1)]
+    [1.0, 2.0, 3.0, 1.0]
+    """
+    count = between("clients", clients, 2)
+    a, b, count, chi = np.broadcast_arrays(
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+        count,
+        checked_group_size(group_size, count, symmetric=False),
+    )
+    if np.any(a + b == 0):
+        raise ValueError(
+            "`global_feature_sq` and `local_feature_sq` are both 0.0; allowed: at least one of them positive"
+        )
+    return [a, b, count, chi]
+
+
+def posthoc_odds(
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
+) -> Values:
+    """Return the optimal post-hoc odds θ*/(1−θ*) = b(1 − χ/K)/((K−1)a + (χ−1)b) (T17).
+
+    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
+    broadcast. The odds are infinite (θ* = 1) when the denominator is not positive: the clients share too
+    little.
+
+    Raises:
+        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+
+    >>> float(posthoc_odds(global_feature_sq=3, local_feature_sq=6, clients=4, group_size=1))
+    0.5
+    """
+    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
+    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
+    inside = to_global > 0
+    return result(np.where(inside, to_local / np.where(inside, to_global, 1.0), np.inf))
+
+
+def mixing_from_odds(odds: ArrayLike) -> Values:
+    """Return θ = odds/(1 + odds); infinite odds give 1 (T17).
+
+    Raises:
+        ValueError: negative odds or NaN.
+
+    >>> mixing_from_odds([0.0, 1.0, float("inf")]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    values = between("odds", odds, 0, finite=False)
+    unbounded = np.isinf(values)
+    bounded = np.where(unbounded, 0.0, values)
+    return result(np.where(unbounded, 1.0, bounded / (1 + bounded)))
+
+
+def strict_advantage(
+    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
+) -> NDArray[np.bool_] | np.bool_:
+    """Return whether some mixture beats both prompts: b > 0, χ < K and (K−1)a + (χ−1)b > 0 (T17).
+
+    In words: the clients differ, and they share something. The arguments are those of `posthoc_odds`.
+
+    Raises:
+        ValueError: as `posthoc_odds`.
+
+    >>> bool(strict_advantage(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=4))
+    False
+    """
+    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
+    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
+    answer: NDArray[np.bool_] | np.bool_ = ((to_local > 0) & (to_global > 0))[()]
+    return answer

@@ -1,0 +1,245 @@
+"""The optimal mixing of every client (T22).
+
+Problem: clients hold different numbers of samples and belong to groups that share a feature; which θ suits
+each one?
+
+Statement (T22): at small t, s_G = a + b Σ_{j: s(j)=s(k)} p_j, s_L = a + b, A = 1/N, B = 1/n_k and C = 1/N (a
+common factor dropped); T15 gives the post-hoc θ*_k, T21 the joint one. A client that
+holds more of the data leans more to its local prompt, if its group's share is fixed or it is alone in its group.
+
+Assumptions: linear band, first order in time, near-orthogonal noise, orthogonal client features.
+Provenance: derived. Bound: asymptotic. Reference: T6, T15, T21; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.mixing.joint_law import joint_mixing as from_odds
+from theory.mixing.tangency import optimal_mixing
+from theory.model.aggregation import client_group_sizes, noise_energy_factor
+from theory.numerics.validation import ArrayLike, between, nonnegative
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+
+class Moments(NamedTuple):
+    """Signals and noise of the two prompts of every client, each of shape (clients,), up to common
+    factors."""
+
+    signal_global: NDArray[np.float64]
+    signal_local: NDArray[np.float64]
+    noise_global: NDArray[np.float64]
+    noise_local: NDArray[np.float64]
+    noise_cross: NDArray[np.float64]
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
+    """Return the symbols (a, b, P, N, n) and the five moments, from sums over clients and samples.
+
+    P is the weight of the client's group, Σ p_j over its members.
+
+    >>> [str(moment) for moment in formula()[1]]
+    ['P*b + a', 'a + b', '1/N', '1/n', '1/N']
+    """
+    import sympy
+
+    at = letters()
+    share, total, unit = sympy.symbols("P N v", positive=True)
+    j = sympy.Symbol("j", integer=True, positive=True)
+    per_sample = sympy.Sum(unit, (j, 1, at.n)).doit()  # summed variance of the client's own samples
+    everyone = sympy.Sum(unit, (j, 1, total)).doit()
+    noise_global, noise_local = everyone / total**2, per_sample / at.n**2
+    noise_cross = per_sample / (at.n * total)
+    noise = tuple(sympy.cancel(part / unit) for part in (noise_global, noise_local, noise_cross))
+    return (at.a, at.b, share, total, at.n), (at.a + share * at.b, at.a + at.b, *noise)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data.
+
+    >>> derivation().tag
+    'T22'
+    """
+    import sympy
+
+    from theory.mixing.tangency import optimum
+
+    best = optimum()
+    (a, b, share, total, n), moments = formula()
+    odds = (best.gain_at_global / best.gain_at_local).subs(dict(zip(best.symbols, moments, strict=True)))
+    j = sympy.Symbol("j", integer=True, positive=True)
+    variance, weight = sympy.Symbol("v", positive=True), sympy.Symbol("p", positive=True)
+    others, rest, group = sympy.symbols("r m g", positive=True)
+    symbol = sympy.Symbol("odds")
+    displayed = b * (1 - share) * n / ((a + share * b) * total - (a + b) * n)
+    statement = relation("=", symbol, displayed)
+    own = sympy.Sum(variance, (j, 1, n))
+    group_sum = sympy.Sum(sympy.Function("p")(j) * b, (j, 1, group))
+    steps = (
+        Step(
+            "The members of a group move the average along its feature in proportion to their weights, "
+            "P in all.",
+            relation("=", a + group_sum, moments[0]),
+            "identity",
+            (relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),),
+        ),
+        Step(
+            "The average's noise is a mean over all N samples.",
+            relation("=", sympy.Sum(variance, (j, 1, total)) / total**2, variance * moments[2]),
+            "identity",
+        ),
+        Step(
+            "The local prompt's noise is a mean over n samples.",
+            relation("=", own / n**2, variance * moments[3]),
+            "identity",
+        ),
+        Step(
+            "They share the client's own n samples, which enter one with 1/n and the other with 1/N.",
+            relation("=", own / (n * total), variance * moments[4]),
+            "identity",
+        ),
+        Step("T15 with these moments.", statement, "identity", (relation("=", symbol, odds),)),
+        Step(
+            "The more of the data a client holds itself (weight p), the more it leans local, where its group's "
+            "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
+            relation(
+                ">",
+                sympy.diff(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
+                0,
+            ),
+            "sign",
+            (
+                relation("=", share, 1 / (1 + others)),
+                relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
+            ),
+        ),
+        Step(
+            "… and also where it is alone in its group: P = p = n/N, and the odds are proportional to p.",
+            relation("=", symbol, b * share / a),
+            "identity",
+            (statement, relation("=", n, share * total)),
+        ),
+    )
+    return Derivation(
+        tag="T22",
+        title="Optimal mixing per client",
+        problem="Which mixing suits a client with n_k samples in a group of weight P?",
+        assumptions=(
+            "Linear band, first order in time.",
+            "Near-orthogonal noise.",
+            "Orthogonal client features.",
+        ),
+        statement=(statement,),
+        bound="asymptotic",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> Any:
+    return as_function(*formula())
+
+
+def moments(
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> Moments:
+    """Return the signals and noise of both prompts for every client, up to common factors (T22).
+
+    Let a be `global_feature_sq` and b `local_feature_sq` (scalars), n_k `sample_counts` and s(k) `groups`
+    (integers), both of shape (clients,).
+
+    Raises:
+        ValueError: negative signals, sample counts below one, groups and counts of different lengths.
+
+    >>> letters = dict(global_feature_sq=1, local_feature_sq=2, sample_counts=[10, 30], groups=[0, 1])
+    >>> moments(**letters).signal_global.tolist()
+    [1.5, 2.5]
+    """
+    a, b = (
+        nonnegative("global_feature_sq", global_feature_sq),
+        nonnegative("local_feature_sq", local_feature_sq),
+    )
+    counts = between("sample_counts", sample_counts, 1)
+    labels = np.asarray(groups)
+    client_group_sizes(labels)  # validates the groups
+    if counts.shape != labels.shape:
+        raise ValueError(
+            f"`sample_counts` has shape {counts.shape}; allowed: that of `groups`, {labels.shape}"
+        )
+    total = 1 / noise_energy_factor(counts).global_prompt
+    same_group = labels[:, None] == labels[None, :]
+    share = same_group @ counts / total
+    values = (np.broadcast_to(value, counts.shape) for value in _numeric()(a, b, share, total, counts))
+    return Moments(*(np.array(value, dtype=np.float64) for value in values))
+
+
+def posthoc_mixing(
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return the best post-hoc θ of every client, shape (clients,) (T22 in T15).
+
+    The arguments are those of `moments`; at least one signal is positive.
+
+    Raises:
+        ValueError: as `moments`.
+
+    >>> posthoc_mixing(
+    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+    ... ).round(3).tolist()
+    [0.062, 0.187, 0.257, 0.479]
+    """
+    return np.asarray(
+        optimal_mixing(
+            *moments(
+                global_feature_sq=global_feature_sq,
+                local_feature_sq=local_feature_sq,
+                sample_counts=sample_counts,
+                groups=groups,
+            )
+        )
+    )
+
+
+def joint_mixing(
+    *,
+    global_feature_sq: float | int,
+    local_feature_sq: float | int,
+    sample_counts: ArrayLike,
+    groups: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return the best jointly trained θ of every client, shape (clients,) (T22 in T21).
+
+    The arguments are those of `moments`.
+
+    Raises:
+        ValueError: as `moments`.
+
+    >>> joint_mixing(
+    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+    ... ).round(3).tolist()
+    [0.204, 0.324, 0.37, 0.49]
+    """
+    alone = posthoc_mixing(
+        global_feature_sq=global_feature_sq,
+        local_feature_sq=local_feature_sq,
+        sample_counts=sample_counts,
+        groups=groups,
+    )
+    only_local = alone == 1
+    odds = np.where(only_local, np.inf, alone / np.where(only_local, 1.0, 1 - alone))
+    return np.asarray(from_odds(odds))

@@ -1,0 +1,308 @@
+"""The optimal mixture of two fixed prompts: the tangency portfolio (T15).
+
+Problem: two prompts have signals s_G, s_L and noise vectors u_G, u_L; which mixture has the largest ratio
+R(w) = (w_G s_G + w_L s_L)/(σ_p ‖w_G u_G + w_L u_L‖)?
+
+Statement (T15): for weights (1−θ, θ), θ*/(1−θ*) = (s_L A − s_G C)/(s_G B − s_L C) when both are positive,
+else the better end point; A = ‖u_G‖², B = ‖u_L‖², C = ⟨u_G, u_L⟩.
+
+Assumptions: the mixture is linear in the prompts' outputs (always true of the encoder outputs, T3). The
+signals may have any sign: R' has the sign of a function that is linear in θ, so an interior maximum exists
+iff both terms are positive. Provenance: derived. Bound: exact. Reference: the tangency portfolio of Markowitz
+and Sharpe; `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.model.accuracy import ratio
+from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.symbols import letters
+
+TrainingScheme = Literal["joint", "posthoc", "detached"]
+
+CAUCHY_SCHWARZ_SLACK = 1e-9
+"""Relative excess of |C| over √(AB) that is taken for rounding."""
+
+
+class Weights(NamedTuple):
+    """Effective weights of the global and the local prompt in a mixture."""
+
+    global_prompt: Values
+    local_prompt: Values
+
+
+class _Optimum(NamedTuple):
+    gain_at_global: Formula
+    gain_at_local: Formula
+    slope: Formula
+    mixing: Formula
+    symbols: tuple[Formula, ...]
+    ratio: Formula
+    variance: Formula
+
+
+@cache
+def optimum() -> _Optimum:
+    """Return T15 as SymPy expressions: what solving R'(θ) = 0 for θ gives, and the two terms of the odds.
+
+    >>> sorted(str(symbol) for symbol in optimum().mixing.free_symbols)
+    ['A', 'B', 'C', 's_G', 's_L']
+    """
+    import sympy
+
+    at = letters()
+    s_global, s_local = sympy.symbols("s_G s_L", real=True)
+    theta = sympy.Symbol("theta", real=True)
+    signal = (1 - theta) * s_global + theta * s_local
+    variance = (1 - theta) ** 2 * at.A + 2 * theta * (1 - theta) * at.C + theta**2 * at.B
+    mixed = signal / (at.sigma * sympy.sqrt(variance))
+    # the sign of R' is that of this polynomial, because the variance is positive
+    slope = sympy.expand(
+        sympy.simplify(sympy.diff(mixed, theta) * at.sigma * variance ** sympy.Rational(3, 2))
+    )
+    (mixing,) = sympy.solve(slope, theta)
+    symbols = (s_global, s_local, at.A, at.B, at.C)
+    return _Optimum(slope.subs(theta, 0), -slope.subs(theta, 1), slope, mixing, symbols, mixed, variance)
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
+    """Return the symbols (s_G, s_L, A, B, C), and numerator and denominator of the optimal odds.
+
+    >>> formula()[1:]
+    (A*s_L - C*s_G, B*s_G - C*s_L)
+    """
+    best = optimum()
+    return best.symbols, best.gain_at_global, best.gain_at_local
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T15 by maximising the ratio over θ.
+
+    >>> derivation().tag
+    'T15'
+    """
+    import sympy
+
+    at = letters()
+    best = optimum()
+    s_global, s_local, _, _, _ = best.symbols
+    theta = sympy.Symbol("theta", real=True)
+    to_local, to_global = s_local * at.A - s_global * at.C, s_global * at.B - s_local * at.C
+    polynomial = to_local * (1 - theta) - to_global * theta
+    u1, u2, v1, v2 = sympy.symbols("u_1 u_2 v_1 v_2", real=True)
+    inner = sympy.Symbol("D", positive=True)
+    positive_terms = sympy.symbols("p_L p_G", positive=True)
+    root = positive_terms[0] / (positive_terms[0] + positive_terms[1])
+    solved = relation("=", theta, best.mixing)
+    statement = relation("=", theta / (1 - theta), to_local / to_global)
+    rescaled = [(letter, inner * letter) for letter in (at.A, at.B, at.C)]
+    steps = (
+        Step(
+            "The squared length of the mixed noise (1−θ) u_G + θ u_L has the terms A, B and C (written "
+            "for two entries).",
+            relation(
+                "=",
+                ((1 - theta) * u1 + theta * v1) ** 2 + ((1 - theta) * u2 + theta * v2) ** 2,
+                best.variance,
+            ),
+            "identity",
+            (
+                relation("=", at.A, u1**2 + u2**2),
+                relation("=", at.B, v1**2 + v2**2),
+                relation("=", at.C, u1 * v1 + u2 * v2),
+            ),
+        ),
+        Step(
+            "The derivative of R is a positive factor times a polynomial that is linear in θ.",
+            relation(
+                "=",
+                sympy.Derivative(best.ratio, theta) * at.sigma * best.variance ** sympy.Rational(3, 2),
+                polynomial,
+            ),
+            "identity",
+        ),
+        Step(
+            "At θ = 0 it equals s_L A − s_G C: leaving the global prompt pays iff this is positive.",
+            relation("=", polynomial, best.gain_at_global),
+            "identity",
+            (relation("=", theta, 0),),
+        ),
+        Step(
+            "At θ = 1 it equals −(s_G B − s_L C): leaving the local prompt pays iff s_G B − s_L C is "
+            "positive.",
+            relation("=", polynomial, -best.gain_at_local),
+            "identity",
+            (relation("=", theta, 1),),
+        ),
+        Step(
+            "Where p_L > 0 at θ = 0 and −p_G < 0 at θ = 1, the linear function changes sign once, from "
+            "plus to "
+            "minus: a maximum, at θ* = p_L/(p_L + p_G) …",
+            relation("=", theta, root),
+            "root",
+            (relation("=", positive_terms[0] * (1 - theta) - positive_terms[1] * theta, 0),),
+        ),
+        Step("… which lies above 0 …", relation(">", root, 0), "sign"),
+        Step("… and below 1.", relation("<", root, 1), "sign"),
+        Step("Solving R' = 0 gives this θ* …", solved, "root", (relation("=", polynomial, 0),)),
+        Step("… with these odds.", statement, "identity", (solved,)),
+        Step(
+            "They cannot both be negative when the signals are positive: s_L (s_L A − s_G C) + s_G "
+            "(s_G B − s_L C) is "
+            "the squared length of s_L u_G − s_G u_L. Otherwise R' keeps one sign, or R has a minimum "
+            "inside: the "
+            "better end point is the maximum.",
+            relation(
+                "=",
+                s_local * to_local + s_global * to_global,
+                (s_local * u1 - s_global * v1) ** 2 + (s_local * u2 - s_global * v2) ** 2,
+            ),
+            "identity",
+            (
+                relation("=", at.A, u1**2 + u2**2),
+                relation("=", at.B, v1**2 + v2**2),
+                relation("=", at.C, u1 * v1 + u2 * v2),
+            ),
+        ),
+        Step(
+            "Scaling both noise vectors by the same factor leaves θ* alone: a common factor may be dropped.",
+            solved,
+            "identity",
+            (relation("=", theta, best.mixing.subs(rescaled, simultaneous=True)),),
+        ),
+    )
+    return Derivation(
+        tag="T15",
+        title="Tangency mixing",
+        problem="Find the mixture of two fixed prompts with the largest signal-to-noise ratio.",
+        assumptions=(
+            "The mixed output is linear in the weights.",
+            "Noise vectors of positive length, not opposite.",
+        ),
+        statement=(statement,),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    symbols, to_local, to_global = formula()
+    return as_function(symbols, to_local), as_function(symbols, to_global)
+
+
+def effective_weights(theta: ArrayLike, scheme: TrainingScheme) -> Weights:
+    """Return the weights (w_G, w_L) that a mixing coefficient θ gives the two prompts under a scheme.
+
+    Let θ be `theta`, the weight of the local prompt, of any shape. The weights multiply the signals and noise
+    vectors of prompts *trained with full weight*, per unit of τ:
+
+    - `posthoc`: (1−θ, θ), the prompts are trained alone and mixed afterwards;
+    - `joint`: ((1−θ)², θ²), because a jointly trained prompt also grows in proportion to its own weight
+      (T21);
+    - `detached`: (1−θ, θ²), because only the local prompt is trained through the mixture (T25).
+
+    For the outputs of prompts that have been trained already, under any scheme, the mixture is `posthoc`.
+
+    Raises:
+        ValueError: θ outside [0, 1], or an unknown scheme.
+
+    >>> weights = effective_weights(0.25, "joint")
+    >>> float(weights.global_prompt), float(weights.local_prompt)
+    (0.5625, 0.0625)
+    """
+    local = unit_interval("theta", theta)
+    shared = 1 - local
+    if scheme == "posthoc":
+        return Weights(result(shared), result(local))
+    if scheme == "joint":
+        return Weights(result(shared**2), result(local**2))
+    if scheme == "detached":
+        return Weights(result(shared), result(local**2))
+    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+
+
+def mixture_ratio(
+    theta: ArrayLike,
+    *,
+    signal_global: ArrayLike,
+    signal_local: ArrayLike,
+    noise_global: ArrayLike,
+    noise_local: ArrayLike,
+    noise_cross: ArrayLike,
+    noise_std: ArrayLike = 1.0,
+    weights: TrainingScheme = "posthoc",
+) -> Values:
+    """Return the ratio R of a mixture of two prompts (section 5).
+
+    Let θ be `theta`, s_G and s_L `signal_global` and `signal_local`, A = ‖u_G‖² `noise_global`, B = ‖u_L‖²
+    `noise_local`, C = ⟨u_G, u_L⟩ `noise_cross` and σ_p `noise_std`; arguments broadcast. With (w_G, w_L) from
+    `effective_weights(theta, weights)`, R = (w_G s_G + w_L s_L)/(σ_p √(w_G² A + 2 w_G w_L C + w_L² B)).
+
+    Raises:
+        ValueError: θ outside [0, 1]; A, B or σ_p not positive; |C| above √(AB); an unknown scheme.
+
+    >>> prompts = dict(signal_global=1, signal_local=1, noise_global=1, noise_local=1, noise_cross=-0.5)
+    >>> round(float(mixture_ratio(0.5, **prompts)), 6)
+    2.0
+    """
+    w_global, w_local = effective_weights(theta, weights)
+    s_global, s_local, a, b, c = _checked(signal_global, signal_local, noise_global, noise_local, noise_cross)
+    variance = w_global**2 * a + 2 * w_global * w_local * c + w_local**2 * b
+    # rounding can leave a perfectly hedged mixture with a tiny negative variance
+    return ratio(w_global * s_global + w_local * s_local, np.sqrt(np.maximum(variance, 0.0)), noise_std)
+
+
+def optimal_mixing(
+    signal_global: ArrayLike,
+    signal_local: ArrayLike,
+    noise_global: ArrayLike,
+    noise_local: ArrayLike,
+    noise_cross: ArrayLike,
+) -> Values:
+    """Return the mixing θ* with the largest ratio for weights (1−θ, θ) (T15).
+
+    Let s_G, s_L be `signal_global`, `signal_local`; A, B, C be `noise_global`, `noise_local`, `noise_cross`
+    (squared norms and inner product of the noise vectors); arguments broadcast. θ*/(1−θ*) = (s_L A − s_G
+    C)/(s_G B − s_L C) when both are positive, else the end point with the larger ratio (the global prompt, θ*
+    = 0, if they tie).
+
+    Raises:
+        ValueError: A or B not positive; |C| above √(AB); signals that are not finite.
+
+    >>> optimal_mixing(1.0, [1.0, 2.0, 9.0], 1.0, 2.0, 0.25).round(6).tolist()
+    [0.3, 0.538462, 1.0]
+    """
+    values = np.broadcast_arrays(
+        *_checked(signal_global, signal_local, noise_global, noise_local, noise_cross)
+    )
+    s_global, s_local, a, b, _ = values
+    to_local, to_global = (np.asarray(gain(*values)) for gain in _numeric())
+    inside = (to_local > 0) & (to_global > 0)
+    interior = to_local / np.where(inside, to_local + to_global, 1.0)
+    better_end = (s_local / np.sqrt(b) > s_global / np.sqrt(a)).astype(np.float64)
+    return result(np.where(inside, interior, better_end))
+
+
+def _checked(
+    signal_global: ArrayLike,
+    signal_local: ArrayLike,
+    noise_global: ArrayLike,
+    noise_local: ArrayLike,
+    noise_cross: ArrayLike,
+) -> tuple[NDArray[np.float64], ...]:
+    s_global, s_local = finite("signal_global", signal_global), finite("signal_local", signal_local)
+    a, b = positive("noise_global", noise_global), positive("noise_local", noise_local)
+    largest = np.sqrt(a) * np.sqrt(b)
+    slack = largest * (1 + CAUCHY_SCHWARZ_SLACK)
+    c = np.asarray(np.clip(between("noise_cross", noise_cross, -slack, slack), -largest, largest))
+    return s_global, s_local, a, b, c

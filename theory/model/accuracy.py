@@ -1,0 +1,178 @@
+"""Test accuracy is Φ of the signal-to-noise ratio (T7).
+
+Problem: with which probability is a fresh sample of a client classified correctly?
+
+Statement (T7): accuracy = Φ(R) with R = s/(σ_p ‖H_ξ‖), where s = H_μ + H_ν is the client's signal and H_ξ are
+the irrelevant entries of the mixed encoder output H; Φ is the standard normal distribution function.
+
+Assumptions: the data model T1 (Gaussian irrelevant coordinates, symmetric labels); any encoder, prompt,
+mixing, time. Provenance: derived. Bound: exact. Reference: the Gaussian integral; `DERIVED_HERE` in
+`theory.proof.derivation`.
+"""
+
+from functools import cache
+
+import numpy as np
+from scipy.special import log_ndtr, ndtr
+
+from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[Formula, Formula]:
+    """Return the symbol R and the accuracy as a function of it, from the Gaussian integral.
+
+    >>> R, expression = formula()
+    >>> expression.subs(R, 0)
+    1/2
+    """
+    import sympy
+
+    signal, scale = sympy.Symbol("s", real=True), sympy.Symbol("v", positive=True)
+    value, ratio_symbol = sympy.symbols("x R", real=True)
+    probability = sympy.integrate(_density(value, signal, scale), (value, 0, sympy.oo))
+    return ratio_symbol, sympy.simplify(probability.subs(signal, ratio_symbol * scale))
+
+
+def _density(value: Formula, mean: Formula, scale: Formula) -> Formula:
+    import sympy
+
+    return sympy.exp(-((value - mean) ** 2) / (2 * scale**2)) / (sympy.sqrt(2 * sympy.pi) * scale)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T7: the law of the margin of a fresh sample, and the probability that it is positive.
+
+    >>> derivation().bound
+    'exact'
+    """
+    import sympy
+
+    at = letters()
+    x, u, signal = sympy.symbols("x u s", real=True)
+    scale = sympy.Symbol("v", positive=True)
+    entries = sympy.symbols("H_1:4", real=True)
+    everything = (x, -sympy.oo, sympy.oo)
+    transforms = [sympy.exp(u**2 * at.sigma**2 * entry**2 / 2) for entry in entries]
+    norm_squared = sum(entry**2 for entry in entries)
+    derived_symbol, derived = formula()
+    statement = relation(
+        "=",
+        sympy.Integral(_density(x, signal, scale), (x, 0, sympy.oo)),
+        (1 + sympy.erf(signal / (sympy.sqrt(2) * scale))) / 2,
+    )
+    steps = (
+        Step(
+            "The label multiplies the two relevant coordinates away, so y f = s + Σ_l (y x_l) H_l; a "
+            "label ±1 does not "
+            "change the law of x_l, whose density is even.",
+            relation("=", _density(-x, 0, at.sigma), _density(x, 0, at.sigma)),
+            "identity",
+        ),
+        Step(
+            "One irrelevant term x_l H_l has the moment generating function exp(u² σ_p² H_l²/2).",
+            relation(
+                "=",
+                sympy.Integral(sympy.exp(u * x * entries[0]) * _density(x, 0, at.sigma), everything),
+                transforms[0],
+            ),
+            "identity",
+        ),
+        Step(
+            "Independent terms multiply (written for three): their sum is N(0, σ_p² ‖H_ξ‖²).",
+            relation("=", sympy.Mul(*transforms), sympy.exp(u**2 * at.sigma**2 * norm_squared / 2)),
+            "identity",
+        ),
+        Step(
+            "That is the transform of a Gaussian with mean s and deviation v = σ_p ‖H_ξ‖, once s is added.",
+            relation(
+                "=",
+                sympy.Integral(sympy.exp(u * x) * _density(x, signal, scale), everything),
+                sympy.exp(u * signal + u**2 * scale**2 / 2),
+            ),
+            "identity",
+        ),
+        Step("The sample is classified correctly when y f > 0.", statement, "identity"),
+        Step(
+            "This is Φ(R) with R = s/v: its derivative along R is the standard normal density …",
+            relation("=", sympy.Derivative(derived, derived_symbol), _density(derived_symbol, 0, 1)),
+            "identity",
+        ),
+        Step(
+            "… and it tends to 0 as R tends to minus infinity.",
+            relation("=", sympy.Limit(derived, derived_symbol, -sympy.oo), 0),
+            "identity",
+        ),
+        Step(
+            "The numeric function evaluates this expression of R.",
+            relation("=", derived.subs(derived_symbol, signal / scale), statement.rhs),
+            "identity",
+        ),
+    )
+    return Derivation(
+        tag="T7",
+        title="Accuracy is Φ of the ratio",
+        problem="With which probability is a fresh sample of a client classified correctly?",
+        assumptions=(
+            "Gaussian irrelevant coordinates, independent of the label.",
+            "Any encoder, prompt, mixing and time.",
+        ),
+        statement=(statement,),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+def accuracy(ratio: ArrayLike) -> Values:
+    """Return the test accuracy Φ(R) (T7).
+
+    Let R be `ratio`, of any shape; infinities are allowed. The value keeps full relative accuracy in the left
+    tail, where the derived form (1 + erf(R/√2))/2 cancels.
+
+    Raises:
+        ValueError: a ratio that is not a number.
+
+    >>> float(accuracy(0.0))
+    0.5
+    """
+    return result(ndtr(between("ratio", ratio, finite=False)))
+
+
+def log_error(ratio: ArrayLike) -> Values:
+    """Return the natural logarithm of the test error, log Φ(−R), without underflow (T7).
+
+    Let R be `ratio`, of any shape.
+
+    Raises:
+        ValueError: a ratio that is not a number.
+
+    >>> round(float(log_error(40.0)), 1)
+    -804.6
+    """
+    return result(log_ndtr(-between("ratio", ratio, finite=False)))
+
+
+def ratio(signal: ArrayLike, noise_norm: ArrayLike, noise_std: ArrayLike) -> Values:
+    """Return the ratio R = s/(σ_p ‖H_ξ‖) of task-relevant to task-irrelevant output (T7).
+
+    Let s be `signal` (H_μ + H_ν), ‖H_ξ‖ be `noise_norm` and σ_p be `noise_std`; arguments broadcast. R has no
+    unit. An untrained prompt (s and ‖H_ξ‖ both 0) guesses, so its ratio is 0; without noise the ratio is
+    infinite.
+
+    Raises:
+        ValueError: a signal that is not finite, a negative norm, σ_p that is not positive.
+
+    >>> ratio([3.0, 0.0, -1.0], [1.5, 0.0, 0.0], 1.0).tolist()
+    [2.0, 0.0, -inf]
+    """
+    s = finite("signal", signal)
+    scale = positive("noise_std", noise_std) * nonnegative("noise_norm", noise_norm)
+    silent = scale == 0
+    s, scale, silent = np.broadcast_arrays(s, scale, silent)
+    without_noise = np.where(s == 0, 0.0, np.copysign(np.inf, s))
+    return result(np.where(silent, without_noise, s / np.where(silent, 1.0, scale)))

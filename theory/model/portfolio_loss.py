@@ -1,0 +1,158 @@
+"""The portfolio of two prompts and its logistic loss (T3).
+
+Problem: a client classifies with the mixture H = (1−θ) h_G + θ h_L of the text features of a global and a local
+prompt, and trains on ℓ = mean log(1 + e^{−M}) with the margin M = y⟨g, H⟩. What does a prompt feel?
+
+Statement (T3): mixing features is mixing logits, ⟨g, H⟩ = (1−θ)⟨g, h_G⟩ + θ⟨g, h_L⟩, with the global prompt
+alone at θ = 0 and the local one at θ = 1. The loss of a margin decreases with slope −q, q = 1/(1+e^M), and is
+convex. The global prompt feels −(1−θ) q y g, the local one −θ q y g.
+
+Assumptions: features are mixed and not normalised again. Provenance: derived (mixture and loss as in the
+paper's abstract and the authors' code). Bound: exact. Reference: calculus; `DERIVED_HERE` in
+`theory.proof.derivation`.
+
+Both numeric functions are stable twins of the formulas: e^{−M} overflows for M < −709, and 1 + e^{−M} loses it
+for M > 36.
+"""
+
+from functools import cache
+
+import numpy as np
+from scipy.special import expit
+
+from theory.numerics.validation import ArrayLike, Values, finite, result, unit_interval
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.symbols import letters
+
+
+@cache
+def formula() -> tuple[Formula, Formula, Formula]:
+    """Return the symbol M, the loss log(1 + e^{−M}) and the residual q, minus its derivative.
+
+    >>> margin, loss, residual = formula()
+    >>> residual.subs(margin, 0)
+    1/2
+    """
+    import sympy
+
+    margin = sympy.Symbol("M", real=True)
+    loss = sympy.log(1 + sympy.exp(-margin))
+    return margin, loss, sympy.simplify(-sympy.diff(loss, margin))
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T3: mixture of logits, slope and convexity of the loss, and what each prompt feels.
+
+    >>> derivation().tag
+    'T3'
+    """
+    import sympy
+
+    theta = letters().theta
+    margin, loss, residual = formula()
+    r, rows = sympy.symbols("r m", integer=True, positive=True)
+    feature, h_global, h_local = (sympy.IndexedBase(name, real=True) for name in ("g", "h_G", "h_L"))
+    entry_global, entry_local, mixed, g, rest, y = sympy.symbols("h_G h_L H g f_0 y", real=True)
+    in_rows = (r, 1, rows)
+    mixture = relation("=", mixed, (1 - theta) * entry_global + theta * entry_local)
+    logits = relation(
+        "=",
+        sympy.Sum(feature[r] * ((1 - theta) * h_global[r] + theta * h_local[r]), in_rows),
+        (1 - theta) * sympy.Sum(feature[r] * h_global[r], in_rows)
+        + theta * sympy.Sum(feature[r] * h_local[r], in_rows),
+    )
+    slope = relation("=", sympy.Derivative(loss, margin), -residual)
+    q = sympy.Symbol("q", positive=True)
+    score = rest + g * mixture.rhs  # one row of the mixture, the others held fixed in f_0
+    by_global, by_local = (
+        relation("=", sympy.Derivative(sympy.log(1 + sympy.exp(-y * score)), entry), -share * q * y * g)
+        for entry, share in ((entry_global, 1 - theta), (entry_local, theta))
+    )
+    q_here = relation("=", q, residual.subs(margin, y * score))
+    at_zero, at_one = (relation("=", mixed, entry) for entry in (entry_global, entry_local))
+    steps = (
+        Step("An entry of the portfolio's text feature.", mixture, "assumed"),
+        Step("θ = 0 is the global prompt alone …", at_zero, "identity", (mixture, relation("=", theta, 0))),
+        Step("… and θ = 1 the local one.", at_one, "identity", (mixture, relation("=", theta, 1))),
+        Step("Scores are linear in the text feature: mixing features is mixing logits.", logits, "identity"),
+        Step("The loss of one margin has slope −q …", slope, "identity"),
+        Step(
+            "… where the residual q lies above 0 …",
+            relation(">", residual, 0),
+            "sign",
+        ),
+        Step("… and below 1.", relation("<", residual, 1), "sign"),
+        Step(
+            "The residual falls with the margin at the rate q(1−q) …",
+            relation("=", sympy.Derivative(residual, margin), -residual * (1 - residual)),
+            "identity",
+        ),
+        Step(
+            "… so the loss is convex: its second derivative is positive.",
+            relation(">", sympy.Derivative(loss, margin, 2), 0),
+            "sign",
+        ),
+        Step(
+            "The global prompt's feature feels the residual times 1−θ (one row; f_0 holds the other rows) …",
+            by_global,
+            "identity",
+            (q_here,),
+        ),
+        Step("… and the local prompt's the residual times θ.", by_local, "identity", (q_here,)),
+    )
+    return Derivation(
+        tag="T3",
+        title="Portfolio and loss",
+        problem="What do the two prompts of a mixture feel of the logistic loss?",
+        assumptions=("Text features are mixed with weights 1−θ and θ, and not normalised again.",),
+        statement=(logits, slope, by_global, by_local),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+def loss(margin: ArrayLike) -> Values:
+    """Return the logistic loss log(1 + e^{−M}) of a margin (T3).
+
+    Let M be `margin`, of any shape, in the units of ⟨g, H⟩. The loss is in nats.
+
+    Raises:
+        ValueError: a margin that is not finite.
+
+    >>> round(float(loss(0.0)), 6), float(loss(-800.0))
+    (0.693147, 800.0)
+    """
+    return result(np.logaddexp(0.0, -finite("margin", margin)))
+
+
+def residual(margin: ArrayLike) -> Values:
+    """Return the residual q = 1/(1+e^M), minus the slope of the loss (T3); a number between 0 and 1.
+
+    Let M be `margin`, of any shape.
+
+    Raises:
+        ValueError: a margin that is not finite.
+
+    >>> residual([0.0, 800.0]).tolist()
+    [0.5, 0.0]
+    """
+    return result(expit(-finite("margin", margin)))
+
+
+def mixture(theta: ArrayLike, encoded_global: ArrayLike, encoded_local: ArrayLike) -> Values:
+    """Return the portfolio's text feature H = (1−θ) h_G + θ h_L, or the same mixture of logits (T3).
+
+    Let θ be `theta`, h_G `encoded_global` and h_L `encoded_local`; arguments broadcast.
+
+    Raises:
+        ValueError: θ outside [0, 1], features that are not finite.
+
+    >>> mixture(0.25, [4.0, 0.0], [0.0, 4.0]).tolist()
+    [3.0, 1.0]
+    """
+    weight = unit_interval("theta", theta)
+    shared, own = finite("encoded_global", encoded_global), finite("encoded_local", encoded_local)
+    return result((1 - weight) * shared + weight * own)

@@ -1,0 +1,172 @@
+"""The two-layer text encoder as a function of one pre-activation (T2).
+
+Problem: the encoder turns z = ⟨w_r, p⟩ into h(z) = σ(z + c) − σ(−z + c), with an offset c > 0 from the class
+name. Which properties of h does the rest of the theory use?
+
+Statement (T2): h is odd for every activation σ, with slope h'(z) = σ'(z + c) + σ'(−z + c), so it increases if σ
+does. For the ReLU h(z) = 2z inside the linear band |z| ≤ c and z + sign(z) c outside: slope 2, then 1,
+continuous at the border.
+
+Assumptions: c > 0; a differentiable σ where its slope is used. Provenance: derived (the encoder is our reading
+of the paper's framework). Bound: exact. Reference: `DERIVED_HERE` in `theory.proof.derivation`.
+"""
+
+from functools import cache
+from typing import Any
+
+from theory.numerics.validation import ArrayLike, Values, finite, positive, result
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (z, c) and h for the ReLU, in pieces.
+
+    >>> (z, c), h = formula()
+    >>> h.subs({z: 3, c: 1})
+    4
+    """
+    import sympy
+
+    z, offset = sympy.Symbol("z", real=True), sympy.Symbol("c", positive=True)
+    inside = sympy.And(z > -offset, z < offset)
+    pieces = ((2 * z, inside), (z + offset, z >= offset), (z - offset, True))
+    return (z, offset), sympy.Piecewise(*pieces)
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T2: oddness and slope for any activation, the three pieces for the ReLU.
+
+    >>> derivation().tag
+    'T2'
+    """
+    import sympy
+
+    (z, offset), pieces = formula()
+    activation = sympy.Function("sigma", real=True)
+    slope_of = sympy.Function(r"{\sigma'}", nonnegative=True)
+    left, right, beyond = sympy.symbols("u v d", positive=True)
+
+    def integrated(x: Formula, name: str) -> Formula:
+        dummy = sympy.Symbol(name, real=True)
+        return activation(0) + sympy.Integral(slope_of(dummy), (dummy, 0, x))
+
+    def encoder(at: Formula) -> Formula:
+        return activation(at + offset) - activation(-at + offset)
+
+    # two integration variables: SymPy refuses to insert one integral into another of the same variable
+    primitives = tuple(
+        relation("=", activation(x), integrated(x, name))
+        for name, x in (("r", z + offset), ("s", -z + offset))
+    )
+    feature = sympy.Function("h")
+    definition = tuple(relation("=", feature(at), encoder(at)) for at in (z, -z))
+    odd = relation("=", feature(-z), -feature(z))
+    slope = relation("=", sympy.Derivative(feature(z), z), slope_of(z + offset) + slope_of(-z + offset))
+    relu = sympy.Max(0, z + offset) - sympy.Max(0, -z + offset)
+    statement = relation("=", relu, pieces)
+    inside, above, below = (relation("=", feature(z), piece.expr) for piece in pieces.args)
+    steps = (
+        Step(
+            "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, "identity", definition
+        ),
+        Step(
+            "Its slope adds the slopes of the two terms (σ is the integral of its slope σ').",
+            slope,
+            "identity",
+            (definition[0], *primitives),
+        ),
+        Step(
+            "If σ never decreases, neither does h.",
+            relation(">=", slope.rhs, 0),
+            "sign",
+        ),
+        Step(
+            "ReLU inside the band, where u = c + z and v = c − z are positive: both terms are on.",
+            statement,
+            "identity",
+            (relation("=", z, (left - right) / 2), relation("=", offset, (left + right) / 2)),
+        ),
+        Step(
+            "ReLU above the band, z = c + d with d > 0: only the first term is on.",
+            statement,
+            "identity",
+            (relation("=", z, offset + beyond),),
+        ),
+        Step(
+            "ReLU below the band, z = −c − d with d > 0: only the second term is on.",
+            statement,
+            "identity",
+            (relation("=", z, -offset - beyond),),
+        ),
+        Step("The piece inside has slope 2 …", _slope_of(inside, z, 2), "identity", (inside,)),
+        Step("… and the pieces outside have slope 1: above …", _slope_of(above, z, 1), "identity", (above,)),
+        Step("… and below the band.", _slope_of(below, z, 1), "identity", (below,)),
+        Step(
+            "At the upper border the pieces meet …",
+            relation("=", inside.rhs, above.rhs),
+            "identity",
+            (relation("=", z, offset),),
+        ),
+        Step(
+            "… and at the lower one.",
+            relation("=", inside.rhs, below.rhs),
+            "identity",
+            (relation("=", z, -offset),),
+        ),
+    )
+    return Derivation(
+        tag="T2",
+        title="Text encoder",
+        problem="How does the encoder turn the inner product of a prompt with a frozen row into a feature?",
+        assumptions=("A positive offset c.", "A differentiable activation where its slope is used."),
+        statement=(odd, slope, statement),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=steps,
+    )
+
+
+def _slope_of(piece: Formula, z: Formula, value: int) -> Formula:
+    import sympy
+
+    return relation("=", sympy.Derivative(piece.lhs, z), value)
+
+
+@cache
+def _numeric() -> tuple[Any, Any]:
+    import sympy
+
+    symbols, pieces = formula()
+    return as_function(symbols, pieces), as_function(symbols, sympy.diff(pieces, symbols[0]))
+
+
+def encode(z: ArrayLike, offset: ArrayLike) -> Values:
+    """Return the text feature h(z) of the ReLU encoder (T2).
+
+    Let z be `z`, the inner products of a prompt with frozen rows, and c be `offset`; arguments broadcast. h is
+    2z for |z| < c, else z + sign(z) c, in the units of z.
+
+    Raises:
+        ValueError: a z that is not finite, an offset that is not positive.
+
+    >>> encode([-3.0, 0.5, 1.0, 3.0], 1.0).tolist()
+    [-4.0, 1.0, 2.0, 4.0]
+    """
+    return result(_numeric()[0](finite("z", z), positive("offset", offset)))
+
+
+def slope(z: ArrayLike, offset: ArrayLike) -> Values:
+    """Return the slope h'(z) of the ReLU encoder (T2): 2 for |z| < c and 1 outside, the border included.
+
+    The arguments are those of `encode`. Training stays in the linear band while every slope is 2.
+
+    Raises:
+        ValueError: as `encode`.
+
+    >>> slope([-3.0, 0.5, 1.0], 1.0).tolist()
+    [1.0, 2.0, 1.0]
+    """
+    return result(_numeric()[1](finite("z", z), positive("offset", offset)))

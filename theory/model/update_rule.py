@@ -1,0 +1,275 @@
+"""One gradient step in coefficients (T5).
+
+Problem: a step of gradient descent on the loss T3 moves a prompt p; by how much do its coefficients move?
+
+Statement (T5): for orthogonal rows, with q_i = 1/(1+exp(M_i)) and M_i the margin y_i f(g_i), a_r ← a_r + η ω
+‖w_r‖² h'_r(z_r) (1/n) Σ_i q_i y_i g_{i,r}, where ω is the prompt's weight in the mixture. For general rows
+the pre-activations move by z ← z + η ω (W Wᵀ) [h'(z) ∘ (1/n) Σ_i q_i y_i g_i].
+
+Assumptions: any differentiable activation σ; labels ±1. Provenance: derived. Bound: exact.
+Reference: the chain rule; `DERIVED_HERE` in `theory.proof.derivation`.
+
+The derivation differentiates the loss of n samples through z_r = ⟨w_r, p⟩ for two rows in the plane and
+encoders with any slope h'.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from theory.numerics.validation import ArrayLike, between, finite, nonnegative, unit_interval
+from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+
+
+@cache
+def formula() -> tuple[tuple[Formula, ...], Formula]:
+    """Return the symbols (η, ω, ‖w_r‖², h'_r, m_r) and the change of a coefficient, m_r = mean q y g_r.
+
+    >>> symbols, increment = formula()
+    >>> increment.subs(dict(zip(symbols, (2, 1, 3, 2, 1))))
+    12
+    """
+    import sympy
+
+    eta, omega, norm = sympy.symbols(r"eta omega \\|w_{r}\\|^2", positive=True)
+    slope, pull = sympy.symbols(r"{h'_r} m_r", real=True)
+    return (eta, omega, norm, slope, pull), eta * omega * norm * slope * pull
+
+
+@cache
+def derivation() -> Derivation:
+    """Derive T5 by differentiating the loss of n samples through z_r = ⟨w_r, p⟩, for two rows in the plane.
+
+    >>> len(derivation().statement)
+    4
+    """
+    import sympy
+
+    (eta, omega, norm, slope_symbol, pull_symbol), increment = formula()
+    i, samples = sympy.symbols("i n", integer=True, positive=True)
+    prompt = sympy.symbols("p_1 p_2", real=True)
+    w = sympy.Matrix(2, 2, sympy.symbols("w_11 w_12 w_21 w_22", real=True))
+    gram = sympy.Matrix(2, 2, lambda r, s: sympy.Symbol(f"G_{min(r, s) + 1}{max(r, s) + 1}", real=True))
+    slopes = sympy.symbols(r"{h'_1} {h'_2}", real=True)
+    pulls, moved = sympy.symbols("m_1 m_2", real=True), sympy.symbols(r"\Delta{z}_1 \Delta{z}_2", real=True)
+    y, q, *g = sympy.symbols("y q g_1 g_2", real=True)
+    margin = sympy.Function("M", real=True)(*prompt)
+    features = [sympy.Function(f"H_{r + 1}", real=True)(*prompt) for r in range(2)]
+    slope_at, entries = [], []
+    for r in range(2):
+        at = sum(w[r, c] * prompt[c] for c in range(2))
+        slope_of, dummy = sympy.Function(rf"{{h'_{r + 1}}}", real=True), sympy.Symbol(f"u_{r + 1}", real=True)
+        integral = sympy.Integral(slope_of(dummy), (dummy, 0, at))
+        entries.append(relation("=", features[r], sympy.Symbol(f"f_{r + 1}", real=True) + omega * integral))
+        slope_at.append(relation("=", slopes[r], slope_of(at)))
+    margin_of = relation("=", margin, y * (g[0] * features[0] + g[1] * features[1]))
+    residual = relation("=", q, 1 / (1 + sympy.exp(margin)))
+
+    def of_sample(letter: Formula) -> Formula:
+        return sympy.Function(letter.name, real=True)(i)
+
+    def mean(value: Formula) -> Formula:
+        per_sample = {letter: of_sample(letter) for letter in (y, q, *g)}
+        return sympy.Sum(value.subs(per_sample), (i, 1, samples)) / samples
+
+    pull_of = tuple(relation("=", pulls[r], mean(q * y * g[r])) for r in range(2))
+    steps = [
+        Step(
+            "The margin of a sample is the label times the score of the mixture (T3).", margin_of, "assumed"
+        ),
+        *(
+            Step(
+                f"Entry {r + 1} of the mixture: f_{r + 1} comes from the other prompt, the rest from this one "
+                f"through z_{r + 1} = ⟨w_{r + 1}, p⟩ (the encoder is the integral of its slope h').",
+                entries[r],
+                "assumed",
+            )
+            for r in range(2)
+        ),
+    ]
+    gradients: list[Formula] = []
+    for c in range(2):
+        through = relation(
+            "=",
+            sympy.Derivative(sympy.log(1 + sympy.exp(-margin)), prompt[c]),
+            -q * sympy.Derivative(margin, prompt[c]),
+        )
+        pulled = [omega * y * g[r] * slopes[r] * w[r, c] for r in range(2)]
+        sample = relation("=", sympy.Derivative(margin, prompt[c]), sum(pulled))
+        average = sympy.Symbol(rf"\partial_{{{c + 1}}}\ell", real=True)
+        gradient = relation("=", average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
+        gradients.append(gradient)
+        steps += [
+            Step(
+                f"A sample's loss changes with coordinate {c + 1} of the prompt through its margin, at rate −q …",
+                through,
+                "identity",
+                (residual,),
+            ),
+            Step("… and its margin at this one.", sample, "identity", (margin_of, *entries, *slope_at)),
+            Step(
+                "The client's loss is the mean over its samples; m_r is the mean of q y g_r.",
+                gradient,
+                "identity",
+                (relation("=", average, sum(mean(-q * part) for part in pulled)), *pull_of),
+            ),
+        ]
+    statement: list[Formula] = []
+    for r in range(2):
+        # a step of size η moves z_r = ⟨w_r, p⟩ by −η⟨w_r, ∇ℓ⟩
+        moved_by = -eta * sum(w[r, c] * gradients[c].lhs for c in range(2))
+        products = tuple(relation("=", gram[r, s], w[r, 0] * w[s, 0] + w[r, 1] * w[s, 1]) for s in range(2))
+        general = relation(
+            "=", moved[r], eta * omega * sum(gram[r, s] * slopes[s] * pulls[s] for s in range(2))
+        )
+        single = relation(
+            "=",
+            moved[r],
+            increment.subs({norm: gram[r, r], slope_symbol: slopes[r], pull_symbol: pulls[r]}),
+        )
+        statement += [general, single]
+        steps += [
+            Step(
+                f"A gradient step of size η moves z_{r + 1} by row {r + 1} of η ω G [h' ∘ m], G = W Wᵀ (any rows).",
+                general,
+                "identity",
+                (relation("=", moved[r], moved_by), *gradients, *products),
+            ),
+            Step(
+                f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient (T4).",
+                single,
+                "identity",
+                (general, relation("=", gram[0, 1], 0)),
+            ),
+        ]
+    return Derivation(
+        tag="T5",
+        title="Update rule of the coefficients",
+        problem="Find how one step of gradient descent on the logistic loss moves the coefficients of "
+        "a prompt.",
+        assumptions=(
+            "A differentiable activation.",
+            "Orthogonal rows (the general form is a step of its own).",
+        ),
+        statement=tuple(statement),
+        bound="exact",
+        provenance="derived",
+        reference=DERIVED_HERE,
+        steps=tuple(steps),
+    )
+
+
+@cache
+def _numeric() -> Callable[..., Any]:
+    return as_function(*formula())
+
+
+def _mean_pull(features: ArrayLike, labels: ArrayLike, margins: ArrayLike, rows: int) -> NDArray[np.float64]:
+    g = finite("features", features)
+    y = finite("labels", labels)
+    margin = finite("margins", margins)
+    if g.ndim != 2 or g.shape[0] == 0 or g.shape[1] != rows:
+        raise ValueError(
+            f"`features` has shape {g.shape}; allowed: (samples, {rows}) with at least one sample"
+        )
+    for name, values in (("labels", y), ("margins", margin)):
+        if values.shape != g.shape[:1]:
+            raise ValueError(
+                f"`{name}` has shape {values.shape}; allowed: {g.shape[:1]}, one entry per sample"
+            )
+    if not np.all(np.abs(y) == 1):
+        raise ValueError(f"`labels` is {y[np.abs(y) != 1][0]}; allowed: -1 and 1")
+    # q = 1/(1+e^M) is the logistic function of −M, which does not overflow
+    answer: NDArray[np.float64] = (expit(-margin) * y) @ g / g.shape[0]
+    return answer
+
+
+def coefficient_increment(
+    *,
+    learning_rate: ArrayLike,
+    weight: ArrayLike,
+    squared_norms: ArrayLike,
+    slope: ArrayLike,
+    features: ArrayLike,
+    labels: ArrayLike,
+    margins: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return the change of each coefficient in one gradient step, for orthogonal rows (T5).
+
+    Let η be `learning_rate`, ω `weight` (1−θ for the global prompt, θ for the local one), ‖w_r‖²
+    `squared_norms` and h'_r `slope`, both of shape (rows,); let g be `features`, of shape (samples, rows), y
+    be `labels` (±1) and M be `margins` y f(g), both of shape (samples,). The change is η ω ‖w_r‖² h'_r mean_i
+    [y_i g_ir/(1+exp(M_i))].
+
+    Returns:
+        Array of shape (rows,), in the units of ⟨w_r, p⟩.
+
+    Raises:
+        ValueError: shapes that do not match, labels other than ±1, ω outside [0, 1], negative η or squared
+        norms.
+
+    >>> coefficient_increment(
+    ...     learning_rate=0.5, weight=1.0, squared_norms=[4.0], slope=[2.0],
+    ...     features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0],
+    ... ).tolist()
+    [2.0]
+    """
+    eta = nonnegative("learning_rate", learning_rate)
+    omega = unit_interval("weight", weight)
+    norms = np.atleast_1d(nonnegative("squared_norms", squared_norms))
+    slopes = np.atleast_1d(finite("slope", slope))
+    if norms.ndim != 1 or slopes.shape != norms.shape:
+        raise ValueError(f"`slope` has shape {slopes.shape}; allowed: that of `squared_norms`, (rows,)")
+    pull = _mean_pull(features, labels, margins, norms.size)
+    answer: NDArray[np.float64] = _numeric()(eta, omega, norms, slopes, pull)
+    return answer
+
+
+def preactivation_increment(
+    *,
+    learning_rate: ArrayLike,
+    weight: ArrayLike,
+    gram: ArrayLike,
+    slope: ArrayLike,
+    features: ArrayLike,
+    labels: ArrayLike,
+    margins: ArrayLike,
+) -> NDArray[np.float64]:
+    """Return the change of every pre-activation z_r in one gradient step, for any rows (general form of T5).
+
+    Let W Wᵀ be `gram`, of shape (rows, rows); every other argument is that of `coefficient_increment`. The
+    change is η ω (W Wᵀ) [h' ∘ mean_i q_i y_i g_i].
+
+    Returns:
+        Array of shape (rows,).
+
+    Raises:
+        ValueError: as `coefficient_increment`, and a `gram` that is not square.
+
+    >>> preactivation_increment(
+    ...     learning_rate=0.5, weight=1.0, gram=[[4.0]], slope=[2.0],
+    ...     features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0],
+    ... ).tolist()
+    [2.0]
+    """
+    matrix = between("gram", gram)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"`gram` has shape {matrix.shape}; allowed: (rows, rows)")
+    rows = matrix.shape[0]
+    # with unit norms the derived formula gives the drive η ω h' mean(q y g), which the Gram matrix then
+    # spreads
+    drive = coefficient_increment(
+        learning_rate=learning_rate,
+        weight=weight,
+        squared_norms=np.ones(rows),
+        slope=slope,
+        features=features,
+        labels=labels,
+        margins=margins,
+    )
+    answer: NDArray[np.float64] = matrix @ drive
+    return answer

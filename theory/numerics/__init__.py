@@ -1,0 +1,1 @@
+"""Validation of arguments, maximisation over θ, certificates."""

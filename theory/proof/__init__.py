@@ -1,0 +1,1 @@
+"""Derivations that verify themselves: steps, symbols, notation, typesetting, the catalogue of results."""

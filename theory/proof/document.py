@@ -1,0 +1,155 @@
+"""Derivations as one Markdown document for GitHub: what `docs/derivations.md` holds."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from theory.proof.catalogue import RESULTS, derive
+from theory.proof.derivation import Bound, Derivation, Formula, How, Step
+from theory.proof.typesetting import display, latex
+
+INTRODUCTION = """\
+# Derivations
+
+Every result of the theory, step by step. Written by `promptfolio derive` from the modules under `theory/`, which
+are the source: edit those, not this page. [The model](model.md) and its equations T1 to T3 are the start, and
+`theory/proof/notation.py` lists the letters.
+
+**How steps are verified.** SymPy checks each step whenever a derivation is built, and refuses to build it if one
+fails; the numbers this project computes come from the same expressions. A step is one of these:
+
+- *assumed*: a definition, an equation of the model, a hypothesis of an induction, or the statement of an earlier
+  result. Nothing is verified.
+- *identity*: both sides are equal after the given equations are inserted and derivatives, integrals, sums and
+  limits are carried out.
+- *signs*: an inequality that follows from the signs of its letters after the given equations are inserted (most
+  letters stand for positive numbers; an integral is positive if its integrand is).
+- *chain*: an inequality that is the sum of the named earlier ones.
+- *root*: the right-hand side solves the given equation.
+- *differential equation*: the right-hand side solves it, from the given start.
+
+**Bounds.** *exact*: equal under the stated assumptions. *upper*, *lower*, *sandwich*: inequalities. *asymptotic*:
+equal in a limit, to leading order or with random quantities replaced by their expectation.
+"""
+
+_BOUNDS: Mapping[Bound, str] = {
+    "exact": "exact",
+    "upper": "an upper bound",
+    "lower": "a lower bound",
+    "sandwich": "a lower and an upper bound",
+    "asymptotic": "asymptotic",
+    "statistical": "statistical",
+}
+
+_VERIFIED: Mapping[How, tuple[str, str]] = {
+    # without given facts, and with them
+    "assumed": ("Assumed.", "Assumed, given"),
+    "identity": ("Verified: identity.", "Verified: identity, given"),
+    "sign": ("Verified: signs.", "Verified: signs, given"),
+    "chain": ("Verified: chain.", "Verified: chain of"),
+    "root": ("Verified: root.", "Verified: root of"),
+    "ode": ("Verified: differential equation.", "Verified: differential equation,"),
+}
+
+
+def document(tags: Sequence[str] = tuple(RESULTS)) -> str:
+    """Return the document for some results, in the order given; deriving them all takes about ten seconds.
+
+    Raises:
+        ValueError: a tag that is not in `theory.proof.catalogue.RESULTS`.
+
+    >>> document(["T7"]).splitlines()[0]
+    '# Derivations'
+    """
+    derivations = [derive(tag) for tag in tags]
+    return "\n".join([INTRODUCTION, _contents(derivations), *(section(each) for each in derivations)])
+
+
+def section(derivation: Derivation) -> str:
+    """Return one result's part of the document, which ends with a line break.
+
+    >>> section(derive("T7")).splitlines()[0]
+    '## T7. Accuracy is Φ of the ratio'
+    """
+    module = RESULTS[derivation.tag].replace(".", "/") + ".py"
+    parts = [
+        f"## {_heading(derivation)}",
+        f"**Problem.** {_escape(derivation.problem)}",
+        "**Assumptions.**\n" + "".join(f"\n- {_escape(each)}" for each in derivation.assumptions),
+        f"**Statement** ({_BOUNDS[derivation.bound]}; provenance: {derivation.provenance}).",
+        _fence(derivation.statement),
+        f"**Reference.** {_escape(derivation.reference)} Code: [`{module}`](../{module}).",
+        "**Derivation.**",
+    ]
+    claims: list[Formula] = []
+    for number, step in enumerate(derivation.steps, start=1):
+        shown = step.claim.lhs if _comes_out_alike(step.claim) else step.claim
+        parts += [f"**{number}.** {_escape(step.text)}", _fence([shown]), *_verification(step, claims)]
+        claims.append(step.claim)
+    return "\n\n".join(parts) + "\n"
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return the parts of a document by tag; what stands before the first result has the tag "contents".
+
+    >>> list(sections(document(["T7", "T10"])))
+    ['contents', 'T7', 'T10']
+    """
+    first, *rest = re.split(r"^## (?=T\d)", text, flags=re.MULTILINE)
+    return {"contents": first.strip()} | {part.split(". ", 1)[0]: part.strip() for part in rest}
+
+
+def _comes_out_alike(claim: Formula) -> bool:
+    """Whether both sides are written the same, because SymPy simplifies them as soon as they are entered."""
+    return latex(claim.lhs) == latex(claim.rhs)
+
+
+def _verification(step: Step, earlier: Sequence[Formula]) -> list[str]:
+    """How a step was verified; given facts that are earlier claims are named by their number."""
+    numbers = sorted(earlier.index(fact) + 1 for fact in step.given if fact in earlier)
+    others = [fact for fact in step.given if fact not in earlier]
+    without, with_facts = _VERIFIED[step.how]
+    named = _steps_named(numbers)
+    if others:
+        return [f"*{with_facts}{f' {named}, with' if named else ''}*", _fence(others)]
+    if named:
+        return [f"*{with_facts} {named}.*"]
+    if _comes_out_alike(step.claim):
+        return ["*Verified: identity; both sides come out as this expression.*"]
+    return [f"*{without}*"]
+
+
+def _steps_named(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return ""
+    *first, last = (str(number) for number in numbers)
+    return f"steps {', '.join(first)} and {last}" if first else f"step {last}"
+
+
+def _contents(derivations: Sequence[Derivation]) -> str:
+    rows = ["| tag | result | bound | steps | assumed |", "|---|---|---|--:|--:|"]
+    for derivation in derivations:
+        assumed = sum(step.how == "assumed" for step in derivation.steps)
+        rows.append(
+            f"| {derivation.tag} | [{_escape(derivation.title)}](#{_anchor(derivation)}) | {derivation.bound}"
+            f" | {len(derivation.steps)} | {assumed} |"
+        )
+    return "## Contents\n\n" + "\n".join(rows) + "\n"
+
+
+def _heading(derivation: Derivation) -> str:
+    return f"{derivation.tag}. {_escape(derivation.title)}"
+
+
+def _anchor(derivation: Derivation) -> str:
+    """The anchor GitHub gives the heading: lower case, punctuation dropped, spaces as hyphens."""
+    heading = f"{derivation.tag}. {derivation.title}".lower()
+    return "".join(letter for letter in heading if letter.isalnum() or letter in " -_").replace(" ", "-")
+
+
+def _fence(formulas: Sequence[Formula]) -> str:
+    return f"```math\n{display(formulas)}\n```"
+
+
+def _escape(text: str) -> str:
+    """Characters that Markdown would take for markup."""
+    return re.sub(r"([\\`*_<>\[\]~$|])", r"\\\1", text)
