@@ -30,16 +30,16 @@ class Derive:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from theory.proof.catalogue import RESULTS
+        from theory.proof.catalogue import results
         from theory.proof.derivation import DerivationError
 
         for tag in self.tags:
-            require_choice("tags", tag, tuple(RESULTS))
+            require_choice("tags", tag, tuple(results()))
         target = self._target()
         committed = _read(target) if self.check else None
         if committed is None and target != STANDARD_OUTPUT:
             require_writable_file("out", target)
-        tags = tuple(dict.fromkeys(self.tags)) or tuple(RESULTS)
+        tags = tuple(dict.fromkeys(self.tags)) or tuple(results())
         try:
             derivations = _derive(tags)
         except DerivationError as error:
@@ -112,9 +112,11 @@ def _read(path: str) -> str:
 
 
 def _table(derivations: "list[Derivation]") -> "Table":
-    """One line per result: how many of its steps were verified and how many are assumed."""
+    """One line per result: how many of its steps are verified, modelled and assumed."""
+    from theory.proof.document import step_counts
+
     rows = []
     for each in derivations:
-        assumed = sum(step.how == "assumed" for step in each.steps)
-        rows.append((each.tag, each.title, each.bound, str(len(each.steps) - assumed), str(assumed)))
-    return table("Derivations", ("tag", "result", "bound", ">steps verified", ">assumed"), rows)
+        result, counts = each.result, step_counts([each])
+        rows.append((result.tag, result.title, result.bound, *map(str, counts)))
+    return table("Derivations", ("tag", "result", "bound", ">verified", ">modelled", ">assumed"), rows)

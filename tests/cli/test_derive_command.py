@@ -9,9 +9,11 @@ from conftest import ROOT
 import promptfolio
 import theory.mixing.joint_law
 from promptfolio.cli import derive as command
-from theory.proof.catalogue import RESULTS
+from theory.proof.catalogue import results
 from theory.proof.derivation import DerivationError
 from theory.proof.document import document, sections
+
+RESULTS = results()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from theory.mixing import (
 from theory.model import accuracy, aggregation, decomposition, update_rule
 from theory.numerics import validation as arguments
 from theory.proof import notation
-from theory.proof.catalogue import RESULTS
+from theory.proof.catalogue import results
 
 RATES = dict(
     global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=400.0, samples=10, clients=4, group_size=1
@@ -176,7 +176,7 @@ def test_functions_broadcast_and_keep_scalars():
 
 
 def test_importing_the_package_does_not_import_sympy():
-    modules = ", ".join([*RESULTS.values(), "theory.proof.notation", "theory.proof.symbols"])
+    modules = ", ".join([*results().values(), "theory.proof.notation", "theory.proof.symbols"])
     code = f"import sys, {modules}; assert 'sympy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

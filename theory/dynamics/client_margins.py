@@ -1,8 +1,5 @@
 """The margins of unequal clients between two averages of the global prompt (T12).
 
-Problem: clients with different numbers of samples and groups train two prompts, with local steps between
-averages; which margin do their training samples have?
-
 Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
 the round began, the joint scheme has
 
@@ -12,9 +9,6 @@ the round began, the joint scheme has
 Samples of several types (`theory.dynamics.sample_types`) have a τ_kc each; a feature acts on type c with the
 sign σ_cr, and only the term of a sample's own noise does not mix types. `theory.dynamics.mean_field` turns the
 margins into dynamics.
-
-Assumptions: linear band (h' = 2), zero start, near-orthogonal noise. Provenance: derived. Bound: asymptotic
-(number of samples ≪ L). Reference: T5, T8; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -26,8 +20,20 @@ from numpy.typing import NDArray
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import Population
 from theory.numerics.validation import ArrayLike, nonnegative
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T12",
+    title="General mean field",
+    problem="How do the margins of unequal clients grow, with local steps between averages?",
+    assumptions=(
+        "Linear band, orthogonal rows, zero start, all clients in every round.",
+        "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
+    ),
+    bound="asymptotic",
+    uses=("T5", "T8"),
+)
 
 
 @cache
@@ -58,7 +64,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], Formul
 def derivation() -> Derivation:
     """Derive T12 from the increment of T5, the expected inner products of T8, and averaging.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T12'
     """
     import sympy
@@ -212,20 +218,7 @@ def derivation() -> Derivation:
             (group_size,),
         ),
     )
-    return Derivation(
-        tag="T12",
-        title="General mean field",
-        problem="How do the margins of unequal clients grow, with local steps between averages?",
-        assumptions=(
-            "Linear band, orthogonal rows, zero start, all clients in every round.",
-            "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
-        ),
-        statement=(statement, global_claim, local_claim),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, global_claim, local_claim), steps=steps)
 
 
 class Kernel(NamedTuple):

@@ -1,13 +1,7 @@
 """The detached scheme: the local prompt trains through the mixture, the global one by itself (T25).
 
-Problem: the global prompt follows its own loss (θ = 0), the local prompt the mixture's loss with the global
-one held fixed; how do they grow, and with which weights do they enter the mixture?
-
 Statement (T25): the local prompt sees the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
 while τ_G follows the recursion of the global prompt alone; the effective weights are (1−θ) and θ².
-
-Assumptions: the symmetric mean field of T8; one local step per round. Provenance: derived. Bound: asymptotic.
-Reference: T5, T8, T9; `DERIVED_HERE` in `theory.proof.derivation`.
 
 There is no closed form in t, so `accumulated` iterates the discrete recursion, one scalar pair per parameter
 set. It is the fast special case of `mean_field.accumulated`, which takes unequal clients and local steps.
@@ -29,8 +23,17 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T25",
+    title="Detached scheme",
+    problem="How do the prompts grow when only the local one is trained through the mixture?",
+    assumptions=("The symmetric mean field of T8.", "One local step per round."),
+    bound="asymptotic",
+    uses=("T5", "T8", "T9"),
+)
 
 
 class Accumulated(NamedTuple):
@@ -63,7 +66,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T25 from the coefficients of T5 and the margin kernel of T8.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T25'
     """
     import sympy
@@ -122,17 +125,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T25",
-        title="Detached scheme",
-        problem="How do the prompts grow when only the local one is trained through the mixture?",
-        assumptions=("The symmetric mean field of T8.", "One local step per round."),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,14 +1,8 @@
 """The margins of all training samples obey a recursion of their own (T11, the kernel).
 
-Problem: a margin moves because prompts move; can the prompts be left out?
-
 Statement (T11): in the linear band, M_i ← M_i + η Σ_j 𝒦_ij q_j with q_j = 1/(1+exp(M_j)) and the margin
 kernel 𝒦_ij = 4 G_ij [(1−θ)²/N + θ² δ_ij/n_j]. Here G_ij = Σ_r ‖w_r‖² g_ir g_jr, g are the image features
 times their labels, and δ_ij is 1 for two samples of the same client, else 0.
-
-Assumptions: linear band (h' = 2), orthogonal rows, joint training (θ = 0 or 1 for a prompt alone), all clients
-in every round, one local step per round. Provenance: derived. Bound: exact. Reference: T5; `DERIVED_HERE` in
-`theory.proof.derivation`.
 
 It needs no mean field: T8 follows where the noise vectors are orthogonal.
 """
@@ -22,8 +16,20 @@ from scipy.special import expit
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T11 (kernel)",
+    title="Margin kernel",
+    problem="How does one step move every training sample's margin, whatever the overlap of the noise?",
+    assumptions=(
+        "Linear band, orthogonal rows.",
+        "All clients in every round, one local step per round.",
+    ),
+    bound="exact",
+    uses=("T5",),
+)
 
 
 @cache
@@ -48,7 +54,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive the kernel from the update rule T5 and the average.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'exact'
     """
     import sympy
@@ -119,20 +125,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T11 (kernel)",
-        title="Margin kernel",
-        problem="How does one step move every training sample's margin, whatever the overlap of the noise?",
-        assumptions=(
-            "Linear band, orthogonal rows.",
-            "All clients in every round, one local step per round.",
-        ),
-        statement=(statement,),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,14 +1,6 @@
 """Rates at which margins grow (T8).
 
-Problem: all samples of a client share a margin M that grows by κ η q per step; find κ for the local prompt
-alone, the global prompt alone, and both trained through the mixture.
-
 Statement (T8): κ_L = 4(a + b + ν̄/n), κ_G = 4(a + bχ/K + ν̄/(nK)) and κ(θ) = (1−θ)² κ_G + θ² κ_L.
-
-Assumptions: linear band (h' = 2), zero start, equal sample counts, equal group size χ, one local step per
-round, and near-orthogonal noise: ⟨x_i, x_j⟩ is replaced by its expectation, L σ_p² for i = j and 0 otherwise.
-Provenance: derived. Bound: asymptotic (number of samples ≪ L). Reference: T5 applied to the margin of a
-sample; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -24,8 +16,22 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T8",
+    title="Margin rates",
+    problem="At which rate does the margin of a training sample grow per unit of learning rate "
+    "times residual?",
+    assumptions=(
+        "Linear band, zero start, one local step per round.",
+        "Equal sample counts and equal group size; rows orthogonal, but for those of the groups' features.",
+        "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
+    ),
+    bound="asymptotic",
+    uses=("T5",),
+)
 
 
 @cache
@@ -162,22 +168,7 @@ def derivation() -> Derivation:
             (relation("=", k_joint, d.joint_rate), shared, local),
         ),
     )
-    return Derivation(
-        tag="T8",
-        title="Margin rates",
-        problem="At which rate does the margin of a training sample grow per unit of learning rate "
-        "times residual?",
-        assumptions=(
-            "Linear band, zero start, one local step per round.",
-            "Equal sample counts and equal group size; rows orthogonal, but for those of the groups' features.",
-            "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
-        ),
-        statement=(local, shared, joint),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(local, shared, joint), steps=steps)
 
 
 @cache

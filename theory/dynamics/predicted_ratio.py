@@ -1,8 +1,5 @@
 """Predicted signal-to-noise ratio of every client's mixture, at any mixing and time (T14).
 
-Problem: combine what T12 says of the prompts of unequal clients with the weights of a scheme into the ratio
-that T7 turns into accuracy.
-
 Statement (T14): with effective weights (w_G, w_L), which are ((1−θ)², θ²) for joint, (1−θ, θ) for post-hoc and
 (1−θ, θ²) for detached training, 𝒯 = Σ_j p_j τ^G_j and 𝒯_k the part of it from client k's group,
 
@@ -11,10 +8,6 @@ Statement (T14): with effective weights (w_G, w_L), which are ((1−θ)², θ²)
 
 Samples of several types (`theory.dynamics.sample_types`) enter the signal with their signs and the noise
 without, and a fresh sample has a ratio for each type.
-
-Assumptions: linear band, the mean field of T12, L large enough for squared noise norms to equal their
-expectation. Provenance: derived. Bound: asymptotic. Reference: T7, T12; `DERIVED_HERE` in
-`theory.proof.derivation`.
 """
 
 from functools import cache
@@ -28,8 +21,20 @@ from theory.dynamics.sample_types import SampleTypes, population
 from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, between, nonnegative, positive
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T14",
+    title="Predicted ratio",
+    problem="Which ratio does every client's mixture have after training, under each scheme?",
+    assumptions=(
+        "Linear band and the mean field of T12.",
+        "Squared noise norms equal their expectation (large L).",
+    ),
+    bound="asymptotic",
+    uses=("T7", "T12"),
+)
 
 
 class Expressions(NamedTuple):
@@ -80,7 +85,7 @@ def formula() -> Expressions:
 def derivation() -> Derivation:
     """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T14'
     """
     import sympy
@@ -220,20 +225,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T14",
-        title="Predicted ratio",
-        problem="Which ratio does every client's mixture have after training, under each scheme?",
-        assumptions=(
-            "Linear band and the mean field of T12.",
-            "Squared noise norms equal their expectation (large L).",
-        ),
-        statement=(statement, signal_claim, noise_claim),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 
 
 @cache

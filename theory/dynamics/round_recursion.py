@@ -1,16 +1,9 @@
 """One global prompt with many local steps: a closed recursion over rounds (T13).
 
-Problem: FedAvg takes E local steps between averages; how does the averaged prompt move per round, without
-following the steps?
-
 Statement (T13): τ ← τ + [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L, where F(M_0, c) solves x + e^x = c + M_0 + e^{M_0}.
 
 A round starts at the averaged prompt's margin κ_G τ. Within it, what a client adds is not averaged yet, so its
 margin grows at the faster rate κ_L and saturates by T9; averaging brings it back to κ_G times the new τ.
-
-Assumptions: the mean field of T12 with equal clients, one global prompt (θ = 0), continuous time within a round.
-Provenance: derived. Bound: asymptotic (small ηκ_L). Reference: T8, T9, T12; `DERIVED_HERE` in
-`theory.proof.derivation`.
 """
 
 from collections.abc import Sequence
@@ -22,8 +15,20 @@ from numpy.typing import NDArray
 
 from theory.dynamics import saturation
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T13",
+    title="Recursion over rounds",
+    problem="How does the averaged prompt move in a round of E local steps?",
+    assumptions=(
+        "The mean field of T12 with equal clients, one global prompt.",
+        "Continuous time within a round.",
+    ),
+    bound="asymptotic",
+    uses=("T8", "T9", "T12"),
+)
 
 
 @cache
@@ -48,7 +53,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T13 from the margin of T12 within a round, its closed form T9, and the average of equal clients.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T13'
     """
     import sympy
@@ -128,20 +133,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T13",
-        title="Recursion over rounds",
-        problem="How does the averaged prompt move in a round of E local steps?",
-        assumptions=(
-            "The mean field of T12 with equal clients, one global prompt.",
-            "Continuous time within a round.",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 def after_round(

@@ -1,15 +1,9 @@
 """Every training sample's margin between two curves, without any mean field (T11).
 
-Problem: T8 to T10 give all samples of a client one margin, which needs orthogonal noise; what can be said of
-each sample when the noise vectors overlap?
-
 Statement (T11): let M_i ← M_i + η Σ_j 𝒦_ij q_j from a zero start, no two margins ever further apart than Δ, and
 κ_i^± = 𝒦_ii + Σ_{j≠i} (𝒦⁺_ij e^{±Δ} − 𝒦⁻_ij e^{∓Δ}), with the positive and negative parts of 𝒦. Whenever
 κ_i^- > 0 and ηκ_i^+ ≤ 4, x(t; ηκ_i^-) ≤ M_i(t) ≤ x(t; ηκ_i^+) + ηκ_i^+/2 for all t, where x(t; c) solves
 x + e^x = ct + 1 (T10).
-
-Assumptions: those of the kernel (`theory.dynamics.margin_kernel`), and a Δ, which is measured or assumed and then
-verified. Provenance: derived. Bound: sandwich. Reference: T10; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -21,8 +15,20 @@ from numpy.typing import NDArray
 from theory.dynamics import sandwich
 from theory.dynamics.margin_kernel import square
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T11",
+    title="Sample-wise sandwich",
+    problem="Bound every training sample's margin at every step, whatever the overlap of the noise.",
+    assumptions=(
+        "Margins that follow the margin kernel, zero start.",
+        "No two margins further apart than Δ; κ_i^- > 0 and ηκ_i^+ ≤ 4.",
+    ),
+    bound="sandwich",
+    uses=("T10",),
+)
 
 
 class Rates(NamedTuple):
@@ -239,25 +245,12 @@ def _comparison_steps() -> tuple[Step, ...]:
 def derivation() -> Derivation:
     """Derive T11: the kernel's rows bounded by κ_i^±, and the comparison with T10.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'sandwich'
     """
     row, comparison = _row_steps(), _comparison_steps()
     upper = next(step.claim for step in comparison if step.text == "The upper bound.")
-    return Derivation(
-        tag="T11",
-        title="Sample-wise sandwich",
-        problem="Bound every training sample's margin at every step, whatever the overlap of the noise.",
-        assumptions=(
-            "Margins that follow the margin kernel, zero start.",
-            "No two margins further apart than Δ; κ_i^- > 0 and ηκ_i^+ ≤ 4.",
-        ),
-        statement=(comparison[-1].claim, upper),
-        bound="sandwich",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=(*row, *comparison),
-    )
+    return Derivation(RESULT, statement=(comparison[-1].claim, upper), steps=(*row, *comparison))
 
 
 @cache

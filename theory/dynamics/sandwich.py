@@ -1,13 +1,7 @@
 """Discrete steps against the continuous margin (T10).
 
-Problem: gradient descent takes steps, T9 integrates; how far apart can they be?
-
 Statement (T10): let M_{t+1} = M_t + c/(1+e^{M_t}) and x(t) + e^{x(t)} = ct + M_0 + e^{M_0}; then
 x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t ≥ 0.
-
-Assumptions: 0 < c ≤ 4. The proof below uses only c > 0; up to c = 4 the map M ↦ M + c/(1+e^M) is increasing
-as well, which the sample-wise comparison of recursions (T11) needs, so the same range is asked for here.
-Provenance: derived. Bound: sandwich. Reference: `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from collections.abc import Callable
@@ -19,7 +13,17 @@ from numpy.typing import NDArray
 
 from theory.dynamics.saturation import margin
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T10",
+    title="Sandwich for the discrete recursion",
+    problem="Bound the margin after t discrete steps by the solution of the differential equation.",
+    assumptions=("0 < c ≤ 4.",),
+    bound="sandwich",
+    uses=(),
+)
+
 
 LARGEST_STEP = 4.0
 """Largest c for which one step is an increasing function of the margin."""
@@ -44,7 +48,7 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
 def derivation() -> Derivation:
     """Derive T10: two inductions over t, each step of which is verified.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'sandwich'
     """
     import sympy
@@ -156,17 +160,7 @@ def derivation() -> Derivation:
             (relation("=", c, 4 - slack),),
         ),
     )
-    return Derivation(
-        tag="T10",
-        title="Sandwich for the discrete recursion",
-        problem="Bound the margin after t discrete steps by the solution of the differential equation.",
-        assumptions=("0 < c ≤ 4.",),
-        statement=(lower_claim, upper_claim),
-        bound="sandwich",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(lower_claim, upper_claim), steps=steps)
 
 
 def _step_size(c: ArrayLike) -> NDArray[np.float64]:

@@ -1,13 +1,7 @@
 """How margins saturate: the closed form of M' = ηκ/(1 + e^M) (T9).
 
-Problem: the logistic loss sends the residual q = 1/(1+e^M); integrate the margin of T8 over time.
-
 Statement (T9): M(t) = c − W(e^c) with c = ηκt + M_0 + e^{M_0} and Lambert's W; that is, M + e^M = c. The
 accumulated residual is τ(t) = η ∫_0^t q = (M(t) − M_0)/κ.
-
-Assumptions: the mean field of T8; continuous time (T10 bounds the difference to discrete steps). Provenance:
-derived. Bound: exact for the differential equation. Reference: `DERIVED_HERE` in `theory.proof.derivation`; Corless
-et al., "On the Lambert W function", 1996.
 
 e^c overflows for c > 709, so the numeric function solves M + e^M = c by Newton's method for the increment M −
 M_0.
@@ -19,8 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T9",
+    title="Saturation of the margin",
+    problem="Integrate the growth of a margin whose gradient fades as the margin grows.",
+    assumptions=("The mean field of T8.", "Continuous time."),
+    bound="exact",
+    uses=(),
+)
+
 
 LARGEST_SCALED_TIME = 1e308
 """Just below the largest float64, so that e^M, which stays below the scaled time, cannot overflow by
@@ -54,7 +58,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T9: the solution of the differential equation, its start, and the accumulated residual.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T9'
     """
     import sympy
@@ -123,17 +127,7 @@ def derivation() -> Derivation:
         ),
         Step("So η ∫ q is the growth of the margin over κ.", accumulated_claim, "identity"),
     )
-    return Derivation(
-        tag="T9",
-        title="Saturation of the margin",
-        problem="Integrate the growth of a margin whose gradient fades as the margin grows.",
-        assumptions=("The mean field of T8.", "Continuous time."),
-        statement=(statement, implicit, accumulated_claim),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, implicit, accumulated_claim), steps=steps)
 
 
 def margin(scaled_time: ArrayLike, initial_margin: ArrayLike = 0.0) -> Values:

@@ -1,16 +1,9 @@
 """Predicted signal-to-noise ratio of the mixture at any time, for equal clients (T14, symmetric).
 
-Problem: combine the coefficients of T9 with the weights of a scheme into the ratio that T7 turns into
-accuracy.
-
 Statement (T14, equal n and χ): with effective weights (w_G, w_L) and accumulated residuals τ_G, τ_L,
 
     R = [w_G τ_G (a + bχ/K) + w_L τ_L (a + b)]
         / (σ_p² e √L √[w_G² τ_G²/(nK) + 2 w_G w_L τ_G τ_L/(nK) + w_L² τ_L²/n]).
-
-Assumptions: linear band, symmetric mean field, L large enough for squared noise norms to equal their
-expectation. Provenance: derived. Bound: asymptotic. Reference: T7, T9, T25; `DERIVED_HERE` in
-`theory.proof.derivation`.
 
 The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed form, and every argument broadcasts.
 """
@@ -36,8 +29,21 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T14 (symmetric)",
+    title="Predicted ratio, equal clients",
+    problem="Which ratio does the mixture have after training, under each scheme?",
+    assumptions=(
+        "Linear band and the symmetric mean field.",
+        "Squared noise norms equal their expectation (large L).",
+    ),
+    bound="asymptotic",
+    uses=("T7", "T9", "T25"),
+)
+
 
 Accumulated: TypeAlias = detached.Accumulated
 
@@ -78,7 +84,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 def derivation() -> Derivation:
     """Derive the symmetric case of T14 from the coefficients of both prompts.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T14 (symmetric)'
     """
     import sympy
@@ -130,20 +136,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T14 (symmetric)",
-        title="Predicted ratio, equal clients",
-        problem="Which ratio does the mixture have after training, under each scheme?",
-        assumptions=(
-            "Linear band and the symmetric mean field.",
-            "Squared noise norms equal their expectation (large L).",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,13 +1,8 @@
 """Coefficients of a prompt over time (T9, coefficients).
 
-Problem: sum the increments T5 over the steps of training.
-
 Statement: with τ = η Σ_u q^(u) and ω the prompt's weight in the mixture, β = 2aωτ, γ_L = 2bωτ, γ_G = 2bωτχ/K
 and φ_l = 2eωτ (mean of y x_l over the data the prompt sees), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
 and (2eωτ)² L σ_p²/(nK) for the global one.
-
-Assumptions: linear band (h' = 2), zero start, equal residuals of all samples, equal sample counts.
-Provenance: derived. Bound: exact given equal residuals. Reference: T5; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -25,8 +20,17 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T9 (coefficients)",
+    title="Coefficients over time",
+    problem="Sum the increments of every coefficient over the steps of training.",
+    assumptions=("Linear band, zero start, equal sample counts.", "All samples share their residuals."),
+    bound="exact",
+    uses=("T5",),
+)
 
 
 @cache
@@ -137,17 +141,7 @@ def derivation() -> Derivation:
             (relation("=", squared[1], summed_over(at.n)),),
         ),
     )
-    return Derivation(
-        tag="T9 (coefficients)",
-        title="Coefficients over time",
-        problem="Sum the increments of every coefficient over the steps of training.",
-        assumptions=("Linear band, zero start, equal sample counts.", "All samples share their residuals."),
-        statement=(signal, local, shared, noise_global, noise_local),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)
 
 
 @cache

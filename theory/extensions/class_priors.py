@@ -1,7 +1,5 @@
 """Unequal class priors: what a prompt learns of them, and what that is worth (T27).
 
-Problem: client k's labels are +1 with probability π_k. Does training notice? If it does, which mixing is best?
-
 Statement (T27): in the model T1 it does not: training sees only y g = [1, 1{…}, y x], whose law is the same for
 every π. It does once the image has a coordinate that is 1 for both classes, read by an encoder row of squared
 norm c_0: a prompt then learns a bias B = H_0, and
@@ -13,11 +11,6 @@ global one. For a client with π > 1/2 accuracy grows with B/v at the rate (2π�
 B/v = log(π/(1−π))/(2R): the prior's bonus. At the mixture with the best ratio it pays to lean further to the local
 prompt iff B_L s_G > B_G s_L, to leading order iff (2π_k−1)(a + bχ/K) > (a + b) Σ_j p_j (2π_j−1). A skew of one's
 own pulls to the local prompt, if clients share something; a skew that all clients have pulls to the global one.
-
-Assumptions: Gaussian noise, independent of the class; linear band and near-orthogonal noise where B is given.
-Provenance: derived. Bound: exact for the invariance and the accuracy. Reference: T5, T7, T14, T15;
-`DERIVED_HERE` in `theory.proof.derivation`. Predictions for any scheme and time:
-`theory.extensions.prior_prediction`.
 """
 
 from functools import cache
@@ -38,8 +31,21 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T27",
+    title="Unequal class priors",
+    problem="What does a prompt learn of its data's class prior, and what is that worth?",
+    assumptions=(
+        "Gaussian irrelevant coordinates, independent of the class.",
+        "A coordinate that is 1 in every image, for all but the invariance.",
+        "Linear band, near-orthogonal noise and first order in time for the leading-order bias.",
+    ),
+    bound="exact",
+    uses=("T5", "T7", "T14", "T15"),
+)
 
 
 class Expressions(NamedTuple):
@@ -75,7 +81,7 @@ def formula() -> Expressions:
 def derivation() -> Derivation:
     """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T27'
     """
     import sympy
@@ -231,21 +237,7 @@ def derivation() -> Derivation:
             (relation("=", at.chi, 1 + extra), relation("=", at.K, 1 + more)),
         ),
     )
-    return Derivation(
-        tag="T27",
-        title="Unequal class priors",
-        problem="What does a prompt learn of its data's class prior, and what is that worth?",
-        assumptions=(
-            "Gaussian irrelevant coordinates, independent of the class.",
-            "A coordinate that is 1 in every image, for all but the invariance.",
-            "Linear band, near-orthogonal noise and first order in time for the leading-order bias.",
-        ),
-        statement=(statement, bonus, best, pull, condition),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, bonus, best, pull, condition), steps=steps)
 
 
 @cache

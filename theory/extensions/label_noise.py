@@ -1,8 +1,5 @@
 """Wrong training labels: what they cost at once, and what memorising them costs later (T26).
 
-Problem: every training label is flipped with probability ε, while features and test labels stay true; what becomes
-of the ratio, and of the best mixing?
-
 Statement (T26): a client's samples are of two types, clean and flipped, with accumulated residuals τ⁺ and τ⁻ and
 x = τ⁻/τ⁺. With equal clients a prompt trained alone, and a joint mixture, have the ratio R = R_0 F(x), where R_0 is
 the one without label noise and
@@ -14,9 +11,6 @@ is multiplied by 1−2ε, so θ* does not move. Later wrong labels keep the larg
 R, but never below R_0 (1−2ε)/√(1 + 4ε(1−ε) r(r+2)) with r = κ_s/κ_n: where noise dominates (r ≪ 1, for a local
 prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k: `theory.extensions.noisy_clients`, which
 also has the predictions for any scheme and time.
-
-Assumptions: the mean field of T12, one local step, ε < 1/2; η(κ_n + 2εκ_s) ≤ 4 for the bounds. Provenance: derived.
-Bound: asymptotic (number of samples ≪ L). Reference: T12, T14, T15; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -29,8 +23,21 @@ from theory.dynamics import mean_field, predicted_ratio
 from theory.dynamics.margin_rate import joint_rate
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T26",
+    title="Label noise",
+    problem="What do wrong training labels do to the ratio and to the best mixing?",
+    assumptions=(
+        "The mean field of T12, one local step per round.",
+        "ε < 1/2; for the bounds equal clients that share ε, and η(κ_n + 2εκ_s) ≤ 4.",
+        "Clean test labels.",
+    ),
+    bound="asymptotic",
+    uses=("T12", "T14", "T15"),
+)
 
 
 class Expressions(NamedTuple):
@@ -64,7 +71,7 @@ def formula() -> Expressions:
 def derivation() -> Derivation:
     """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T26'
     """
     import sympy
@@ -235,21 +242,7 @@ def derivation() -> Derivation:
             (relation("=", at_limit, factor.subs(x, largest)),),
         ),
     )
-    return Derivation(
-        tag="T26",
-        title="Label noise",
-        problem="What do wrong training labels do to the ratio and to the best mixing?",
-        assumptions=(
-            "The mean field of T12, one local step per round.",
-            "ε < 1/2; for the bounds equal clients that share ε, and η(κ_n + 2εκ_s) ≤ 4.",
-            "Clean test labels.",
-        ),
-        statement=(statement, limit_claim, sign_of_gap, floor),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, limit_claim, sign_of_gap, floor), steps=steps)
 
 
 @cache

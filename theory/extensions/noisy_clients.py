@@ -1,7 +1,5 @@
 """Clients that differ in label noise, and predictions for any scheme and time (T26).
 
-Problem: client k's training labels are flipped with probability ε_k; which ratio and which θ does each client get?
-
 Statement (T26): let f_k = 1−2ε_k. To leading order s_G = a Σ p_j f_j + b Σ_{j: s(j)=s(k)} p_j f_j and
 s_L = (a+b) f_k, while the noise stays that of T22. For equal n_k and no common groups, o = Σ_{j≠k} f_j,
 
@@ -11,10 +9,6 @@ which is T17 if all f are equal, and grows with f_k: a client with noisier label
 uses nothing else once f_k ≤ a o/((K−1)(a+b)).
 
 Later, samples are of two types, clean and flipped, and `predicted_ratios` follows them by T12 and T14.
-
-Assumptions: linear band, near-orthogonal noise; first order in time for the odds. Provenance: derived.
-Bound: asymptotic. Reference: T15, T22, `theory.extensions.label_noise`; `DERIVED_HERE` in
-`theory.proof.derivation`.
 """
 
 from collections.abc import Sequence
@@ -29,8 +23,20 @@ from theory.dynamics.sample_types import SampleTypes
 from theory.mixing import client_mixing, per_client
 from theory.mixing.tangency import TrainingScheme, optimal_mixing, optimum
 from theory.numerics.validation import ArrayLike, between, nonnegative
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T26 (clients)",
+    title="Clients that differ in label noise",
+    problem="Which mixing suits a client whose labels are noisier than the others'?",
+    assumptions=(
+        "Linear band, near-orthogonal noise, first order in time.",
+        "Equal sample counts and no common groups for the displayed odds.",
+    ),
+    bound="asymptotic",
+    uses=("T15", "T22"),
+)
 
 
 class Signals(NamedTuple):
@@ -62,7 +68,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
 def derivation() -> Derivation:
     """Derive the odds of a client among others with other label noise, and that they fall with its own.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T26 (clients)'
     """
     import sympy
@@ -133,20 +139,7 @@ def derivation() -> Derivation:
             ),
         ),
     )
-    return Derivation(
-        tag="T26 (clients)",
-        title="Clients that differ in label noise",
-        problem="Which mixing suits a client whose labels are noisier than the others'?",
-        assumptions=(
-            "Linear band, near-orthogonal noise, first order in time.",
-            "Equal sample counts and no common groups for the displayed odds.",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

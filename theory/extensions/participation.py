@@ -1,8 +1,5 @@
 """Clients that take part in some rounds only: the local prompt falls behind (T28).
 
-Problem: in every round the server draws m of K equal clients, r = m/K; an absent client's local prompt waits. How
-do both prompts grow, and which mixing is best?
-
 Statement (T28): in the mean over draws the averaged prompt advances as with full participation, a local one r times
 as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is trained through. Hence
 
@@ -13,11 +10,6 @@ as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is t
 - detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
 
 Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
-
-Assumptions: the symmetric mean field of T8, one local step per round, small steps and many rounds: draws enter by
-their mean. Over t rounds the noise energies exceed it by the factor 1 + (1−r)/(rt), all alike. Provenance: derived.
-Bound: asymptotic. Reference: T9, T15, T21, T25; `DERIVED_HERE` in `theory.proof.derivation`. Predictions:
-`theory.extensions.participation_prediction`.
 """
 
 from functools import cache
@@ -28,8 +20,21 @@ from numpy.typing import NDArray
 
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.numerics.validation import ArrayLike, Values, between, positive, result, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T28",
+    title="Partial participation",
+    problem="Which mixing is best when only some clients take part in a round?",
+    assumptions=(
+        "The symmetric mean field of T8, one local step per round.",
+        "m of K equal clients drawn uniformly, independently in every round.",
+        "Small steps and many rounds: draws enter by their mean.",
+    ),
+    bound="asymptotic",
+    uses=("T9", "T15", "T21", "T25"),
+)
 
 
 class Expressions(NamedTuple):
@@ -78,7 +83,7 @@ def formula() -> Expressions:
 def derivation() -> Derivation:
     """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T28'
     """
     import sympy
@@ -218,21 +223,7 @@ def derivation() -> Derivation:
             (relation("=", r, 1 / (1 + other)),),
         ),
     )
-    return Derivation(
-        tag="T28",
-        title="Partial participation",
-        problem="Which mixing is best when only some clients take part in a round?",
-        assumptions=(
-            "The symmetric mean field of T8, one local step per round.",
-            "m of K equal clients drawn uniformly, independently in every round.",
-            "Small steps and many rounds: draws enter by their mean.",
-        ),
-        statement=(behind, joint, at_time, excess),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(behind, joint, at_time, excess), steps=steps)
 
 
 @cache

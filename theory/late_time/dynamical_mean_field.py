@@ -1,8 +1,5 @@
 """Ratio and θ* at any time when N is comparable to L, from the letters alone (T29, mean field).
 
-Problem: the first order of `theory.late_time.first_order` needs n/L small; what happens at a finite n/L, and at
-the end?
-
 Statement (T29, mean field; equal n and χ): let n and L grow with n/L and K fixed. A sample's margin becomes
 M(t) = m(t) + ∫Γ(t,u) dα(u) with dα/dt = η/(1+e^M); m is Gaussian, and mean, covariance and Γ are
 
@@ -13,11 +10,6 @@ r(t,u) = −E[∂α(t)/∂m(u)] the response, ⟨·⟩ the mean over the K eigen
 (c_+ once, c_- K−1 times). As t → ∞, in units of the margin, α = (1 − m)₊/Γ: the maximum margin of T29. As n/L →
 0 it is T14. Post-hoc mixing solves θ = 0 and θ = 1 side by side, with the covariance between them.
 
-Assumptions: linear band, zero start, equal clients, all of them in every round, one local step, continuous time.
-Provenance: derived, from the cavity method. Bound: asymptotic (n, L → ∞). Reference: for one classifier, Mignacco,
-Krzakala, Urbani and Zdeborová (2020), arXiv:2006.06098 (flow), and Montanari, Ruan, Sohn and Yan (2019),
-arXiv:1911.01544 (maximum margin); `DERIVED_HERE` in `theory.proof.derivation`.
-
 `theory.late_time.solver` solves these equations.
 """
 
@@ -26,8 +18,21 @@ from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.late_time.first_order import response
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T29 (mean field)",
+    title="Training at a finite load n/L",
+    problem="Which ratio and which θ* does training reach at time t when N is comparable to L?",
+    assumptions=(
+        "Linear band, zero start, equal n and χ.",
+        "All clients in every round, one local step, continuous time.",
+        "n and L large at a fixed n/L; the cavity method.",
+    ),
+    bound="asymptotic",
+    uses=(),
+)
 
 
 @cache
@@ -62,7 +67,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], tuple[
 def derivation() -> Derivation:
     """Derive the mean field of T29: signal, noise modes, the single sample at late times, and the limit T14.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T29 (mean field)'
     """
     import sympy
@@ -160,21 +165,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T29 (mean field)",
-        title="Training at a finite load n/L",
-        problem="Which ratio and which θ* does training reach at time t when N is comparable to L?",
-        assumptions=(
-            "Linear band, zero start, equal n and χ.",
-            "All clients in every round, one local step, continuous time.",
-            "n and L large at a fixed n/L; the cavity method.",
-        ),
-        statement=(statement, shrunk),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, shrunk), steps=steps)
 
 
 @cache

@@ -1,7 +1,5 @@
 """How far θ* of joint training drifts, to first order in n/L (T29, first order).
 
-Problem: T21 says that θ* of joint training does not move. That is the limit N/L → 0; what is the next term?
-
 Statement (T29, first order; equal n and χ): with M the margin T9 at the rate κ(θ) of T8, R₁₄ the ratio of T14 and
 
     c_+ = (4e/n)((1−θ)² + θ²),   c_- = (4e/n) θ²,   m_p = (c_+^p + (K−1) c_-^p)/K,
@@ -14,19 +12,27 @@ that all clients' data share, and in one where they differ. λ is the share of t
 this part of its margin tells one sample from the others. ψ is the part of its final effect that training has had:
 0 at the start, 1 as t → ∞; for λ = 1 it is [(M−1)e^M + 1]/[M(1 + e^M)]. The bracket is K(ψ − ψ²/2) for the global
 prompt alone and ψ − ψ²/2 for the local one: at the end of training the global prompt has gained more.
-
-Assumptions: linear band, zero start, one local step per round, continuous time; n and L large, n/L small.
-Provenance: derived; the response of a large random kernel (step marked so) is the cavity method's. Bound:
-asymptotic (the rest is of order (n/L)²). Reference: T8, T9, T14; `DERIVED_HERE` in `theory.proof.derivation`.
-Numbers: `theory.late_time.first_order_prediction`.
 """
 
 from functools import cache
 from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T29 (first order)",
+    title="Drift of joint mixing, first order in n/L",
+    problem="By how much does the overlap of the samples' noise change ratio and θ* while training goes on?",
+    assumptions=(
+        "Linear band, zero start, equal n and χ.",
+        "One local step per round, continuous time.",
+        "n and L large, n/L small; the cavity method.",
+    ),
+    bound="asymptotic",
+    uses=("T8", "T9", "T14"),
+)
 
 
 @cache
@@ -75,7 +81,7 @@ def _moment(shared: Formula, apart: Formula, power: int) -> Formula:
 def derivation() -> Derivation:
     """Derive the first order of T29: two modes, the linear response of the flow, and its effect on the noise.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'asymptotic'
     """
     import sympy
@@ -273,21 +279,7 @@ def derivation() -> Derivation:
             ),
         ),
     )
-    return Derivation(
-        tag="T29 (first order)",
-        title="Drift of joint mixing, first order in n/L",
-        problem="By how much does the overlap of the samples' noise change ratio and θ* while training goes on?",
-        assumptions=(
-            "Linear band, zero start, equal n and χ.",
-            "One local step per round, continuous time.",
-            "n and L large, n/L small; the cavity method.",
-        ),
-        statement=(statement, solved),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement, solved), steps=steps)
 
 
 @cache

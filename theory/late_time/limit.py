@@ -1,7 +1,5 @@
 """Where joint training ends: the maximum-margin prompts (T29).
 
-Problem: N samples, not few against L, are fitted for a long time; which prompts does training approach?
-
 Statement (T29): with the margin kernel 𝒦 of T11, prompts are those of weights α_j ≥ 0 on the samples, and the
 direction of α converges to the solution of
 
@@ -12,12 +10,6 @@ so row r of client k's mixed text feature is, up to a common factor,
     H_r = 4 ‖w_r‖² [(1−θ)² Σ_j α_j g_jr / N + θ² Σ_{j of k} α_j g_jr / n_k]      (g: features times labels).
 
 Where all rows of 𝒦 have the same sum, all α are equal and H is that of the first step: T21 does not drift.
-
-Assumptions: linear band, zero start, all clients in every round, one local step, separable training data.
-Provenance: derived, but for the convergence, which is a theorem of Soudry et al. (for a small enough learning
-rate). It is slow: 1/log t. Bound: asymptotic (t → ∞). Reference: Soudry, Hoffer, Nacson, Gunasekar and Srebro
-(2018), The implicit bias of gradient descent on separable data, arXiv:1710.10345; T11; `DERIVED_HERE` in
-`theory.proof.derivation`.
 
 `theory.late_time.solver` says where training is at a finite time, from the letters alone.
 """
@@ -34,8 +26,23 @@ from theory.dynamics.margin_kernel import margin_kernel, square
 from theory.mixing.tangency import TrainingScheme
 from theory.model.accuracy import accuracy, ratio
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T29",
+    title="Late-time limit of training",
+    problem="Which prompts does training approach when the noise of the samples overlaps?",
+    assumptions=(
+        "Linear band, zero start, orthogonal rows.",
+        "All clients in every round, one local step per round.",
+        "Some prompts classify all training samples.",
+        "The theorem of Soudry et al. (arXiv:1710.10345), which asks for a small enough learning rate.",
+    ),
+    bound="asymptotic",
+    uses=("T11",),
+)
+
 
 ROUNDING = 1e-9
 """Asymmetry, negative eigenvalue or KKT residual that counts as rounding, relative to the kernel's size."""
@@ -101,7 +108,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T29 from the margin kernel T11; for the optimality conditions on two samples.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T29'
     """
     import sympy
@@ -221,22 +228,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T29",
-        title="Late-time limit of training",
-        problem="Which prompts does training approach when the noise of the samples overlaps?",
-        assumptions=(
-            "Linear band, zero start, orthogonal rows.",
-            "All clients in every round, one local step per round.",
-            "Some prompts classify all training samples.",
-            "The theorem of Soudry et al. (arXiv:1710.10345), which asks for a small enough learning rate.",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=f"{DERIVED_HERE} The convergence is Theorem 3 of arXiv:1710.10345.",
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,15 +1,9 @@
 """Accuracy on given samples for every θ at once: an exact step function (T24, exact curve).
 
-Problem: the margins of given samples under two fixed prompts are known. For which θ does the mixture classify
-each sample correctly, and how many for every θ?
-
 Statement (T24, exact curve): the margin over a rival is (1−θ) m_G + θ m_L, a straight line in θ, with its zero
 at θ_0 = m_G/(m_G − m_L). If it rises (m_G ≤ 0 < m_L) the sample beats the rival exactly for θ > θ_0, if it
 falls (m_L ≤ 0 < m_G) exactly for θ < θ_0. A sample is correct where it beats all its rivals: an intersection of
 half-lines, so an interval, and the accuracy is a step function of θ.
-
-Assumptions: fixed prompts; features mixed and not normalised again (T3). Provenance: derived. Bound: exact.
-Reference: `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -20,7 +14,16 @@ from numpy.typing import ArrayLike
 
 from theory.mixing.margin_moments import Reals, pairwise_margins
 from theory.numerics.validation import Values, result, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T24 (exact curve)",
+    title="Accuracy as a step function of θ",
+    problem="For which θ does the mixture of two fixed prompts classify a given sample correctly?",
+    assumptions=("Fixed prompts.", "Features are mixed and not normalised again."),
+    bound="exact",
+    uses=(),
+)
 
 
 @cache
@@ -42,7 +45,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive the half-line on which a sample beats a rival.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T24 (exact curve)'
     """
     import sympy
@@ -72,17 +75,7 @@ def derivation() -> Derivation:
         beyond("The line falls: the sample loses above …", "<", gap, falls),
         beyond("… and wins below.", ">", -gap, falls),
     )
-    return Derivation(
-        tag="T24 (exact curve)",
-        title="Accuracy as a step function of θ",
-        problem="For which θ does the mixture of two fixed prompts classify a given sample correctly?",
-        assumptions=("Fixed prompts.", "Features are mixed and not normalised again."),
-        statement=(tie,),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(tie,), steps=steps)
 
 
 class AccuracySteps(NamedTuple):

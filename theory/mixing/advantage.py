@@ -1,17 +1,11 @@
 """What mixing gains over the better single prompt (T16).
 
-Problem: two prompts have ratios R_G, R_L > 0 and noise vectors with correlation ρ; how large is the ratio of
-their best mixture?
-
 Statement (T16): R*² = (R_G² + R_L² − 2ρ R_G R_L)/(1 − ρ²), at least max(R_G, R_L)², with equality iff
 ρ = min(R)/max(R). For ρ = 0 the squares add.
 
 With weights confined to θ ∈ [0, 1] the value is attained iff ρ ≤ min(R)/max(R). For a larger correlation the
 formula describes a mixture with a negative weight, and the best admissible one is the better end point:
 `optimal_ratio_squared` returns that, `unconstrained_ratio_squared` the formula.
-
-Assumptions: positive ratios, |ρ| < 1. Provenance: derived. Bound: exact. Reference: T15; the Sharpe ratio of
-the tangency portfolio; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -22,8 +16,21 @@ from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, between, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T16",
+    title="Advantage of the mixture",
+    problem="How much larger is the ratio of the best mixture than that of the better single prompt?",
+    assumptions=(
+        "Positive ratios.",
+        "Noise vectors that are not parallel.",
+        "ρ below min(R)/max(R) for θ in [0, 1].",
+    ),
+    bound="exact",
+    uses=("T15",),
+)
 
 
 @cache
@@ -53,7 +60,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T16'
     """
     import sympy
@@ -122,21 +129,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T16",
-        title="Advantage of the mixture",
-        problem="How much larger is the ratio of the best mixture than that of the better single prompt?",
-        assumptions=(
-            "Positive ratios.",
-            "Noise vectors that are not parallel.",
-            "ρ below min(R)/max(R) for θ in [0, 1].",
-        ),
-        statement=(statement,),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,13 +1,7 @@
 """The optimal mixture if the two prompts had seen disjoint data (T18).
 
-Problem: the textbook mixes independent assets, but a client's own data are part of the global average. What
-would T17 say without that overlap, and what does leaving it out cost?
-
 Statement (T18): with A = B/K and C = 0, odds_ind = (a+b)/(Ka + χb). It exceeds the odds of T17 iff R_G > R_L:
 leaving the overlap out gives too much weight to the worse prompt.
-
-Assumptions: those of T17, except that the prompts' noise vectors are uncorrelated.
-Provenance: derived. Bound: asymptotic. Reference: T15, T17; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -18,8 +12,17 @@ import numpy as np
 from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T18",
+    title="Independent assets",
+    problem="Which mixture would be best if the two prompts had been trained on disjoint data?",
+    assumptions=("As T17, with uncorrelated noise vectors of the two prompts.",),
+    bound="asymptotic",
+    uses=("T15", "T17"),
+)
 
 
 @cache
@@ -38,7 +41,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T18, and compare it with T17.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T18'
     """
     import sympy
@@ -79,17 +82,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T18",
-        title="Independent assets",
-        problem="Which mixture would be best if the two prompts had been trained on disjoint data?",
-        assumptions=("As T17, with uncorrelated noise vectors of the two prompts.",),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

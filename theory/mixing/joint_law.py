@@ -1,13 +1,8 @@
 """The optimal mixing of joint training (T21).
 
-Problem: both prompts are trained through the mixture; which θ has the largest ratio?
-
 Statement (T21): a jointly trained prompt grows in proportion to its own weight, so the effective weights are
 ((1−θ)², θ²), and θ*_joint = √odds/(1 + √odds), where odds are those of post-hoc mixing of equally long
 trained prompts (equal τ). It is the same at every time.
-
-Assumptions: the symmetric mean field of T8 and T9, where both prompts share τ. Provenance: derived.
-Bound: asymptotic. Reference: T15; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -16,8 +11,17 @@ from typing import Any
 import numpy as np
 
 from theory.numerics.validation import ArrayLike, Values, between, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T21",
+    title="Joint mixing law",
+    problem="Which mixing is best when both prompts are trained through the mixture?",
+    assumptions=("The symmetric mean field of T8 and T9.",),
+    bound="asymptotic",
+    uses=("T15",),
+)
 
 
 @cache
@@ -41,7 +45,7 @@ def formula() -> tuple[Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T21 from the growth of a prompt in proportion to its weight.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T21'
     """
     import sympy
@@ -99,17 +103,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T21",
-        title="Joint mixing law",
-        problem="Which mixing is best when both prompts are trained through the mixture?",
-        assumptions=("The symmetric mean field of T8 and T9.",),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,13 +1,7 @@
 """The optimal weights of joint training, for any number of prompts (T23, T21).
 
-Problem: m prompts are trained through their mixture with weights θ_i that sum to one; which θ has the largest
-ratio?
-
 Statement (T23, joint): a prompt grows in proportion to its own weight, so the effective weights are θ_i², and
 the best joint weights are θ_i = √w_i*/Σ_j √w_j*, with w* the best weights of prompts trained alone, at every time.
-
-Assumptions: the symmetric mean field of T8 and T9, where all prompts share τ. Provenance: derived.
-Bound: asymptotic. Reference: T21, `theory.mixing.many_assets`; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -17,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, nonnegative
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T23 (joint)",
+    title="Joint weights of many prompts",
+    problem="Which weights are best when all prompts are trained through the mixture?",
+    assumptions=("The symmetric mean field of T8 and T9.",),
+    bound="asymptotic",
+    uses=("T21",),
+)
 
 
 @cache
@@ -40,7 +43,7 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
 def derivation() -> Derivation:
     """Derive the joint law from the growth of a prompt in proportion to its weight, for three prompts.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T23 (joint)'
     """
     import sympy
@@ -91,17 +94,7 @@ def derivation() -> Derivation:
         ),
         Step("The joint weights.", statement, "identity", (shares[0], roots)),
     )
-    return Derivation(
-        tag="T23 (joint)",
-        title="Joint weights of many prompts",
-        problem="Which weights are best when all prompts are trained through the mixture?",
-        assumptions=("The symmetric mean field of T8 and T9.",),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

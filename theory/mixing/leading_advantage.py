@@ -1,13 +1,8 @@
 """The ratio of the best mixture to leading order (T19).
 
-Problem: insert the correlation of the first steps into the advantage T16.
-
 Statement (T19): the client's own data are 1/K of the average, so ρ = 1/√K and
 R*² = (R_G² + R_L² − 2 R_G R_L/√K)/(1 − 1/K). As K grows the prompts become independent assets, and the squares
 of their ratios add.
-
-Assumptions: near-orthogonal noise, equal sample counts, K ≥ 2; an interior optimum, 1/√K ≤ min(R)/max(R).
-Provenance: derived. Bound: asymptotic. Reference: T16, T17; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -17,8 +12,20 @@ import numpy as np
 
 from theory.mixing import advantage
 from theory.numerics.validation import ArrayLike, Values, between, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T19",
+    title="Advantage to leading order",
+    problem="How large is the ratio of the best mixture after the first steps?",
+    assumptions=(
+        "Near-orthogonal noise, equal sample counts, K ≥ 2.",
+        "An interior optimum: 1/√K at most min(R)/max(R).",
+    ),
+    bound="asymptotic",
+    uses=("T16", "T17"),
+)
 
 
 @cache
@@ -40,7 +47,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T19: the correlation, the insertion into T16, and the limit of many clients.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T19'
     """
     import sympy
@@ -92,20 +99,7 @@ def derivation() -> Derivation:
             ),
         ),
     )
-    return Derivation(
-        tag="T19",
-        title="Advantage to leading order",
-        problem="How large is the ratio of the best mixture after the first steps?",
-        assumptions=(
-            "Near-orthogonal noise, equal sample counts, K ≥ 2.",
-            "An interior optimum: 1/√K at most min(R)/max(R).",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

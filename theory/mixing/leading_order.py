@@ -1,14 +1,9 @@
 """The optimal mixture to leading order, in three letters (T17).
 
-Problem: insert the signals and noise of the first steps into the tangency mixing T15.
-
 Statement (T17): for equal sample counts A = B/K and, because the client's own data are part of the average,
 C = B/K, so odds* = b(1 − χ/K)/((K−1)a + (χ−1)b) with odds* = θ*/(1−θ*). They depend on neither n, L, σ_p nor
 e. They rise with b/a and fall with χ. They fall with K at χ = 1, and at a fixed share χ/K; at a fixed χ > 1
 they can rise, because a group of fixed size becomes a smaller share.
-
-Assumptions: linear band, first order in time, near-orthogonal noise, equal sample counts, K ≥ 2.
-Provenance: derived. Bound: asymptotic. Reference: T15, T6; `DERIVED_HERE` in `theory.proof.derivation`.
 
 What would happen without the shared data is T18 (`theory.mixing.independent_assets`); how much the best mixture
 gains is T19 (`theory.mixing.leading_advantage`).
@@ -22,8 +17,21 @@ from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T17",
+    title="Leading-order optimum",
+    problem="Insert the signals and noise of the first steps into the tangency mixing.",
+    assumptions=(
+        "Linear band, first order in time.",
+        "Near-orthogonal noise, equal sample counts.",
+        "K ≥ 2; χ ≥ 1 for the signs of the derivatives.",
+    ),
+    bound="asymptotic",
+    uses=("T15", "T6"),
+)
 
 
 class Terms(NamedTuple):
@@ -73,7 +81,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T17, and the signs of the dependence on K, b/a and χ.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T17'
     """
     import sympy
@@ -183,21 +191,7 @@ def derivation() -> Derivation:
             (relation("=", a, 0), relation("=", chi, 1)),
         ),
     )
-    return Derivation(
-        tag="T17",
-        title="Leading-order optimum",
-        problem="Insert the signals and noise of the first steps into the tangency mixing.",
-        assumptions=(
-            "Linear band, first order in time.",
-            "Near-orthogonal noise, equal sample counts.",
-            "K ≥ 2; χ ≥ 1 for the signs of the derivatives.",
-        ),
-        statement=(posthoc,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(posthoc,), steps=steps)
 
 
 @cache

@@ -1,15 +1,7 @@
 """The optimal mixture of any number of prompts (T23).
 
-Problem: prompts on several levels (global, cluster, local …) have signals s_i and noise vectors u_i; which
-weights w_i ≥ 0 give the mixture Σ w_i h(p_i) the largest ratio R(w) = sᵀw/(σ_p √(wᵀΣw)), Σ_ij = ⟨u_i, u_j⟩?
-
 Statement (T23): w* ∝ Σ⁻¹s and R*² = sᵀΣ⁻¹s/σ_p² when every entry of Σ⁻¹s is positive. In general the best
 w ≥ 0 is the one with (Σw)_i ≥ s_i, and equality wherever w_i > 0: it is Σ⁻¹s of the assets it keeps.
-
-Assumptions: the mixture is linear in the prompts' outputs (T3); linearly independent noise vectors; some positive
-signal. Provenance: derived. Bound: exact. Reference: the tangency portfolio of Markowitz and Sharpe, with the
-conditions of Karush, Kuhn and Tucker; T15, T16; `DERIVED_HERE` in `theory.proof.derivation`. The weights of joint
-training are in `theory.mixing.joint_weights`, the moments of nested levels in `theory.mixing.nested_assets`.
 """
 
 from collections.abc import Sequence
@@ -24,8 +16,21 @@ from theory.mixing import advantage
 from theory.mixing.tangency import optimum
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, finite
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T23",
+    title="Many assets",
+    problem="Find the weights w ≥ 0 of m prompts whose mixture has the largest ratio R = sᵀw/(σ_p √(wᵀΣw)).",
+    assumptions=(
+        "The mixed output is linear in the weights.",
+        "Linearly independent noise vectors, some positive signal.",
+    ),
+    bound="exact",
+    uses=("T15", "T16"),
+)
+
 
 _ROUNDING = 1e-9
 
@@ -70,22 +75,13 @@ def with_entries(
 def derivation() -> Derivation:
     """Derive T23 from the conditions that a best portfolio meets, written for three assets.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T23'
     """
     bounded, unconstrained = _optimality(), _unconstrained()
     return Derivation(
-        tag="T23",
-        title="Many assets",
-        problem="Find the weights w ≥ 0 of m prompts whose mixture has the largest ratio R = sᵀw/(σ_p √(wᵀΣw)).",
-        assumptions=(
-            "The mixed output is linear in the weights.",
-            "Linearly independent noise vectors, some positive signal.",
-        ),
+        RESULT,
         statement=(bounded[-1].claim, unconstrained[-1].claim),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
         steps=(*bounded, *_two_assets(), *unconstrained),
     )
 

@@ -1,9 +1,5 @@
 """Mixing on real features: choose θ from the margins of held-out samples (T24).
 
-Problem: for fixed prompts the mixture's logits are (1−θ)·logits_G + θ·logits_L exactly, so every pairwise
-margin m_yj (true class y minus rival j) is linear in θ. Which θ errs least on fresh samples of the same
-clients?
-
 Statement (T24): with s the mean and (A, C, B) the within-class covariance of (m^G_yj, m^L_yj) per client
 and class,
 
@@ -11,12 +7,6 @@ and class,
     predicted error(θ) = Σ_y n_y max_j Φ(−ratio_yj(θ)) / Σ_y n_y,      θ* = argmin,
 
 the sums running over clients and classes. Where one rival binds, θ* is T15 for that rival.
-
-Assumptions: fixed prompts, features mixed and not normalised again (T3); Gaussian margins within a client and
-class. Provenance: derived. Bound: lower, exact for two classes: an error needs only one of the rivals to win,
-so the true error lies between the binding rival's and the sum over all rivals (`error_bounds`). That is why the
-predicted error is too small with many classes, although it chooses θ well. Reference: T15; the union bound;
-`DERIVED_HERE` in `theory.proof.derivation`.
 
 Estimating the moments: `theory.mixing.margin_moments`. The exact curve on the given samples:
 `theory.mixing.accuracy_curve`.
@@ -31,7 +21,19 @@ from numpy.typing import ArrayLike
 from theory.mixing.margin_moments import MarginMoments, Reals
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import Values, between, result, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T24",
+    title="Mixing from held-out margins",
+    problem="Which θ errs least on fresh samples, judging from the margins of held-out samples?",
+    assumptions=(
+        "Fixed prompts; features are mixed and not normalised again.",
+        "Gaussian margins within a client and class.",
+    ),
+    bound="lower",
+    uses=("T15",),
+)
 
 
 class MixingOptimum(NamedTuple):
@@ -75,7 +77,7 @@ def _normal(x: Formula, mean: Formula, deviation: Formula) -> Formula:
 def derivation() -> Derivation:
     """Derive T24: moments of a mixed margin, the two bounds of the error, and the optimum for one rival.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'lower'
     """
     import sympy
@@ -179,20 +181,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T24",
-        title="Mixing from held-out margins",
-        problem="Which θ errs least on fresh samples, judging from the margins of held-out samples?",
-        assumptions=(
-            "Fixed prompts; features are mixed and not normalised again.",
-            "Gaussian margins within a client and class.",
-        ),
-        statement=(linear, spread, lower, upper),
-        bound="lower",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(linear, spread, lower, upper), steps=steps)
 
 
 @cache

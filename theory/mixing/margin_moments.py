@@ -1,17 +1,10 @@
 """Moments of pairwise margins, from few held-out samples per client and class (T24, moments).
 
-Problem: T24 needs the mean and covariance of margins within a client and class, of which there may be one or
-two samples. What is the covariance of a fresh margin about the estimated mean?
-
 Statement (T24, moments): a class of n samples with scatter S (summed products of deviations) has f = n−1
 degrees of freedom. Its covariance is shrunk to that of its relatives, Σ_kyj = (ν Σ_kj + S_kyj)/(ν + f), with
 Σ_kj, pooled over the classes of client k, shrunk to Σ_j, pooled over all clients, by the same rule. If variances
 vary between classes with relative variance v, the best linear shrinkage has ν = 2/v. A fresh margin deviates
 from the estimated mean with covariance Σ(1 + 1/n).
-
-Assumptions: Gaussian margins within a client and class (for the relative variance 2/f of an estimated
-variance). Provenance: derived. Bound: exact. Reference: linear shrinkage, as the inverse-Wishart prior has it;
-`DERIVED_HERE` in `theory.proof.derivation`.
 
 ν = `prior_samples` answers how alike classes are.
 """
@@ -23,7 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.numerics.validation import between, finite, positive
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T24 (moments)",
+    title="Moments of margins from few samples",
+    problem="What is the covariance of a fresh margin about the mean of few samples of its class?",
+    assumptions=(
+        "Gaussian margins within a client and class.",
+        "The pooled covariance is known far better than the class's own.",
+    ),
+    bound="exact",
+    uses=(),
+)
+
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -78,7 +84,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 def derivation() -> Derivation:
     """Derive the best linear shrinkage of a variance, and the spread of a fresh margin about a mean.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T24 (moments)'
     """
     import sympy
@@ -128,20 +134,7 @@ def derivation() -> Derivation:
         ),
         Step("A fresh margin and a mean over n independent ones: their variances add.", spread, "identity"),
     )
-    return Derivation(
-        tag="T24 (moments)",
-        title="Moments of margins from few samples",
-        problem="What is the covariance of a fresh margin about the mean of few samples of its class?",
-        assumptions=(
-            "Gaussian margins within a client and class.",
-            "The pooled covariance is known far better than the class's own.",
-        ),
-        statement=(combined, spread),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(combined, spread), steps=steps)
 
 
 @cache

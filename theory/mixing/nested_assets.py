@@ -1,8 +1,5 @@
 """Prompts averaged over nested sets of clients: global, cluster by cluster, local (T23, T22).
 
-Problem: a client has one prompt averaged over all clients, one over its cluster, and its own; when does each of
-them earn a positive weight in the best mixture?
-
 Statement (T23, nested): let level i average N_i samples, a share P_i of which belongs to the client's feature
 group: s_i = a + b P_i, and Σ_ij = 1/max(N_i, N_j) because a finer level's data are part of a coarser one's. The
 steps from level to level are then independent assets. With v_i = 1/N_i, from coarse to fine, and the slopes
@@ -13,10 +10,6 @@ noise.
 For K equal clients, feature groups of χ clients and clusters of Q clients of which c are of the client's group:
 the local prompt counts iff c < Q, the cluster prompt iff (c−1)/(Q−1) > (χ−1)/(K−1), i.e. iff a client meets its own
 group more often in its cluster than in the whole federation.
-
-Assumptions: linear band, first order in time, near-orthogonal noise, orthogonal group features; a common factor of
-the moments is dropped. Provenance: derived. Bound: asymptotic. Reference: T6, T22, `theory.mixing.many_assets`;
-`DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from collections.abc import Sequence
@@ -30,8 +23,21 @@ from theory.mixing.many_assets import formula as tangency
 from theory.mixing.many_assets import with_entries
 from theory.model.aggregation import client_group_sizes
 from theory.numerics.validation import ArrayLike, between, nonnegative
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T23 (nested)",
+    title="Nested levels",
+    problem="Which of a global, a cluster and a local prompt earn a positive weight?",
+    assumptions=(
+        "Linear band, first order in time.",
+        "Near-orthogonal noise.",
+        "Orthogonal group features.",
+    ),
+    bound="asymptotic",
+    uses=("T6", "T22"),
+)
 
 
 class LevelMoments(NamedTuple):
@@ -94,23 +100,13 @@ def equal_formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 def derivation() -> Derivation:
     """Derive the weights of nested levels and the conditions under which they are positive.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T23 (nested)'
     """
     nested, equal = _nested_levels(), _equal_clients()
     return Derivation(
-        tag="T23 (nested)",
-        title="Nested levels",
-        problem="Which of a global, a cluster and a local prompt earn a positive weight?",
-        assumptions=(
-            "Linear band, first order in time.",
-            "Near-orthogonal noise.",
-            "Orthogonal group features.",
-        ),
+        RESULT,
         statement=(nested[-3].claim, nested[-1].claim, equal[1].claim),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
         steps=(*_moments(), *nested, *equal),
     )
 

@@ -1,14 +1,8 @@
 """The optimal mixing of every client (T22).
 
-Problem: clients hold different numbers of samples and belong to groups that share a feature; which θ suits
-each one?
-
 Statement (T22): at small t, s_G = a + b Σ_{j: s(j)=s(k)} p_j, s_L = a + b, A = 1/N, B = 1/n_k and C = 1/N (a
 common factor dropped); T15 gives the post-hoc θ*_k, T21 the joint one. A client that
 holds more of the data leans more to its local prompt, if its group's share is fixed or it is alone in its group.
-
-Assumptions: linear band, first order in time, near-orthogonal noise, orthogonal client features.
-Provenance: derived. Bound: asymptotic. Reference: T6, T15, T21; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -21,8 +15,21 @@ from theory.mixing.joint_law import joint_mixing as from_odds
 from theory.mixing.tangency import optimal_mixing
 from theory.model.aggregation import client_group_sizes, noise_energy_factor
 from theory.numerics.validation import ArrayLike, between, nonnegative
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T22",
+    title="Optimal mixing per client",
+    problem="Which mixing suits a client with n_k samples in a group of weight P?",
+    assumptions=(
+        "Linear band, first order in time.",
+        "Near-orthogonal noise.",
+        "Orthogonal client features.",
+    ),
+    bound="asymptotic",
+    uses=("T6", "T15", "T21"),
+)
 
 
 class Moments(NamedTuple):
@@ -62,7 +69,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 def derivation() -> Derivation:
     """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T22'
     """
     import sympy
@@ -125,21 +132,7 @@ def derivation() -> Derivation:
             (statement, relation("=", n, share * total)),
         ),
     )
-    return Derivation(
-        tag="T22",
-        title="Optimal mixing per client",
-        problem="Which mixing suits a client with n_k samples in a group of weight P?",
-        assumptions=(
-            "Linear band, first order in time.",
-            "Near-orthogonal noise.",
-            "Orthogonal client features.",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,15 +1,7 @@
 """The optimal mixture of two fixed prompts: the tangency portfolio (T15).
 
-Problem: two prompts have signals s_G, s_L and noise vectors u_G, u_L; which mixture has the largest ratio
-R(w) = (w_G s_G + w_L s_L)/(σ_p ‖w_G u_G + w_L u_L‖)?
-
 Statement (T15): for weights (1−θ, θ), θ*/(1−θ*) = (s_L A − s_G C)/(s_G B − s_L C) when both are positive,
 else the better end point; A = ‖u_G‖², B = ‖u_L‖², C = ⟨u_G, u_L⟩.
-
-Assumptions: the mixture is linear in the prompts' outputs (always true of the encoder outputs, T3). The
-signals may have any sign: R' has the sign of a function that is linear in θ, so an interior maximum exists
-iff both terms are positive. Provenance: derived. Bound: exact. Reference: the tangency portfolio of Markowitz
-and Sharpe; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -20,8 +12,21 @@ from numpy.typing import NDArray
 
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T15",
+    title="Tangency mixing",
+    problem="Find the mixture of two fixed prompts with the largest signal-to-noise ratio.",
+    assumptions=(
+        "The mixed output is linear in the weights.",
+        "Noise vectors of positive length, not opposite.",
+    ),
+    bound="exact",
+    uses=(),
+)
+
 
 TrainingScheme = Literal["joint", "posthoc", "detached"]
 
@@ -85,7 +90,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T15 by maximising the ratio over θ.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T15'
     """
     import sympy
@@ -178,20 +183,7 @@ def derivation() -> Derivation:
             (relation("=", theta, best.mixing.subs(rescaled, simultaneous=True)),),
         ),
     )
-    return Derivation(
-        tag="T15",
-        title="Tangency mixing",
-        problem="Find the mixture of two fixed prompts with the largest signal-to-noise ratio.",
-        assumptions=(
-            "The mixed output is linear in the weights.",
-            "Noise vectors of positive length, not opposite.",
-        ),
-        statement=(statement,),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,14 +1,7 @@
 """How the optimal post-hoc mixing drifts with training time (T20).
 
-Problem: the prompts are trained separately for t steps; their margins saturate at different rates (T8, T9).
-Which post-hoc mixing is best at time t?
-
 Statement (T20): odds*(t) = odds* τ_G(t)/τ_L(t) with odds* of T17. It increases from odds* at t → 0 to
 odds* κ_L/κ_G as t → ∞.
-
-Assumptions: the symmetric mean field of T8 and continuous time T9: at a few discrete steps, where both
-prompts still have q = 1/2, the closed form already shows a small part of the drift. Provenance: derived.
-Bound: asymptotic. Reference: T15, T9; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
@@ -21,8 +14,21 @@ from theory.dynamics.saturation import accumulated
 from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T20",
+    title="Drift of the optimum with training time",
+    problem="Which post-hoc mixing is best after t steps of separate training?",
+    assumptions=(
+        "The symmetric mean field of T8.",
+        "Continuous time (T9).",
+        "κ_G < κ_L for the direction of the drift.",
+    ),
+    bound="asymptotic",
+    uses=("T15", "T9"),
+)
 
 
 @cache
@@ -60,7 +66,7 @@ def _grown() -> dict[Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T20: the odds at time t, that they increase, and both limits.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T20'
     """
     import sympy
@@ -134,21 +140,7 @@ def derivation() -> Derivation:
             "sign",
         ),
     )
-    return Derivation(
-        tag="T20",
-        title="Drift of the optimum with training time",
-        problem="Which post-hoc mixing is best after t steps of separate training?",
-        assumptions=(
-            "The symmetric mean field of T8.",
-            "Continuous time (T9).",
-            "κ_G < κ_L for the direction of the drift.",
-        ),
-        statement=(statement,),
-        bound="asymptotic",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 @cache

@@ -1,13 +1,7 @@
 """Test accuracy is Φ of the signal-to-noise ratio (T7).
 
-Problem: with which probability is a fresh sample of a client classified correctly?
-
 Statement (T7): accuracy = Φ(R) with R = s/(σ_p ‖H_ξ‖), where s = H_μ + H_ν is the client's signal and H_ξ are
 the irrelevant entries of the mixed encoder output H; Φ is the standard normal distribution function.
-
-Assumptions: the data model T1 (Gaussian irrelevant coordinates, symmetric labels); any encoder, prompt,
-mixing, time. Provenance: derived. Bound: exact. Reference: the Gaussian integral; `DERIVED_HERE` in
-`theory.proof.derivation`.
 """
 
 from functools import cache
@@ -16,8 +10,20 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T7",
+    title="Accuracy is Φ of the ratio",
+    problem="With which probability is a fresh sample of a client classified correctly?",
+    assumptions=(
+        "Gaussian irrelevant coordinates, independent of the label.",
+        "Any encoder, prompt, mixing and time.",
+    ),
+    bound="exact",
+    uses=(),
+)
 
 
 @cache
@@ -46,7 +52,7 @@ def _density(value: Formula, mean: Formula, scale: Formula) -> Formula:
 def derivation() -> Derivation:
     """Derive T7: the law of the margin of a fresh sample, and the probability that it is positive.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'exact'
     """
     import sympy
@@ -112,20 +118,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T7",
-        title="Accuracy is Φ of the ratio",
-        problem="With which probability is a fresh sample of a client classified correctly?",
-        assumptions=(
-            "Gaussian irrelevant coordinates, independent of the label.",
-            "Any encoder, prompt, mixing and time.",
-        ),
-        statement=(statement,),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
 def accuracy(ratio: ArrayLike) -> Values:

@@ -1,14 +1,7 @@
 """What federated averaging does to the coefficients of the first round (T6).
 
-Problem: every client takes one small step from the same start; the server averages with weights p_k = n_k/N.
-What survives of the client-specific signal, and of the noise, in the global prompt?
-
 Statement (T6): averaging leaves β unchanged, multiplies γ_{s(k)} by χ_k/K (equal sample counts), and makes
 the noise energy E‖φ_G‖² proportional to Σ_k p_k²/n_k = 1/N, where a local prompt has 1/n_k.
-
-Assumptions: first round, small step, zero start, independent noise across clients. Provenance: derived.
-Bound: exact (in expectation over the data for the noise energy). Reference: `DERIVED_HERE` in
-`theory.proof.derivation`.
 """
 
 from functools import cache
@@ -18,8 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, finite, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T6",
+    title="Aggregation law",
+    problem="Average one small step of every client: what happens to shared signal, client signal and noise?",
+    assumptions=(
+        "First round, small step, zero start.",
+        "Independent noise across clients.",
+        "Equal sample counts for the signal factor.",
+    ),
+    bound="exact",
+    uses=(),
+)
 
 
 class NoiseEnergyFactors(NamedTuple):
@@ -77,7 +83,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T6: the signal factor χ/K and the noise energy 1/N.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T6'
     """
     import sympy
@@ -137,22 +143,7 @@ def derivation() -> Derivation:
             weights,
         ),
     )
-    return Derivation(
-        tag="T6",
-        title="Aggregation law",
-        problem="Average one small step of every client: what happens to shared signal, client signal "
-        "and noise?",
-        assumptions=(
-            "First round, small step, zero start.",
-            "Independent noise across clients.",
-            "Equal sample counts for the signal factor.",
-        ),
-        statement=(signal, noise),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(signal, noise), steps=steps)
 
 
 @cache

@@ -1,13 +1,7 @@
 """Coefficients of a trained prompt along the rows of W (T4).
 
-Problem: write the displacement p^(t) − p^(0) of a prompt in the span of the frozen rows w_r of W as
-Σ_r a_r w_r/‖w_r‖².
-
 Statement (T4): the coefficients exist, are unique, and equal a = diag(‖w_r‖²) (W Wᵀ)^{-1} W (p^(t) − p^(0));
 for orthogonal rows a_r = ⟨w_r, p^(t) − p^(0)⟩.
-
-Assumptions: linearly independent rows; a displacement in their span (gradient training never leaves it).
-Provenance: derived. Bound: exact. Reference: linear algebra; `DERIVED_HERE` in `theory.proof.derivation`.
 
 The derivation treats three rows with a general symbolic Gram matrix. The numeric function solves the
 same linear system with a QR factorisation of Wᵀ, which does not square the condition number as W Wᵀ does.
@@ -21,7 +15,18 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, finite
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+
+RESULT = Result(
+    tag="T4",
+    title="Coefficients of a trained prompt",
+    problem="Write the displacement of a prompt as a combination of the rows of W, each divided by "
+    "its squared norm.",
+    assumptions=("The rows of W are linearly independent.", "The displacement lies in their span."),
+    bound="exact",
+    uses=(),
+)
+
 
 ROWS = 3
 """Rows in the derivation: the fewest for which a row has more than one neighbour."""
@@ -82,7 +87,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'exact'
     """
     parts = _cramer()
@@ -126,18 +131,7 @@ def derivation() -> Derivation:
             for r in rows
         ),
     ]
-    return Derivation(
-        tag="T4",
-        title="Coefficients of a trained prompt",
-        problem="Write the displacement of a prompt as a combination of the rows of W, each divided by "
-        "its squared norm.",
-        assumptions=("The rows of W are linearly independent.", "The displacement lies in their span."),
-        statement=solved,
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=tuple(steps),
-    )
+    return Derivation(RESULT, statement=solved, steps=tuple(steps))
 
 
 def _rows(weights: ArrayLike) -> NDArray[np.float64]:

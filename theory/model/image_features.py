@@ -1,15 +1,8 @@
 """Margins of a fresh image, and the overlap of two images' noise (T1).
 
-Problem: an image has one coordinate that all clients share, one for each group, and L coordinates of noise.
-What is the law of its margin y⟨g, H⟩ under a fixed text feature H, and how much do two images overlap?
-
 Statement (T1): for g = [y, y 1{s = s(k)}, x_1 … x_L] with x_l ~ N(0, σ_p²), the margin has mean H_μ + H_ν and
 variance σ_p² ‖H_ξ‖². The noise of an image has expected squared length L σ_p²; the inner product of two
 images' noise has mean zero and variance L σ_p⁴, so relative to that length it is about 1/√L.
-
-Assumptions: labels ±1 with equal probability, Gaussian noise independent of the label and across
-coordinates and images. Provenance: derived (the model itself is our reading of the paper's framework).
-Bound: exact. Reference: moments of the Gaussian; `DERIVED_HERE` in `theory.proof.derivation`.
 
 The last number is why training samples are nearly orthogonal for N ≪ L, which T8 and all that follows need.
 """
@@ -19,8 +12,20 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T1",
+    title="Image features",
+    problem="What is the law of the margin of a fresh image, and how much do two images' noises overlap?",
+    assumptions=(
+        "Labels ±1 with equal probability.",
+        "Gaussian noise, independent of the label and across coordinates and images.",
+    ),
+    bound="exact",
+    uses=(),
+)
 
 
 class MarginMoments(NamedTuple):
@@ -85,7 +90,7 @@ def _overlap() -> tuple[Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T1's moments from the coordinates of an image.
 
-    >>> derivation().bound
+    >>> derivation().result.bound
     'exact'
     """
     import sympy
@@ -181,20 +186,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(
-        tag="T1",
-        title="Image features",
-        problem="What is the law of the margin of a fresh image, and how much do two images' noises overlap?",
-        assumptions=(
-            "Labels ±1 with equal probability.",
-            "Gaussian noise, independent of the label and across coordinates and images.",
-        ),
-        statement=(mean_of, variance_of, overlap),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(mean_of, variance_of, overlap), steps=steps)
 
 
 @cache

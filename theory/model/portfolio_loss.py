@@ -1,15 +1,8 @@
 """The portfolio of two prompts and its logistic loss (T3).
 
-Problem: a client classifies with the mixture H = (1−θ) h_G + θ h_L of the text features of a global and a local
-prompt, and trains on ℓ = mean log(1 + e^{−M}) with the margin M = y⟨g, H⟩. What does a prompt feel?
-
 Statement (T3): mixing features is mixing logits, ⟨g, H⟩ = (1−θ)⟨g, h_G⟩ + θ⟨g, h_L⟩, with the global prompt
 alone at θ = 0 and the local one at θ = 1. The loss of a margin decreases with slope −q, q = 1/(1+e^M), and is
 convex. The global prompt feels −(1−θ) q y g, the local one −θ q y g.
-
-Assumptions: features are mixed and not normalised again. Provenance: derived (mixture and loss as in the
-paper's abstract and the authors' code). Bound: exact. Reference: calculus; `DERIVED_HERE` in
-`theory.proof.derivation`.
 
 Both numeric functions are stable twins of the formulas: e^{−M} overflows for M < −709, and 1 + e^{−M} loses it
 for M > 36.
@@ -21,8 +14,17 @@ import numpy as np
 from scipy.special import expit
 
 from theory.numerics.validation import ArrayLike, Values, finite, result, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, relation
 from theory.proof.symbols import letters
+
+RESULT = Result(
+    tag="T3",
+    title="Portfolio and loss",
+    problem="What do the two prompts of a mixture feel of the logistic loss?",
+    assumptions=("Text features are mixed with weights 1−θ and θ, and not normalised again.",),
+    bound="exact",
+    uses=(),
+)
 
 
 @cache
@@ -44,7 +46,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 def derivation() -> Derivation:
     """Derive T3: mixture of logits, slope and convexity of the loss, and what each prompt feels.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T3'
     """
     import sympy
@@ -101,17 +103,7 @@ def derivation() -> Derivation:
         ),
         Step("… and the local prompt's the residual times θ.", by_local, "identity", (q_here,)),
     )
-    return Derivation(
-        tag="T3",
-        title="Portfolio and loss",
-        problem="What do the two prompts of a mixture feel of the logistic loss?",
-        assumptions=("Text features are mixed with weights 1−θ and θ, and not normalised again.",),
-        statement=(logits, slope, by_global, by_local),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(logits, slope, by_global, by_local), steps=steps)
 
 
 def loss(margin: ArrayLike) -> Values:

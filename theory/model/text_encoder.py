@@ -1,21 +1,24 @@
 """The two-layer text encoder as a function of one pre-activation (T2).
 
-Problem: the encoder turns z = ⟨w_r, p⟩ into h(z) = σ(z + c) − σ(−z + c), with an offset c > 0 from the class
-name. Which properties of h does the rest of the theory use?
-
 Statement (T2): h is odd for every activation σ, with slope h'(z) = σ'(z + c) + σ'(−z + c), so it increases if σ
 does. For the ReLU h(z) = 2z inside the linear band |z| ≤ c and z + sign(z) c outside: slope 2, then 1,
 continuous at the border.
-
-Assumptions: c > 0; a differentiable σ where its slope is used. Provenance: derived (the encoder is our reading
-of the paper's framework). Bound: exact. Reference: `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from functools import cache
 from typing import Any
 
 from theory.numerics.validation import ArrayLike, Values, finite, positive, result
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T2",
+    title="Text encoder",
+    problem="How does the encoder turn the inner product of a prompt with a frozen row into a feature?",
+    assumptions=("A positive offset c.", "A differentiable activation where its slope is used."),
+    bound="exact",
+    uses=(),
+)
 
 
 @cache
@@ -38,7 +41,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 def derivation() -> Derivation:
     """Derive T2: oddness and slope for any activation, the three pieces for the ReLU.
 
-    >>> derivation().tag
+    >>> derivation().result.tag
     'T2'
     """
     import sympy
@@ -116,17 +119,7 @@ def derivation() -> Derivation:
             (relation("=", z, -offset),),
         ),
     )
-    return Derivation(
-        tag="T2",
-        title="Text encoder",
-        problem="How does the encoder turn the inner product of a prompt with a frozen row into a feature?",
-        assumptions=("A positive offset c.", "A differentiable activation where its slope is used."),
-        statement=(odd, slope, statement),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=steps,
-    )
+    return Derivation(RESULT, statement=(odd, slope, statement), steps=steps)
 
 
 def _slope_of(piece: Formula, z: Formula, value: int) -> Formula:

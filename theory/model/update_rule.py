@@ -1,13 +1,8 @@
 """One gradient step in coefficients (T5).
 
-Problem: a step of gradient descent on the loss T3 moves a prompt p; by how much do its coefficients move?
-
 Statement (T5): for orthogonal rows, with q_i = 1/(1+exp(M_i)) and M_i the margin y_i f(g_i), a_r ← a_r + η ω
 ‖w_r‖² h'_r(z_r) (1/n) Σ_i q_i y_i g_{i,r}, where ω is the prompt's weight in the mixture. For general rows
 the pre-activations move by z ← z + η ω (W Wᵀ) [h'(z) ∘ (1/n) Σ_i q_i y_i g_i].
-
-Assumptions: any differentiable activation σ; labels ±1. Provenance: derived. Bound: exact.
-Reference: the chain rule; `DERIVED_HERE` in `theory.proof.derivation`.
 
 The derivation differentiates the loss of n samples through z_r = ⟨w_r, p⟩ for two rows in the plane and
 encoders with any slope h'.
@@ -22,7 +17,19 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.numerics.validation import ArrayLike, between, finite, nonnegative, unit_interval
-from theory.proof.derivation import DERIVED_HERE, Derivation, Formula, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+
+RESULT = Result(
+    tag="T5",
+    title="Update rule of the coefficients",
+    problem="Find how one step of gradient descent on the logistic loss moves the coefficients of a prompt.",
+    assumptions=(
+        "A differentiable activation.",
+        "Orthogonal rows (the general form is a step of its own).",
+    ),
+    bound="exact",
+    uses=(),
+)
 
 
 @cache
@@ -146,21 +153,7 @@ def derivation() -> Derivation:
                 (general, relation("=", gram[0, 1], 0)),
             ),
         ]
-    return Derivation(
-        tag="T5",
-        title="Update rule of the coefficients",
-        problem="Find how one step of gradient descent on the logistic loss moves the coefficients of "
-        "a prompt.",
-        assumptions=(
-            "A differentiable activation.",
-            "Orthogonal rows (the general form is a step of its own).",
-        ),
-        statement=tuple(statement),
-        bound="exact",
-        provenance="derived",
-        reference=DERIVED_HERE,
-        steps=tuple(steps),
-    )
+    return Derivation(RESULT, statement=tuple(statement), steps=tuple(steps))
 
 
 @cache

@@ -5,19 +5,19 @@ and names the step. SymPy is imported on first use.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from theory.proof.bounds import Bound
 
 Formula: TypeAlias = Any
 """A SymPy expression or relation (SymPy itself is not imported when this module is)."""
 
-How = Literal["assumed", "identity", "sign", "chain", "root", "ode"]
-Bound = Literal["exact", "upper", "lower", "sandwich", "asymptotic", "statistical"]
-Provenance = Literal["paper", "code", "derived"]
+How = Literal["assumed", "modelled", "identity", "sign", "chain", "root", "ode"]
 
-DERIVED_HERE = (
-    "Derived in this project from the model T1-T3 of Pan, Huang and Shi (NeurIPS 2024, arXiv:2409.19610)."
-)
+MODEL = "Pan, Huang and Shi (2024), arXiv:2409.19610"
+"""Where the subject comes from. Every result is derived in this project from the model T1 to T3, and none is a
+quotation of the paper."""
 
 
 class DerivationError(ValueError):
@@ -31,6 +31,8 @@ class Step:
     `how` is one of
 
     - `assumed`: a definition, a model equation or a hypothesis; nothing to verify;
+    - `modelled`: an equation that puts the sentence into letters. Its algebra is verified as an identity, but what
+      the step says lies in the sentence, which algebra cannot verify;
     - `identity`: an equation; both sides agree after `given` is substituted and derivatives, integrals, sums
       and limits are carried out;
     - `sign`: an inequality that follows from the declared signs of the symbols once `given` is substituted
@@ -59,6 +61,37 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What is known of a result before it is proved: the one record of it, from which documents are made.
+
+    Attributes:
+        tag: the equation's tag, e.g. "T15"; a part of a result adds what it is about, "T23 (nested)".
+        title: a few words.
+        problem: the question it answers, in a sentence.
+        assumptions: what it needs, a sentence each.
+        bound: what it asserts.
+        uses: tags of the results it is built on.
+        sources: literature it rests on beyond the model of the paper (`MODEL`), as author (year), title.
+
+    Raises:
+        DerivationError: an empty field, but for `uses` and `sources`.
+    """
+
+    tag: str
+    title: str
+    problem: str
+    assumptions: tuple[str, ...]
+    bound: Bound
+    uses: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("tag", "title", "problem", "assumptions", "bound"):
+            if not getattr(self, name):
+                raise DerivationError(f"{self.tag}: `{name}` is empty")
+
+
+@dataclass(frozen=True)
 class Derivation:
     """A result together with its proof; constructing one verifies every step.
 
@@ -69,23 +102,17 @@ class Derivation:
         DerivationError: a step fails or is given its own claim, or a statement is proved by no step.
     """
 
-    tag: str
-    title: str
-    problem: str
-    assumptions: tuple[str, ...]
+    result: Result
     statement: tuple[Formula, ...]
-    bound: Bound
-    provenance: Provenance
-    reference: str
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name):
-                raise DerivationError(f"{self.tag}: `{field.name}` is empty")
+        tag = self.result.tag
+        if not self.statement or not self.steps:
+            raise DerivationError(f"{tag}: no statement or no steps")
         claims: list[Formula] = []
         for number, step in enumerate(self.steps, start=1):
-            where = f"{self.tag}, step {number} ({step.text})"
+            where = f"{tag}, step {number} ({step.text})"
             if step.how == "chain" and any(fact not in claims for fact in step.given):
                 raise DerivationError(f"{where} uses a fact that no earlier step claims")
             if step.how != "assumed" and step.claim in step.given:
@@ -95,7 +122,7 @@ class Derivation:
             claims.append(step.claim)
         for formula in self.statement:
             if not any(step.claim == formula and step.how != "assumed" for step in self.steps):
-                raise DerivationError(f"{self.tag}: no step proves the statement {formula}")
+                raise DerivationError(f"{tag}: no step proves the statement {formula}")
 
 
 def as_function(arguments: Sequence[Formula], formula: Formula) -> Callable[..., Any]:
@@ -278,6 +305,7 @@ def _holds_ode(claim: Formula, given: Sequence[Formula]) -> bool:
 
 _VERIFIERS: dict[str, Callable[[Formula, Sequence[Formula]], bool]] = {
     "assumed": _holds_assumed,
+    "modelled": _holds_identity,
     "identity": _holds_identity,
     "sign": _holds_sign,
     "chain": _holds_chain,

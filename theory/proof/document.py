@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from theory.proof.catalogue import RESULTS, derive
-from theory.proof.derivation import Bound, Derivation, Formula, How, Step
+from theory.proof.bounds import Bound
+from theory.proof.catalogue import derive, results
+from theory.proof.derivation import Derivation, Formula, How, Step
 from theory.proof.typesetting import display, latex
 
 INTRODUCTION = """\
@@ -14,11 +16,17 @@ Every result of the theory, step by step. Written by `promptfolio derive` from t
 are the source: edit those, not this page. [The model](model.md) and its equations T1 to T3 are the start, and
 `theory/proof/notation.py` lists the letters.
 
-**How steps are verified.** SymPy checks each step whenever a derivation is built, and refuses to build it if one
-fails; the numbers this project computes come from the same expressions. A step is one of these:
+Every result is derived in this project from the model T1 to T3 of Pan, Huang and Shi (2024), arXiv:2409.19610; none
+is a quotation of the paper. Literature that a result rests on is named with it.
+
+**How steps are verified.** SymPy checks the algebra of each step whenever a derivation is built, and refuses to
+build it if a check fails; the numbers this project computes come from the same expressions. {counts}
+A step is one of these:
 
 - *assumed*: a definition, an equation of the model, a hypothesis of an induction, or the statement of an earlier
   result. Nothing is verified.
+- *modelled*: a sentence about the model, put into letters. The algebra is verified as an identity; that the letters
+  say what the sentence says is for the reader to judge.
 - *identity*: both sides are equal after the given equations are inserted and derivatives, integrals, sums and
   limits are carried out.
 - *signs*: an inequality that follows from the signs of its letters after the given equations are inserted (most
@@ -37,12 +45,14 @@ _BOUNDS: Mapping[Bound, str] = {
     "lower": "a lower bound",
     "sandwich": "a lower and an upper bound",
     "asymptotic": "asymptotic",
+    "certified": "certified",
     "statistical": "statistical",
 }
 
 _VERIFIED: Mapping[How, tuple[str, str]] = {
     # without given facts, and with them
     "assumed": ("Assumed.", "Assumed, given"),
+    "modelled": ("Modelled; its algebra is verified.", "Modelled; its algebra is verified, given"),
     "identity": ("Verified: identity.", "Verified: identity, given"),
     "sign": ("Verified: signs.", "Verified: signs, given"),
     "chain": ("Verified: chain.", "Verified: chain of"),
@@ -51,17 +61,44 @@ _VERIFIED: Mapping[How, tuple[str, str]] = {
 }
 
 
-def document(tags: Sequence[str] = tuple(RESULTS)) -> str:
-    """Return the document for some results, in the order given; deriving them all takes about ten seconds.
+def document(tags: Sequence[str] | None = None) -> str:
+    """Return the document for some results (all by default), in the order given; it derives them first.
 
     Raises:
-        ValueError: a tag that is not in `theory.proof.catalogue.RESULTS`.
+        ValueError: a tag that is not in `theory.proof.catalogue.results()`.
 
     >>> document(["T7"]).splitlines()[0]
     '# Derivations'
     """
-    derivations = [derive(tag) for tag in tags]
-    return "\n".join([INTRODUCTION, _contents(derivations), *(section(each) for each in derivations)])
+    derivations = [derive(tag) for tag in (results() if tags is None else tags)]
+    introduction = INTRODUCTION.format(counts=_counted(step_counts(derivations)))
+    return "\n".join([introduction, _contents(derivations), *(section(each) for each in derivations)])
+
+
+class StepCounts(NamedTuple):
+    """How many steps of some derivations are of which kind."""
+
+    verified: int
+    modelled: int
+    assumed: int
+
+
+def step_counts(derivations: Sequence[Derivation]) -> StepCounts:
+    """Count the steps of some derivations by what was verified of them.
+
+    >>> step_counts([derive("T7")]).assumed
+    0
+    """
+    hows = [step.how for each in derivations for step in each.steps]
+    modelled, assumed = hows.count("modelled"), hows.count("assumed")
+    return StepCounts(len(hows) - modelled - assumed, modelled, assumed)
+
+
+def _counted(counts: StepCounts) -> str:
+    return (
+        f"Of the {sum(counts)} steps below,\n{counts.verified} are verified, {counts.modelled} modelled and"
+        f" {counts.assumed} assumed."
+    )
 
 
 def section(derivation: Derivation) -> str:
@@ -70,14 +107,16 @@ def section(derivation: Derivation) -> str:
     >>> section(derive("T7")).splitlines()[0]
     '## T7. Accuracy is Φ of the ratio'
     """
-    module = RESULTS[derivation.tag].replace(".", "/") + ".py"
+    result = derivation.result
+    module = results()[result.tag].replace(".", "/") + ".py"
+    rests_on = "; ".join([", ".join(result.uses) or "the model alone", *result.sources])
     parts = [
         f"## {_heading(derivation)}",
-        f"**Problem.** {_escape(derivation.problem)}",
-        "**Assumptions.**\n" + "".join(f"\n- {_escape(each)}" for each in derivation.assumptions),
-        f"**Statement** ({_BOUNDS[derivation.bound]}; provenance: {derivation.provenance}).",
+        f"**Problem.** {_escape(result.problem)}",
+        "**Assumptions.**\n" + "".join(f"\n- {_escape(each)}" for each in result.assumptions),
+        f"**Statement** ({_BOUNDS[result.bound]}).",
         _fence(derivation.statement),
-        f"**Reference.** {_escape(derivation.reference)} Code: [`{module}`](../{module}).",
+        f"**Rests on** {_escape(rests_on)}. Code: [`{module}`](../{module}).",
         "**Derivation.**",
     ]
     claims: list[Formula] = []
@@ -126,23 +165,23 @@ def _steps_named(numbers: Sequence[int]) -> str:
 
 
 def _contents(derivations: Sequence[Derivation]) -> str:
-    rows = ["| tag | result | bound | steps | assumed |", "|---|---|---|--:|--:|"]
+    rows = ["| tag | result | bound | verified | modelled | assumed |", "|---|---|---|--:|--:|--:|"]
     for derivation in derivations:
-        assumed = sum(step.how == "assumed" for step in derivation.steps)
+        result, counts = derivation.result, step_counts([derivation])
         rows.append(
-            f"| {derivation.tag} | [{_escape(derivation.title)}](#{_anchor(derivation)}) | {derivation.bound}"
-            f" | {len(derivation.steps)} | {assumed} |"
+            f"| {result.tag} | [{_escape(result.title)}](#{_anchor(derivation)}) | {result.bound}"
+            f" | {counts.verified} | {counts.modelled} | {counts.assumed} |"
         )
     return "## Contents\n\n" + "\n".join(rows) + "\n"
 
 
 def _heading(derivation: Derivation) -> str:
-    return f"{derivation.tag}. {_escape(derivation.title)}"
+    return f"{derivation.result.tag}. {_escape(derivation.result.title)}"
 
 
 def _anchor(derivation: Derivation) -> str:
     """The anchor GitHub gives the heading: lower case, punctuation dropped, spaces as hyphens."""
-    heading = f"{derivation.tag}. {derivation.title}".lower()
+    heading = f"{derivation.result.tag}. {derivation.result.title}".lower()
     return "".join(letter for letter in heading if letter.isalnum() or letter in " -_").replace(" ", "-")
 
 

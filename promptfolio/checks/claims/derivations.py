@@ -3,7 +3,7 @@
 import xarray as xr
 
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from theory.proof.catalogue import RESULTS, derive
+from theory.proof.catalogue import derive, results
 from theory.proof.derivation import DerivationError
 
 CLAIM = Claim(
@@ -21,7 +21,7 @@ CLAIM = Claim(
 def collect(scale: Scale) -> xr.Dataset:
     """Derive every result; a step that SymPy cannot verify stops its derivation."""
     verified, broken = [], []
-    for tag in RESULTS:
+    for tag in results():
         try:
             verified.append(sum(step.how != "assumed" for step in derive(tag).steps))
             broken.append("")
@@ -29,7 +29,7 @@ def collect(scale: Scale) -> xr.Dataset:
             verified.append(0)
             broken.append(str(error))
     return xr.Dataset(
-        {"verified_steps": ("result", verified), "broken": ("result", broken)}, {"result": list(RESULTS)}
+        {"verified_steps": ("result", verified), "broken": ("result", broken)}, {"result": list(results())}
     )
 
 
