@@ -114,7 +114,7 @@ def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "compiled"
     code = (
         "import os, sys, promptfolio, simulate.compilation\n"
-        "simulate.compilation.LEAST_SECONDS = 0\n"
+        "simulate.running.compilation.LEAST_SECONDS = 0\n"
         "for words in sys.argv[2:]:\n"
         "    assert promptfolio.main([*words.split(), '--compilation-cache', sys.argv[1]]) == 0\n"
         "    print('KEPT', *os.listdir(sys.argv[1]))"

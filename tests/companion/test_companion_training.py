@@ -171,7 +171,7 @@ def test_loss_is_the_cross_entropy_of_unpadded_images():
 
 def test_new_numbers_need_no_new_program(calls_of):
     study = STUDY.replace(local_steps=3)  # no other test's program
-    traces = calls_of("companion.training.train")
+    traces = calls_of("promptfolio.companion.training.train")
     trained("posthoc", [0.0], study)
     first = len(traces)
     assert first > 0

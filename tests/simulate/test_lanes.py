@@ -40,7 +40,7 @@ def test_no_job_is_begun_after_one_has_failed(monkeypatch: pytest.MonkeyPatch) -
             super().shutdown(*arguments, **named)
 
     closing = threading.Event()
-    monkeypatch.setattr("simulate.lanes.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("simulate.running.parallel.ThreadPoolExecutor", Pool)
     with pytest.raises(ValueError, match="the first"):
         in_lanes(job, range(50), lanes=2)
     # The second lane's job, and the one that the first lane may have begun before the failure was noticed.
