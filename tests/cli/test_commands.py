@@ -113,7 +113,7 @@ def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
     """In processes of their own, which keep every program, however quickly it was compiled."""
     folder = tmp_path / "compiled"
     code = (
-        "import os, sys, promptfolio, simulate.compilation\n"
+        "import os, sys, promptfolio, simulate.running.compilation\n"
         "simulate.running.compilation.LEAST_SECONDS = 0\n"
         "for words in sys.argv[2:]:\n"
         "    assert promptfolio.main([*words.split(), '--compilation-cache', sys.argv[1]]) == 0\n"
