@@ -1,14 +1,14 @@
 """Shared test set-up: strict array semantics, and run-time shape checks on the modules that hold arrays."""
 
-import pathlib
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import jax
 import pytest
-from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.support import ROOT
 
 # Configurations are left out: they report bad types themselves, as errors a user can read.
 _UNCHECKED = {
@@ -20,8 +20,6 @@ _UNCHECKED = {
     "promptfolio.companion.study_config",
 }
 
-checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as for static checkers
-
 install_import_hook(
     [
         name
@@ -30,8 +28,14 @@ install_import_hook(
         if path.stem != "__init__"
         and (name := ".".join(path.relative_to(ROOT).with_suffix("").parts)) not in _UNCHECKED
     ],
-    "conftest.checked",
+    "tests.support.checked",
 )
+
+# Compiling makes first examples slow, so that no example has a deadline. In continuous integration examples are the
+# same every time, and a failure prints what reproduces it.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=200)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
 
 # Tests check arithmetic on small arrays, where compiling costs far more than running.
 jax.config.update("jax_disable_most_optimizations", True)

@@ -12,10 +12,10 @@ import xarray as xr
 import promptfolio
 from promptfolio.companion import ClipStudy
 from simulate import Experiment, run
+from tests.support import ROOT
 
 SMALL = ("--clients", "2", "--samples", "4", "--noise-dim", "30", "--rounds", "3", "--theta", "0", "0.5", "1")
 BAD_BANK = "bank.npz"
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -114,7 +114,7 @@ def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "compiled"
 
     def programs(*words: str) -> set[str]:
-        command = [sys.executable, "promptfolio.py", *words, "--compilation-cache", str(folder)]
+        command = [sys.executable, "-m", "promptfolio", *words, "--compilation-cache", str(folder)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         return {path.name for path in folder.iterdir() if path.name.endswith("-cache")}
 

@@ -1,11 +1,11 @@
 """The committed report says what the code claims; `make fresh` measures its verdicts anew."""
 
 import pytest
-from conftest import ROOT
 
 from promptfolio.audit.registry import FINDINGS, load_finding
 from promptfolio.checks.mutants import MUTANTS
 from promptfolio.checks.registry import CLAIMS, load_claim
+from tests.support import ROOT
 
 TEXT = (ROOT / "paper_checks.md").read_text(encoding="utf-8")
 

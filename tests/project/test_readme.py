@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 
-from conftest import ROOT
+from tests.support import ROOT
 
 
 def test_example_prints_what_the_readme_says() -> None:

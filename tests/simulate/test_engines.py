@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import RELATIVE
 
 from simulate import Experiment, run
+from tests.tolerances import RELATIVE
 
 SMALL = Experiment(
     clients=3,

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, ndtr
-from tolerances import RELATIVE
 
 from simulate import Experiment, run
 from simulate.engines.rows import prepare
 from simulate.model.encoder import Encoder, activation_function
 from simulate.model.world import World
+from tests.tolerances import RELATIVE
 
 UNEQUAL = Experiment(
     clients=4,
