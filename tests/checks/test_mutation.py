@@ -15,6 +15,7 @@ from promptfolio.checks.registry import CLAIMS
 def test_every_fault_can_be_planted(mutant: Mutant) -> None:
     found = importlib.util.find_spec(mutant.module)
     assert found is not None
+    assert found.origin is not None
     source = pathlib.Path(found.origin).read_text(encoding="utf-8")
     compile(edited(source, mutant), mutant.module, "exec")
     assert mutant.before != mutant.after

@@ -21,7 +21,7 @@ BAD_BANK = "bank.npz"
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Run a command that must be refused; return its one line."""
     try:
-        status = promptfolio.main(arguments)
+        status: str | int | None = promptfolio.main(arguments)
     except SystemExit as stop:
         status = stop.code
     captured = capsys.readouterr()

@@ -129,7 +129,7 @@ def test_gradient_agrees_with_finite_differences(scheme):
             def along(distance, position=position):
                 prompts = [prompt_global, prompt_local]
                 prompts[position] = prompts[position] + distance * direction
-                return float(objective(*prompts, theta, batch))
+                return float(objective(prompts[0], prompts[1], theta, batch))
 
             difference = (along(step) - along(-step)) / (2 * step)
             assert float(jnp.sum(gradients[position] * direction)) == pytest.approx(difference, rel=1e-6)
@@ -171,10 +171,10 @@ def test_loss_is_the_cross_entropy_of_unpadded_images():
 
 def test_new_numbers_need_no_new_compilation():
     trained("posthoc", [0.0])
-    before = advance._cache_size()
+    before = advance._cache_size()  # type: ignore[attr-defined]
     trained(
         "posthoc",
         [0.0],
         STUDY.replace(learning_rate=0.01, logit_scale=20.0, init_std=0.2, rounds=3, record=()),
     )
-    assert advance._cache_size() == before
+    assert advance._cache_size() == before  # type: ignore[attr-defined]

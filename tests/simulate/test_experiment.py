@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,7 @@ NAN, INFINITY = float("nan"), float("inf")
         ("replicates", 0),
     ],
 )
-def test_bad_fields_are_named_with_value_and_remedy(field: str, value: object) -> None:
+def test_bad_fields_are_named_with_value_and_remedy(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Experiment(**{field: value})
     assert caught.value.field == field

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -221,7 +222,7 @@ def test_a_cell_has_one_name_however_it_is_spelt() -> None:
 
 def test_every_field_changes_the_name() -> None:
     base = Experiment(clients=2, samples=(4,), rounds=3, noise_dim=30)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "clients": {"clients": 3, "samples": (4,), "groups": (), "class_prior": (0.5,), "prompt_dim": 0},
         "samples": {"samples": (4, 5)},
         "groups": {"groups": (0, 0)},

@@ -218,9 +218,11 @@ def test_a_claim_without_its_certificates_is_not_applicable(monkeypatch):
 def test_a_claim_fails_with_an_inequality_that_is_not_proved():
     claim = Claim("sample", "T0", "derived", "A claim", "Something holds.", "exact")
     for width, verdict in ((1.0, "holds"), (0.01, "fails")):
-        data = certified.record(
-            xr.Dataset(), lambda width=width: [certify_recursion(1.0), certify_recursion(1.0, width=width)]
-        )
+
+        def prove(width=width):
+            return [certify_recursion(1.0), certify_recursion(1.0, width=width)]
+
+        data = certified.record(xr.Dataset(), prove)
         finding = Finding(claim, (certified.comparison(data),), (certified.installed(data),))
         assert finding.verdict == verdict
 
