@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: reproduce test quick mutants fresh record bench clean
+.PHONY: reproduce test lint wheel quick mutants fresh record bench clean
 
 # The main job: all checks, all figures and the report, into out/.
 reproduce: $(STAMP)
@@ -23,11 +23,17 @@ fresh: $(STAMP)
 	$(BIN)/promptfolio derive --check
 	$(BIN)/promptfolio reproduce --out out --against paper_checks.md
 
-test: $(STAMP)
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+
+# The sdist and the wheel, the wheel used from an empty folder in an environment of its own.
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
 
 # Regenerate what the repository shows of itself: derivations, paper_checks.md and its figures.
 # BANKS='--bank FILE …' adds real feature banks to the audit.
@@ -44,4 +50,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
