@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 TORCH := .venv-torch
 LOWEST := .venv-lowest
 
-.PHONY: reproduce test test-torch lowest quick mutants fresh record bench clean
+.PHONY: reproduce test lint wheel test-torch lowest quick mutants fresh record bench clean
 
 # The main job: all checks, all figures and the report, into out/.
 reproduce: $(STAMP)
@@ -26,11 +26,17 @@ fresh: $(STAMP)
 	$(BIN)/promptfolio derive --check
 	$(BIN)/promptfolio reproduce --out out --against paper_checks.md
 
-test: $(STAMP)
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+
+# The sdist and the wheel, the wheel used from an empty folder in an environment of its own.
+wheel:
+	PYTHON=$(PYTHON) .ci/wheel
 
 # The tests that need PyTorch: the plain loop of promptfolio bench, held to the simulator.
 test-torch: $(TORCH)/installed
@@ -66,4 +72,4 @@ $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TORCH) $(LOWEST) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TORCH) $(LOWEST) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,7 @@ def draw(data: xr.Dataset) -> Figure:
     """Draw a study's last round (left) and its sweep over training time (right).
 
     Args:
-        data: from `companion.run_study`, with the posthoc scheme among those run.
+        data: from `promptfolio.companion.run_study`, with the posthoc scheme among those run.
     """
     figure, (left, right) = panels(2, TEXT_WIDTH, 2.9)
     overall = data.overall_accuracy.sel(split="test").isel(step=-1)

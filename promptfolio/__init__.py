@@ -5,10 +5,8 @@
 `audit` (what the released code does), `bench` (speed) and `cli` (the commands).
 """
 
-import importlib.metadata
-
 from promptfolio.cli import main
 
 __all__ = ["__version__", "main"]
 
-__version__ = importlib.metadata.version("promptfolio")
+__version__ = "0.2.0"  # the one place: packaging reads it here

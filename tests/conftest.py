@@ -2,16 +2,15 @@
 
 import importlib
 import os
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import jax
 import pytest
-from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.support import ROOT
 
 # Configurations are left out: they report bad types themselves, as errors a user can read.
 _UNCHECKED = {
@@ -23,8 +22,6 @@ _UNCHECKED = {
     "promptfolio.companion.study_config",
 }
 
-checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as for static checkers
-
 install_import_hook(
     [
         name
@@ -33,8 +30,14 @@ install_import_hook(
         if path.stem != "__init__"
         and (name := ".".join(path.relative_to(ROOT).with_suffix("").parts)) not in _UNCHECKED
     ],
-    "conftest.checked",
+    "tests.support.checked",
 )
+
+# Compiling makes first examples slow, so that no example has a deadline. In continuous integration examples are the
+# same every time, and a failure prints what reproduces it.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=200)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
 
 # Tests check arithmetic on small arrays, where compiling costs far more than running; in the processes that they
 # start, too.

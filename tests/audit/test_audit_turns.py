@@ -1,6 +1,7 @@
 """Training in turns: with an optimizer each it is the simulator's own algorithm; shared, what it should not be."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ EXPERIMENT = Experiment(
     learning_rate=0.003,
     replicates=2,
 )
-OPTIONS = {"learning_rate": 0.003, "momentum": 0.8, "horizon": math.inf}
+OPTIONS: dict[str, Any] = {"learning_rate": 0.003, "momentum": 0.8, "horizon": math.inf}
 
 
 def ratios(experiment: Experiment, **turns) -> np.ndarray:
@@ -49,7 +50,7 @@ def test_an_optimizer_each_is_the_simulators_algorithm(scheme: str, local_steps:
 
 def test_order_matters_only_when_shared() -> None:
     own = [ratios(EXPERIMENT, shared=False, reverse=reverse) for reverse in (False, True)]
-    np.testing.assert_allclose(*own, rtol=1e-12)
+    np.testing.assert_allclose(own[0], own[1], rtol=1e-12)
     shared = [ratios(EXPERIMENT, shared=True, reverse=reverse) for reverse in (False, True)]
     assert np.abs(shared[0] / shared[1] - 1).max() > 1e-3
 

@@ -1,18 +1,19 @@
 """`promptfolio bench`: what it measures, writes and refuses. Nothing here depends on how fast anything is."""
 
 import dataclasses
+import functools
 import json
 import math
 import pathlib
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from promptfolio.bench import comparison, fresh_run
-from promptfolio.bench.cases import AMID_NOISE, CASES, NEAR, Case, cases, sweep
+from promptfolio.bench.cases import AMID_NOISE, CASES, NEAR, Case, CaseName, cases, sweep
 from promptfolio.bench.comparison import CaseTime, Comparison, PeerTime, engine_behind
 from promptfolio.bench.machine import Machine
 from promptfolio.bench.peers import PEERS
@@ -27,7 +28,7 @@ from simulate.engines.choice import training_work
 TINY = {"clients": 2, "samples": 2, "noise_dim": 9, "thetas": 2, "seeds": 1, "rounds": 2}
 
 
-def case_time(name: str = "S1") -> CaseTime:
+def case_time(name: CaseName = "S1") -> CaseTime:
     """Made-up numbers, in round figures."""
     case = cases([name])[0]
     steps = case.run_steps
@@ -139,7 +140,7 @@ def test_operations_are_those_of_the_products() -> None:
 def test_products_do_what_they_count(engine: str) -> None:
     experiment = sweep(**TINY)
     products = own_products(experiment.replace(engine=engine), operations=1e4)
-    vectors = np.concatenate(products.task())
+    vectors = np.concatenate(cast(list[Any], products.task()))
     seeds = vectors.shape[0]
     rounds = min(experiment.rounds, max(1, round(1e4 / (products.operations / experiment.rounds))))
     per_round = 2 * 4**2 * 2 if engine == "gram" else 2 * 2 * 2 * 2 * 12 * 2
@@ -147,14 +148,14 @@ def test_products_do_what_they_count(engine: str) -> None:
     # Orthogonal matrices neither blow numbers up nor let them die away, which would change their speed.
     assert 0.01 < abs(vectors).max() < 10
     square = square_products("float64", 8, operations=5 * 8**3)
-    for product in square.task():  # a reflection is its own inverse
+    for product in cast(list[Any], square.task()):  # a reflection is its own inverse
         np.testing.assert_allclose(np.asarray(product), np.eye(8), atol=1e-12)
     assert square.operations == 2 * 2 * 8**3
 
 
 def test_tasks_take_turns() -> None:
     calls: list[str] = []
-    times = in_turns({name: lambda name=name: calls.append(name) for name in "abc"}, turns=3)
+    times = in_turns({name: functools.partial(calls.append, name) for name in "abc"}, turns=3)
     assert "".join(calls) == "abcabcabc"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3, "c": 3}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import ndtr
-from tolerances import RELATIVE
 
 from promptfolio.bench.peers import PEERS, Peer
 from promptfolio.bench.peers.problem import Prompts, problem_of
 from simulate import ConfigurationError, Experiment, run
+from tests.tolerances import RELATIVE
 
 # Unequal clients, started anywhere; the larger rows of either kind pass their offset on the way.
 EXPERIMENT = Experiment(

@@ -34,7 +34,7 @@ NAN = float("nan")
         ("lower", NAN, False),
     ],
 )
-def test_comparison_reads_its_bound(bound: str, measured: float, holds: bool) -> None:
+def test_comparison_reads_its_bound(bound: Bound, measured: float, holds: bool) -> None:
     test = StatisticalTest("test", 10, 1e-5, 0.2) if bound == "statistical" else None
     comparison = compare("x", [1.0, measured], 1.0, bound=bound, tolerance=0.1, test=test)
     assert comparison.holds == holds
@@ -86,6 +86,7 @@ def test_z_test_keeps_its_promises() -> None:
     alarms = sum(not each.holds for each in kept)
     assert alarms == pytest.approx(alarm * tries, abs=5 * np.sqrt(alarm * tries))
     shifted = noise.copy()
+    assert kept[0].test is not None
     shifted[:, 0] += kept[0].test.detectable
     found = [
         z_test("x", row, 0, standard_error=1, sample_size=1, name="z", false_alarm=alarm) for row in shifted

@@ -5,9 +5,9 @@ import pathlib
 import shutil
 
 import pytest
-from conftest import ROOT
 
 import promptfolio
+from tests.support import ROOT
 
 OWN = '''\
 """The ratio of a mixture at θ = 1 is the local prompt's."""

@@ -12,16 +12,16 @@ import xarray as xr
 import promptfolio
 from promptfolio.companion import ClipStudy
 from simulate import Experiment, run
+from tests.support import ROOT
 
 SMALL = ("--clients", "2", "--samples", "4", "--noise-dim", "30", "--rounds", "3", "--theta", "0", "0.5", "1")
 BAD_BANK = "bank.npz"
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Run a command that must be refused; return its one line."""
     try:
-        status = promptfolio.main(arguments)
+        status: str | int | None = promptfolio.main(arguments)
     except SystemExit as stop:
         status = stop.code
     captured = capsys.readouterr()

@@ -4,11 +4,11 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
-from conftest import ROOT
 
 import promptfolio
 import theory.mixing.joint_law
 from promptfolio.cli import derive as command
+from tests.support import ROOT
 from theory.proof.catalogue import results
 from theory.proof.derivation import DerivationError
 from theory.proof.document import document, sections

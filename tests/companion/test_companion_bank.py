@@ -20,6 +20,7 @@ def contents(texts=True):
         "class_names": np.array(bank.class_names),
         "backbone": np.array(bank.backbone),
     }
+    assert bank.text_features is not None
     return arrays | ({"text_features": bank.text_features.astype(np.float16)} if texts else {})
 
 
@@ -34,6 +35,7 @@ def test_good_bank_is_read_and_normalised_in_float32(tmp_path):
     assert bank.image_features.dtype == np.float32
     # float16 rounding alone would leave norms off by up to 5e-4.
     np.testing.assert_allclose(np.linalg.norm(bank.image_features, axis=1), 1, atol=2e-7)
+    assert bank.text_features is not None
     np.testing.assert_allclose(np.linalg.norm(bank.text_features, axis=1), 1, atol=2e-7)
     assert bank.source == "bank.npz"
     assert not bank.synthetic
@@ -125,6 +127,7 @@ def test_synthetic_bank_is_marked_and_decent_at_zero_shot():
     bank = draw_synthetic_bank(seed=1)
     assert bank.synthetic
     assert bank.source == "synthetic"
+    assert bank.text_features is not None
     test = bank.rows("test")
     zero_shot = np.mean(
         (bank.image_features[test] @ bank.text_features.T).argmax(axis=1) == bank.labels[test]

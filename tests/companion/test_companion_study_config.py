@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -57,8 +58,9 @@ BAD = [
 @pytest.mark.parametrize(("field", "value"), BAD)
 def test_bad_field_is_named(field, value):
     name, _, option = field.rstrip("]").partition("[")
+    changed: dict[str, Any] = {name: ((option, value),) if option else value}
     with pytest.raises(ConfigurationError) as caught:
-        ClipStudy(**{name: ((option, value),) if option else value})
+        ClipStudy(**changed)
     assert caught.value.field == field
     assert caught.value.allowed
 

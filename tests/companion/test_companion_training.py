@@ -129,7 +129,7 @@ def test_gradient_agrees_with_finite_differences(scheme):
             def along(distance, position=position):
                 prompts = [prompt_global, prompt_local]
                 prompts[position] = prompts[position] + distance * direction
-                return float(objective(*prompts, theta, batch))
+                return float(objective(prompts[0], prompts[1], theta, batch))
 
             difference = (along(step) - along(-step)) / (2 * step)
             assert float(jnp.sum(gradients[position] * direction)) == pytest.approx(difference, rel=1e-6)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.axes import Axes
 
 from figures.registry import draw_figure
 from figures.style import in_style
@@ -23,9 +24,9 @@ def mixing_dataset(settings: int) -> xr.Dataset:
     )
 
 
-def plotted(axis: object) -> set[tuple[float, float]]:
+def plotted(axis: Axes) -> set[tuple[float, float]]:
     """Every point of every line of an axis."""
-    return {point for line in axis.lines for point in zip(*map(tuple, line.get_data()), strict=True)}
+    return {point for line in axis.lines for point in zip(*np.asarray(line.get_data()).tolist(), strict=True)}
 
 
 def test_scatter_shows_every_pair() -> None:

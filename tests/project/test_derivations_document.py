@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from conftest import ROOT
 
+from tests.support import ROOT
 from theory.proof.catalogue import derive, results
 from theory.proof.document import document, sections
 from theory.proof.typesetting import width

@@ -2,9 +2,10 @@
 
 import tomllib
 
-from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from tests.support import ROOT
 
 
 def test_every_dependency_is_pinned_to_its_lower_bound() -> None:

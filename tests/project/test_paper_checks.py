@@ -1,12 +1,12 @@
 """The committed report says what the code claims; `make fresh` measures its verdicts anew."""
 
 import pytest
-from conftest import ROOT
 
 from promptfolio.audit.registry import OBSERVATIONS, load_observation
 from promptfolio.checks.fault_record import noticed, read_record
 from promptfolio.checks.registry import all_claims, claim_names, load_claim
 from promptfolio.checks.statements import STATEMENTS
+from tests.support import ROOT
 
 TEXT = (ROOT / "paper_checks.md").read_text(encoding="utf-8")
 

@@ -21,8 +21,8 @@ from simulate.engines.rows import advance, prepare
 from simulate.running.batching import GIB, Batching, batches, batching_for
 from simulate.running.devices import Layout
 from simulate.running.prepared import Prepared
+from tests.support import ROOT
 
-ROOT = pathlib.Path(__file__).parents[2]
 BASE = Experiment(
     clients=3,
     samples=(4, 6, 5),

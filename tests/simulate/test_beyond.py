@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 from scipy.special import ndtr
-from tolerances import RELATIVE, assert_agree
 
 from simulate import Experiment, run
 from simulate.engines.rows import prepare
 from simulate.model.data import ClientData
 from simulate.model.fresh_samples import count_correct
 from simulate.running.portfolio import train_portfolio
+from tests.tolerances import RELATIVE, assert_agree
 
 BASE = Experiment(
     clients=3,

@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import RELATIVE
 
 from simulate import Experiment, run
+from simulate.experiment import Precision, TrainingScheme
+from tests.tolerances import RELATIVE
 
 SMALL = Experiment(
     clients=3,
@@ -109,14 +110,14 @@ def test_engines_agree_with_wrong_labels_and_unequal_priors(scheme: str) -> None
 )
 def test_engines_agree_on_random_configurations(
     samples: list[int],
-    scheme: str,
+    scheme: TrainingScheme,
     theta: float,
     local_steps: int,
     local_feature_sq: float,
     label_noise: float,
     prior_feature_sq: float,
     seed: int,
-    precision: str,
+    precision: Precision,
 ) -> None:
     experiment = Experiment(
         clients=len(samples),
@@ -205,6 +206,6 @@ def test_float32_is_the_float64_run_rounded() -> None:
 
 
 def test_precision_is_not_a_lasting_side_effect() -> None:
-    before = jax.config.jax_enable_x64
+    before = jax.config.read("jax_enable_x64")
     run(SMALL.replace(rounds=1, record=(1,), precision="float64"))
-    assert jax.config.jax_enable_x64 == before
+    assert jax.config.read("jax_enable_x64") == before

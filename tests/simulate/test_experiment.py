@@ -4,15 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.model.optimizer import build_optimizer, optimizer_names
+from tests.tolerances import RELATIVE, assert_agree
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -70,7 +71,7 @@ NAN, INFINITY = float("nan"), float("inf")
         ("replicates", 0),
     ],
 )
-def test_bad_fields_are_named_with_value_and_remedy(field: str, value: object) -> None:
+def test_bad_fields_are_named_with_value_and_remedy(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Experiment(**{field: value})
     assert caught.value.field == field

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.engines.gram.measure import path_bound, quick_path_bound
 from simulate.engines.gram.run import advance_gram, prepare_gram
 from simulate.running.portfolio import train_portfolio
 from simulate.running.prepared import Prepared
+from tests.tolerances import RELATIVE, assert_agree
 
 BASE = Experiment(
     clients=3,

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tolerances import RELATIVE, assert_agree
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.run import prepare_hierarchy, run_hierarchy, simulate_hierarchy
+from tests.tolerances import RELATIVE, assert_agree
 
 SMALL = Experiment(
     clients=4,

@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit, ndtr
-from tolerances import RELATIVE, assert_agree
 
 from simulate import Experiment, run
 from simulate.engines.rows import prepare
+from simulate.experiment import Activation
 from simulate.model.encoder import Encoder, activation_function
 from simulate.model.world import World
+from tests.tolerances import RELATIVE, assert_agree
 
 UNEQUAL = Experiment(
     clients=4,
@@ -61,7 +62,7 @@ def test_a_clients_samples_do_not_depend_on_the_others() -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus", "tanh", "relu_power"])
-def test_encoder_is_the_difference_of_two_activations(activation: str) -> None:
+def test_encoder_is_the_difference_of_two_activations(activation: Activation) -> None:
     parameter = 2.0 if activation == "relu_power" else 0.3
     z = jnp.linspace(-3, 3, 13, dtype=jnp.float32)
     offset = jnp.full_like(z, 1.25)
@@ -107,7 +108,7 @@ def reference_training(experiment: Experiment, theta: float) -> tuple[np.ndarray
     def slope(z: np.ndarray) -> np.ndarray:
         return (z + offset > 0).astype(float) + (-z + offset > 0)
 
-    z_global, z_local = world.initial_global.copy(), world.initial_local.copy()
+    z_global, z_local = np.array(world.initial_global), np.array(world.initial_local)
     for _ in range(experiment.rounds):
         uploads = []
         for k, count in enumerate(experiment.samples):

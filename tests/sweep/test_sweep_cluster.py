@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import xarray as xr
-from conftest import ROOT
 
 from promptfolio.sweep import (
     Specification,
@@ -25,6 +24,7 @@ from promptfolio.sweep.execution import Outcome
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
+from tests.support import ROOT
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")

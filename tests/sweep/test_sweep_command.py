@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import tyro
-from conftest import ROOT
 
 from promptfolio.cli.sweep import Sweep
 from promptfolio.sweep import read_specification
 from simulate import ConfigurationError
+from tests.support import ROOT
 
 SPEC = """
 [experiment]

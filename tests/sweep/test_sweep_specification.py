@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -221,7 +222,7 @@ def test_a_cell_has_one_name_however_it_is_spelt() -> None:
 
 def test_every_field_changes_the_name() -> None:
     base = Experiment(clients=2, samples=(4,), rounds=3, noise_dim=30)
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "clients": {"clients": 3, "samples": (4,), "groups": (), "class_prior": (0.5,), "prompt_dim": 0},
         "samples": {"samples": (4, 5)},
         "groups": {"groups": (0, 0)},
@@ -251,7 +252,7 @@ def test_every_field_changes_the_name() -> None:
 
 def test_names_do_not_depend_on_the_process() -> None:
     code = (
-        "from simulate import Experiment; from sweep import cell_name\n"
+        "from simulate import Experiment; from promptfolio.sweep import cell_name\n"
         "print(cell_name(Experiment(clients=2, theta=(0.1, 0.7), optimizer_options=(('momentum', 0.9),))))"
     )
     names = {

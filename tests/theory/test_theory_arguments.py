@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from theory.numerics import validation as arguments
 from theory.proof import notation
 from theory.proof.catalogue import results
 
-RATES = dict(
+RATES: dict[str, Any] = dict(
     global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=400.0, samples=10, clients=4, group_size=1
 )
 LETTERS = dict(
@@ -143,9 +144,9 @@ def test_bad_input_names_the_field(function, keywords, field):
 def test_unknown_scheme():
     # with run-time type checks on, the annotation refuses it first
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        tangency.effective_weights(0.1, "both")
+        tangency.effective_weights(0.1, "both")  # type: ignore[arg-type]
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
+        symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)  # type: ignore[arg-type]
 
 
 def test_message_names_the_value_and_the_range():

@@ -1,6 +1,7 @@
 """Every derivation verifies, and an edited one does not."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sympy
@@ -15,7 +16,7 @@ def edited(claim):
     """The same claim with a wrong right-hand side, or with the inequality turned round."""
     if isinstance(claim, sympy.Eq):
         return relation("=", claim.lhs, claim.rhs + 1)
-    turned = {sympy.Gt: "<", sympy.Ge: "<", sympy.Lt: ">", sympy.Le: ">"}
+    turned: Any = {sympy.Gt: "<", sympy.Ge: "<", sympy.Lt: ">", sympy.Le: ">"}
     return relation(turned[type(claim)], claim.lhs, claim.rhs)
 
 

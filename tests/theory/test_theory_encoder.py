@@ -1,5 +1,7 @@
 """T4, T5 and T6 against linear algebra, finite differences and averaging by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,7 +66,7 @@ def test_update_rule_against_finite_differences(orthogonal, activation):
     z = weights @ prompt
     slope = (encode(z + h) - encode(z - h)) / (2 * h)
     expected = -eta * weights @ gradient
-    shared = dict(
+    shared: dict[str, Any] = dict(
         learning_rate=eta,
         weight=omega,
         slope=slope,
@@ -79,7 +81,7 @@ def test_update_rule_against_finite_differences(orthogonal, activation):
 
 
 def test_update_rule_with_extreme_margins():
-    shared = dict(
+    shared: dict[str, Any] = dict(
         learning_rate=1.0, weight=1.0, squared_norms=[1.0], slope=[1.0], features=[[1.0]], labels=[1]
     )
     assert coefficient_increment(margins=[1e4], **shared).tolist() == [0.0]

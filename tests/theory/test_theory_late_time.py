@@ -1,5 +1,7 @@
 """T29 against generic solvers, long gradient descent, drawn data and the limits it must have."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -10,18 +12,18 @@ from scipy.stats import norm
 
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
 from theory.dynamics.symmetric_ratio import predicted_ratio, symmetric_tau
+from theory.late_time import dynamical_mean_field as late_time_field
+from theory.late_time import first_order as late_time_drift
+from theory.late_time import first_order_prediction as drift_prediction
+from theory.late_time import limit as late_time
+from theory.late_time import solver as late_time_flow
 from theory.late_time.limit import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
-from theory.late_time.limit import dynamical_mean_field as late_time_field
-from theory.late_time.limit import first_order as late_time_drift
-from theory.late_time.limit import first_order_prediction as drift_prediction
-from theory.late_time.limit import limit as late_time
-from theory.late_time.limit import solver as late_time_flow
 from theory.mixing.joint_law import joint_mixing
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.training_time import limiting_odds
 
 # N/L = 1/2; the letters behind the drift from 0.35 to 0.28
-LETTERS = dict(
+LETTERS: dict[str, Any] = dict(
     global_feature_sq=0.5,
     local_feature_sq=1.5,
     noise_feature_sq=1.0,
@@ -219,7 +221,7 @@ def test_progress_from_start_to_end():
         drift_prediction.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
     )
     levels = np.geomspace(1e-4, 1e4, 200)
-    psi = drift_prediction.progress(levels)
+    psi = np.asarray(drift_prediction.progress(levels))
     assert np.all(np.diff(psi) > 0)
     assert psi[-1] < 1
 
@@ -253,7 +255,7 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
 
 
 def test_first_order_predicts_the_drift_at_a_small_load():
-    letters = {
+    letters: dict[str, Any] = {
         **LETTERS,
         "noise_dim": 8000,
         "global_feature_sq": 0.5 * 20**0.5,
@@ -271,7 +273,7 @@ def test_first_order_predicts_the_drift_at_a_small_load():
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_no_load_gives_the_symmetric_mean_field(scheme):
-    letters = {
+    letters: dict[str, Any] = {
         **LETTERS,
         "noise_dim": 1e8,
         "global_feature_sq": 500.0,
@@ -290,7 +292,7 @@ def test_no_load_gives_the_symmetric_mean_field(scheme):
 def test_mean_field_against_exact_margins():
     """The flow on drawn data, by the recursion of all margins; the mean over draws."""
     clients, samples, noise_dim, draws, steps = 3, 15, 90, 24, (1, 30, 300)
-    letters = {**LETTERS, "clients": clients, "samples": samples, "noise_dim": noise_dim}
+    letters: dict[str, Any] = {**LETTERS, "clients": clients, "samples": samples, "noise_dim": noise_dim}
     eta = 0.2 / (4 * (2 + noise_dim / samples))
     for theta in (0.0, 0.35):
         ratios = np.empty((draws, len(steps)))
@@ -317,7 +319,7 @@ def test_mean_field_against_exact_margins():
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_limit_of_the_mean_field_against_drawn_data(scheme):
     theta = np.array([0.0, 0.2, 0.5, 1.0])
-    letters = {**LETTERS, "clients": 4, "samples": 20, "noise_dim": 160}
+    letters: dict[str, Any] = {**LETTERS, "clients": 4, "samples": 20, "noise_dim": 160}
     reached = [late_time_ratio(theta, drawn(4, 20, 160, seed=seed), scheme).mean(axis=1) for seed in range(8)]
     predicted = late_time_flow.flow_ratio(theta, [np.inf], 1.0, scheme=scheme, **letters)[0]
     error = np.std(reached, axis=0) / 8**0.5
@@ -350,13 +352,13 @@ def test_end_points_and_units_of_the_mean_field():
     joint = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **LETTERS)
     posthoc = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, scheme="posthoc", **LETTERS)
     assert_allclose(joint, posthoc, rtol=1e-4)
-    units = {**LETTERS, "noise_std": 2.0, "noise_feature_sq": 0.25}
+    units: dict[str, Any] = {**LETTERS, "noise_std": 2.0, "noise_feature_sq": 0.25}
     assert_allclose(late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **units), joint, rtol=1e-7)
 
 
 @pytest.mark.parametrize(("nodes", "points"), [(24, {1: (41, 5, 3), 2: (41, 3, 3, 3)})])
 def test_nodes_suffice(monkeypatch, nodes, points):
-    letters = {**LETTERS, "noise_dim": 200}
+    letters: dict[str, Any] = {**LETTERS, "noise_dim": 200}
     arguments = ([0.0, 0.4], [5.0, 2000.0], 0.5 / RATE)
     usual = [late_time_flow.flow_ratio(*arguments, scheme=name, **letters) for name in ("joint", "posthoc")]
     monkeypatch.setattr(late_time_flow, "NODES", nodes)

@@ -1,6 +1,7 @@
 """T23 against enumeration, a general optimiser, isotonic regression and the two-asset results."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_joint_weights_maximise_over_squared_weights(seed: int) -> None:
 
 # --- nested levels ---
 
-FEDERATION = {"global_feature_sq": 2.0, "local_feature_sq": 9.0}
+FEDERATION: dict[str, Any] = {"global_feature_sq": 2.0, "local_feature_sq": 9.0}
 
 
 def nested(seed: int) -> tuple[dict, np.ndarray]:
@@ -151,7 +152,7 @@ def test_nested_weights_are_a_concave_majorant(seed: int) -> None:
 
 
 def test_two_levels_are_the_moments_of_t22() -> None:
-    clients = {"sample_counts": [6, 10, 20, 40], "groups": [0, 1, 0, 2]}
+    clients: dict[str, Any] = {"sample_counts": [6, 10, 20, 40], "groups": [0, 1, 0, 2]}
     moments = nested_moments(**FEDERATION, **clients, clusters=[])
     pair = per_client.moments(**FEDERATION, **clients)
     assert_allclose(moments.signals, np.stack([pair.signal_global, pair.signal_local], axis=1))

@@ -1,5 +1,7 @@
 """T12, T13 and T14 against training with exactly orthogonal noise, closed forms, and each other."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -18,17 +20,17 @@ from theory.mixing.tangency import effective_weights
 from theory.proof.derivation import as_function
 
 SCHEMES = ("joint", "posthoc", "detached")
-UNEQUAL = dict(
+UNEQUAL: dict[str, Any] = dict(
     global_feature_sq=2.0, local_feature_sq=3.0, noise_energy=60.0, sample_counts=[4, 8, 12], groups=[0, 1, 0]
 )
-EQUAL = dict(
+EQUAL: dict[str, Any] = dict(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
     noise_energy=400.0,
     sample_counts=[10] * 4,
     groups=[0, 0, 1, 1],
 )
-SYMMETRIC = dict(
+SYMMETRIC: dict[str, Any] = dict(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
     noise_feature_sq=1.0,
@@ -38,7 +40,7 @@ SYMMETRIC = dict(
     samples=10,
     group_size=2,
 )
-RATES = dict(rate_global=4 * (3 + 7 / 2 + 400 / 40), rate_local=4 * (3 + 7 + 400 / 10))
+RATES: dict[str, Any] = dict(rate_global=4 * (3 + 7 / 2 + 400 / 40), rate_local=4 * (3 + 7 + 400 / 10))
 
 
 # --- training itself, with noise vectors that are exactly orthogonal: there the mean field is exact ---
@@ -92,8 +94,8 @@ def _train(
                 q_local = expit(-(alone[1] if scheme == "posthoc" else mixed))
                 mine = mine + eta * train_global * 2 * norms * (q_global @ data[k]) / counts[k]
                 local[k] = local[k] + eta * train_local * 2 * norms * (q_local @ data[k]) / counts[k]
-                for kind in set(kinds[k]):
-                    first = np.argmax(kinds[k] == kind)
+                for kind in set(kinds[k].tolist()):
+                    first = int(np.argmax(kinds[k] == kind))
                     totals[0, k, kind] += eta * q_global[first]
                     totals[1, k, kind] += eta * q_local[first]
             sent.append(mine)
@@ -111,7 +113,7 @@ def _train(
     return margin, ratio, totals
 
 
-MODELS = {
+MODELS: dict[str, Any] = {
     "plain": (
         dict(global_feature_sq=2.0, local_feature_sq=3.0, shared_signs=[[1]], group_signs=[[1]]),
         [[4], [8], [12]],
@@ -155,7 +157,7 @@ def test_exact_where_noise_is_orthogonal(name, scheme, local_steps):
     types = SampleTypes(
         counts / counts.sum(axis=1, keepdims=True), model["shared_signs"], model["group_signs"]
     )
-    federation = dict(
+    federation: dict[str, Any] = dict(
         scheme=scheme,
         global_feature_sq=model["global_feature_sq"],
         local_feature_sq=model["local_feature_sq"],
@@ -266,13 +268,14 @@ def test_general_detached_is_the_two_scalar_recursion():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_general_ratio_of_equal_clients_is_the_symmetric_one(scheme):
     theta = np.linspace(0, 1, 5)
-    taus = dict(tau_global=0.3, tau_local=0.2)
-    expected = symmetric_ratio.predicted_ratio(theta, scheme=scheme, **taus, **SYMMETRIC)
+    taus: dict[str, Any] = dict(tau_global=0.3, tau_local=0.2)
+    expected = np.asarray(symmetric_ratio.predicted_ratio(theta, scheme=scheme, **taus, **SYMMETRIC))
     equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
     value = predicted_ratio.predicted_ratio(
         theta,
         scheme=scheme,
-        **{name: np.full((5, 4), tau) for name, tau in taus.items()},
+        tau_global=np.full((5, 4), taus["tau_global"]),
+        tau_local=np.full((5, 4), taus["tau_local"]),
         noise_feature_sq=1.0,
         noise_std=1.0,
         noise_dim=400,
@@ -283,7 +286,7 @@ def test_general_ratio_of_equal_clients_is_the_symmetric_one(scheme):
 
 def test_reference_values_of_the_detached_scheme():
     signal = 0.8 * np.sqrt(8000 / 10)
-    model = dict(
+    model: dict[str, Any] = dict(
         global_feature_sq=0.3 * signal,
         local_feature_sq=0.7 * signal,
         sample_counts=[10] * 4,
@@ -440,18 +443,18 @@ def test_weights_of_the_mixture_agree_with_the_effective_ones(scheme):
 
 # --- the best mixing of each client ---
 
-REFERENCE = dict(
+REFERENCE: dict[str, Any] = dict(
     global_feature_sq=8.0,
     local_feature_sq=14.0,
     sample_counts=[6, 10, 20, 40],
     groups=[0, 1, 0, 2],
 )
-NOISE = dict(noise_feature_sq=1.0, noise_std=1.0)
+NOISE: dict[str, Any] = dict(noise_feature_sq=1.0, noise_std=1.0)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_best_mixing_starts_at_the_closed_form(scheme):
-    closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
+    closed: Any = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
     found = best_mixing(scheme, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
     assert_allclose(found, closed(**REFERENCE), atol=2e-6)
 
@@ -501,7 +504,7 @@ def test_shapes_of_tau_are_checked():
     tau = accumulated([1], 0.5, 0.1, scheme="joint", **UNEQUAL)
     with pytest.raises(ValueError, match="`tau`"):
         margins(tau, [0.5, 0.6], scheme="joint", **UNEQUAL)
-    federation = {name: value for name, value in UNEQUAL.items() if name != "noise_energy"}
+    federation: dict[str, Any] = {name: value for name, value in UNEQUAL.items() if name != "noise_energy"}
     with pytest.raises(ValueError, match="`tau_local`"):
         predicted_ratio.predicted_ratio(
             0.5,

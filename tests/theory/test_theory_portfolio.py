@@ -1,5 +1,7 @@
 """T15 to T22 against numeric maximisation, limits and the reference values of section 6."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -26,7 +28,7 @@ correlation = st.floats(-0.95, 0.95)
 # item 1 of section 6
 L, N_SAMPLES = 40_000, 10
 SIGNAL = 0.8 * np.sqrt(L / N_SAMPLES)
-ITEM_1 = dict(
+ITEM_1: dict[str, Any] = dict(
     global_feature_sq=0.3 * SIGNAL,
     local_feature_sq=0.7 * SIGNAL,
     noise_energy=float(L),
@@ -54,7 +56,7 @@ def _pair(s_global, s_local, a, b, rho):
 @settings(max_examples=200, deadline=None)
 def test_optimal_mixing_maximises_the_ratio(s_global, s_local, a, b, rho):
     pair = _pair(s_global, s_local, a, b, rho)
-    best = tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair)
+    best = float(tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair))
     on_grid = tangency.mixture_ratio(GRID, **pair)
     # no grid point is better, whatever the signs of the signals
     assert best >= on_grid.max() - 1e-9 * (1 + abs(best))
@@ -79,7 +81,9 @@ def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
 def test_optimal_mixing_in_degenerate_cases():
     parallel = dict(noise_global=1.0, noise_local=4.0, noise_cross=2.0)
     assert tangency.optimal_mixing(1.0, [1.0, 2.0, 3.0], **parallel).tolist() == [0.0, 0.0, 1.0]
-    opposite = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=4.0, noise_cross=-2.0)
+    opposite: dict[str, Any] = dict(
+        signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=4.0, noise_cross=-2.0
+    )
     hedge = tangency.optimal_mixing(**opposite)
     assert_allclose(hedge, 1 / 3)
     assert tangency.mixture_ratio(hedge, **opposite) > 1e7
@@ -221,7 +225,7 @@ def test_reference_value_of_joint_training():
 def test_drift_has_its_limits_and_is_monotone():
     start = leading_order.posthoc_odds(**SHARED)
     steps = np.concatenate([[0], np.logspace(-9, 300, 400)])
-    odds = training_time.posthoc_odds_at(steps, learning_rate=1e-3, **ITEM_1)
+    odds = np.asarray(training_time.posthoc_odds_at(steps, learning_rate=1e-3, **ITEM_1))
     assert odds[0] == start
     assert_allclose(odds[1], start, rtol=1e-8)
     assert np.all(np.diff(odds) >= -1e-13)
@@ -246,7 +250,7 @@ def test_joint_mixing_maximises_the_joint_ratio(scale, s_global, b, rho):
 
 # --- T22 ---
 
-ITEM_2 = dict(
+ITEM_2: dict[str, Any] = dict(
     global_feature_sq=8.0, local_feature_sq=14.0, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
 )
 
@@ -289,13 +293,15 @@ def test_per_client_optimum_by_numeric_maximisation():
 
 @pytest.mark.parametrize("clients", [2, 5])
 def test_equal_clients_reduce_to_the_leading_order_form(clients):
-    letters = dict(global_feature_sq=2.0, local_feature_sq=3.0)
+    letters: dict[str, Any] = dict(global_feature_sq=2.0, local_feature_sq=3.0)
     theta = per_client.posthoc_mixing(**letters, sample_counts=[7] * clients, groups=list(range(clients)))
     odds = leading_order.posthoc_odds(**letters, clients=clients, group_size=1)
     assert_allclose(theta, leading_order.mixing_from_odds(odds), rtol=1e-12)
 
 
 def test_clients_that_share_nothing_stay_local():
-    letters = dict(global_feature_sq=0.0, local_feature_sq=3.0, sample_counts=[7, 7], groups=[0, 1])
+    letters: dict[str, Any] = dict(
+        global_feature_sq=0.0, local_feature_sq=3.0, sample_counts=[7, 7], groups=[0, 1]
+    )
     assert per_client.posthoc_mixing(**letters).tolist() == [1.0, 1.0]
     assert per_client.joint_mixing(**letters).tolist() == [1.0, 1.0]
