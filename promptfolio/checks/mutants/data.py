@@ -21,8 +21,8 @@ def _group_feature_negated(original: Any) -> Any:
 
 
 def _all_in_the_first_group(original: Any) -> Any:
-    def split(experiment: Any) -> Any:
-        program, parameters = original(experiment)
+    def split(*arguments: Any) -> Any:
+        program, parameters = original(*arguments)
         first = jnp.zeros_like(parameters.own_group).at[:, 0].set(1)
         return program, parameters._replace(own_group=first)
 
