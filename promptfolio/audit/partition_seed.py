@@ -133,7 +133,7 @@ def spread(data: xr.Dataset) -> xr.DataArray:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """Whether the partitions are the same, and the spread over seeds shorter for it."""
+    """Whether the partitions are the same, and the spread over seeds smaller because of that."""
     spreads = spread(data).sel(quantity=["local", "best mixture"])
     return Finding(
         OBSERVATION,

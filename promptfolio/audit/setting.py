@@ -59,8 +59,8 @@ def audit_setting(scale: Scale = "full", banks: Sequence[FeatureBank] = ()) -> S
 
 
 def _hard_synthetic_bank() -> FeatureBank:
-    """Classes spread so widely that prompts err on a third of the images: with nothing left to memorise, nothing
-    would show."""
+    """Classes spread so widely that prompts err on a third of the images: without errors there, none of
+    the effects could show."""
     return draw_synthetic_bank(0, spread=4.0, text_error=1.5)
 
 

@@ -268,7 +268,7 @@ def effect(data: xr.Dataset) -> str:
 
 
 def tables(data: xr.Dataset) -> tuple[Table, ...]:
-    """Learning rates in the toy, and the model's accuracies."""
+    """Learning rates of prompts of one number, and the model's accuracies."""
     visits = range(data.sizes["visit"])
     rates = Table(
         f"Learning rate of each visit in units of η, for a cosine over {data.sizes['turn']} rounds of"

@@ -110,7 +110,7 @@ def measured(
     worst = {name: float(np.max(data[name].values)) for name in _CONDITIONS}
     return (
         Assumption(
-            "max |z|/c over all rows, in the linear band below 1",
+            "largest |z|/c of any row (linear band: below 1)",
             worst["band_occupancy_worst"],
             1.0 if linear_band else math.inf,
         ),
@@ -122,7 +122,7 @@ def measured(
         Assumption("samples per noise coordinate, N/L", worst["sample_load"], load),
         Assumption("step size, ηκ of the fastest client", worst["scaled_step"], step),
         Assumption(
-            f"largest over smallest group size χ within a run, χ from {least:g} to {most:g}",
+            f"largest over smallest group size χ of a run (over all runs, χ from {least:g} to {most:g})",
             worst["group_size_spread"],
             1.0 if equal_group_sizes else math.inf,
         ),

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from promptfolio.checks.mutants import MUTANTS
+from promptfolio.checks import mutants
 from promptfolio.checks.mutation import Outcome
 
 RECORD = pathlib.Path(__file__).parent / "mutants" / "record.json"
@@ -75,12 +75,12 @@ def renewed(
         entries[mutant.name] = Planted(
             mutant.name, mutant.module, mutant.fault, outcome.verdicts, today, version, about["git_commit"]
         )
-    return tuple(entries[mutant.name] for mutant in MUTANTS if mutant.name in entries)
+    return tuple(entries[mutant.name] for mutant in mutants.MUTANTS if mutant.name in entries)
 
 
 def noticed(claim: str, record: Iterable[Planted]) -> tuple[Planted, ...]:
     """The recorded faults that a claim noticed, of those that are described today as they were then."""
-    described = {mutant.name: mutant.fault for mutant in MUTANTS}
+    described = {mutant.name: mutant.fault for mutant in mutants.MUTANTS}
     return tuple(
         entry for entry in record if claim in entry.noticed_by and described.get(entry.mutant) == entry.fault
     )

@@ -35,8 +35,9 @@ STATEMENTS = (
         "income_and_risk",
         "Mixing a global and a local prompt maintains the income while reducing the risk.",
         "abstract",
-        "Income and risk are read as the signal s and the noise σ_p‖H_ξ‖ of a prompt's output, and the best mixture"
-        " is compared by their ratio. At other θ the ratio can be lower than the better prompt's.",
+        "Income and risk are read as the signal s and the noise σ_p‖H_ξ‖ of a prompt's output, and what is shown is"
+        " that their ratio, at the best θ, is at least that of the better prompt. The income alone is a weighted"
+        " mean of both prompts', and may be below the larger one.",
     ),
     Statement(
         "beats_both",

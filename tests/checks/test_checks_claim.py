@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 
 from figures.registry import FIGURES, load_figure
-from promptfolio.checks.claim import FALSE_ALARM, Assumption, Claim, Finding, StatisticalTest, compare, z_test
+from promptfolio.checks.claim import (
+    FALSE_ALARM,
+    Assumption,
+    Bound,
+    Claim,
+    Finding,
+    StatisticalTest,
+    compare,
+    z_test,
+)
 from promptfolio.checks.records import as_records
 from promptfolio.checks.registry import all_claims, load_claim
 from promptfolio.checks.report import Picture, false_alarm, report
 from promptfolio.checks.staleness import first_difference
-from promptfolio.checks.unjudged import unjudged
+from promptfolio.checks.unjudged import Unjudged, unjudged
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
 NAN = float("nan")
@@ -207,7 +216,7 @@ NUMBERS = (0.0, -0.0, 5e-324, 1.0, -1.0, 1e308, -1e308, INFINITY, -INFINITY, NAN
 
 @pytest.mark.parametrize("bound", ["exact", "upper", "lower"])
 @pytest.mark.parametrize("tolerance", [0.0, 5e-324, 0.1, 1e308, INFINITY])
-def test_every_slack_says_whether_its_comparison_holds(bound: str, tolerance: float) -> None:
+def test_every_slack_says_whether_its_comparison_holds(bound: Bound, tolerance: float) -> None:
     for measured in NUMBERS:
         for predicted in NUMBERS:
             comparison = compare("x", measured, predicted, bound=bound, tolerance=tolerance)
@@ -253,7 +262,7 @@ def test_a_factor_is_a_measurement() -> None:
 
 def test_a_check_that_raised_is_in_report_and_records() -> None:
     broken = unjudged("sample_claim", ZeroDivisionError("division | by\nzero"))
-    findings = [_finding(1.0), broken]
+    findings: list[Finding | Unjudged] = [_finding(1.0), broken]
     text = report(findings, "quick", {}, missing=("other",), problems=("A figure | is missing.",))
     assert "2 claims checked at quick scale: 1 holds, 1 error." in text
     assert "| 2 | [sample_claim](#2-sample_claim) | | | | | **error** |" in text

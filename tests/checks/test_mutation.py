@@ -59,14 +59,14 @@ def _seven(original: Any) -> Any:
 
 @pytest.mark.parametrize("target", ["nothing", "Class.nothing", "nothing.at_all"])
 def test_a_name_must_exist(target: str) -> None:
-    module = types.ModuleType("module")
+    module: Any = types.ModuleType("module")
     module.Class = type("Class", (), {})
     with pytest.raises(ValueError, match=f"no {target}"):
         Replaced("name", "module", "", ("aggregation",), target, _seven).install(module)
 
 
 def test_constants_functions_and_properties_are_replaced() -> None:
-    module = types.ModuleType("module")
+    module: Any = types.ModuleType("module")
     module.SIZE, module.Class = 3, type("Class", (), {"size": property(lambda self: 3)})
     for target in ("SIZE", "Class.size"):
         Replaced("name", "module", "", ("aggregation",), target, _seven).install(module)
@@ -83,6 +83,7 @@ def test_only_failing_claims_kill() -> None:
 def test_processes_tell_dead_from_alive() -> None:
     """One fault that matters and one that does not, each in a process of its own."""
     (sums,) = (mutant for mutant in MUTANTS if mutant.name == "fedavg_sums")
+    assert isinstance(sums, Replaced)
     module, before, claims = sums.module, "return weights, jnp.ones(clients, bool)", ("aggregation",)
     mutants = [
         Replaced("sums", module, "", claims, sums.target, sums.replacement),

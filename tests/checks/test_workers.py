@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from promptfolio.checks.checking import check_claims
+from promptfolio.checks.checking import Checked, check_claims
 from promptfolio.checks.workers import ENVIRONMENT, worker_processes
 from simulate.validation import ConfigurationError, require_integer
 
@@ -52,5 +52,6 @@ def test_the_environment_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> N
 def test_claims_are_checked_in_processes() -> None:
     with worker_processes(1) as workers:
         (checked,) = check_claims(("aggregation",), "quick", workers)
+    assert isinstance(checked, Checked)
     assert (checked.finding.claim.name, checked.finding.verdict) == ("aggregation", "holds")
     assert checked.data.sizes["client"] == 6

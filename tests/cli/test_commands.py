@@ -200,26 +200,29 @@ def test_a_failing_claim_exits_one(
 
 
 def test_a_surviving_mutant_exits_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     import promptfolio.checks.mutants
-    from promptfolio.checks.mutation import Mutant
+    from promptfolio.checks.mutant import Edited
 
-    harmless = Mutant(
+    harmless = Edited(
         "harmless",
         "theory.model.aggregation",
-        "import numpy as np",
-        "import numpy as  np",
         "none",
         ("aggregation",),
+        "import numpy as np",
+        "import numpy as  np",
     )
     monkeypatch.setattr(promptfolio.checks.mutants, "MUTANTS", (harmless,))
-    assert promptfolio.main(["check", "--mutants", "--json", "-"]) == 1
+    kept = tmp_path / "record.json"
+    assert promptfolio.main(["check", "--mutants", "--json", "-", "--record", str(kept)]) == 1
     captured = capsys.readouterr()
     (record,) = json.loads(captured.out)
     assert (record["mutant"], record["killed"]) == ("harmless", False)
     assert record["verdicts"] == {"aggregation": "holds"}
     assert "0 of 1 killed" in captured.err
+    (entry,) = json.loads(kept.read_text(encoding="utf-8"))
+    assert (entry["mutant"], entry["verdicts"]) == ("harmless", {"aggregation": "holds"})
 
 
 def test_clip_without_a_bank_says_synthetic_everywhere(

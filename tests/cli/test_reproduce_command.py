@@ -7,6 +7,7 @@ import pathlib
 import sys
 import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import matplotlib.figure
 import pytest
@@ -23,8 +24,8 @@ from promptfolio.checks.claim import Assumption, Claim, Finding, compare
 NAMES = ("first", "second", "third")
 
 
-def _claim(name: str, measured: float = 1.0) -> types.ModuleType:
-    module = types.ModuleType(f"promptfolio.checks.claims.{name}")
+def _claim(name: str, measured: float = 1.0) -> Any:
+    module: Any = types.ModuleType(f"promptfolio.checks.claims.{name}")
     module.CLAIM = Claim(name, "T0", "derived", f"The {name} claim", "Something holds.", "exact")
     module.collect = lambda scale: xr.Dataset({"x": measured})
     module.judge = lambda data: Finding(
@@ -34,13 +35,13 @@ def _claim(name: str, measured: float = 1.0) -> types.ModuleType:
 
 
 @pytest.fixture
-def claims(monkeypatch: pytest.MonkeyPatch) -> dict[str, types.ModuleType]:
+def claims(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Three claims that hold, in the place of all others: checked one after the other, with an empty audit."""
     modules = {name: _claim(name) for name in NAMES}
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, f"promptfolio.checks.claims.{name}", module)
     monkeypatch.setattr(promptfolio.checks.registry, "claim_names", lambda: NAMES)
-    figure = types.ModuleType("figures.picture")
+    figure: Any = types.ModuleType("figures.picture")
     figure.NEEDS, figure.CAPTION = ("first",), "A caption."
     figure.draw = lambda datasets: matplotlib.figure.Figure()
     monkeypatch.setitem(sys.modules, "figures.picture", figure)
@@ -79,7 +80,7 @@ def _verdicts(out: pathlib.Path) -> dict[str, str]:
     return {each["name"]: each["verdict"] for each in summary["claims"]}
 
 
-def test_the_report_is_complete(claims: dict[str, types.ModuleType], tmp_path: pathlib.Path) -> None:
+def test_the_report_is_complete(claims: dict[str, Any], tmp_path: pathlib.Path) -> None:
     assert _reproduce(tmp_path) == 0
     text = (tmp_path / "paper_checks.md").read_text(encoding="utf-8")
     assert "Unfinished" not in text
@@ -91,7 +92,7 @@ def test_the_report_is_complete(claims: dict[str, types.ModuleType], tmp_path: p
 
 @pytest.mark.parametrize("part", ["collect", "judge", "CLAIM"])
 def test_a_claim_that_raises_is_an_error_and_the_others_go_on(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], part: str
+    claims: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
     if part == "CLAIM":
         del claims["second"].judge
@@ -110,7 +111,7 @@ def test_a_claim_that_raises_is_an_error_and_the_others_go_on(
 
 
 def test_a_claim_that_cannot_be_described_is_an_error(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    claims: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Assumption, "describe", _raising(ZeroDivisionError("division by zero")))
     claims["third"].judge = lambda data: Finding(
@@ -120,9 +121,7 @@ def test_a_claim_that_cannot_be_described_is_an_error(
     assert _verdicts(tmp_path) == {"first": "error", "second": "error", "third": "holds"}
 
 
-def test_an_interrupted_run_leaves_what_it_found(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path
-) -> None:
+def test_an_interrupted_run_leaves_what_it_found(claims: dict[str, Any], tmp_path: pathlib.Path) -> None:
     claims["second"].collect = _raising(KeyboardInterrupt())
     report = tmp_path / "kept.md"
     report.write_text("the committed report", encoding="utf-8")
@@ -138,7 +137,7 @@ def test_an_interrupted_run_leaves_what_it_found(
 
 
 def test_a_report_kept_elsewhere_is_replaced_at_the_end(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path
+    claims: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
     report, seen = tmp_path / "deep" / "kept.md", []
     judge = claims["third"].judge
@@ -155,7 +154,7 @@ def test_a_report_kept_elsewhere_is_replaced_at_the_end(
 
 
 def test_a_broken_figure_is_reported(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    claims: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["figures.picture"], "draw", _raising(KeyError("curve")))
     assert _reproduce(tmp_path) == 1
@@ -167,7 +166,7 @@ def test_a_broken_figure_is_reported(
 
 
 def test_an_audit_that_breaks_off_is_reported(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    claims: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(promptfolio.audit.registry, "run_audit", _raising(RuntimeError("no bank")))
     assert _reproduce(tmp_path) == 1
@@ -176,9 +175,7 @@ def test_an_audit_that_breaks_off_is_reported(
     assert _verdicts(tmp_path) == dict.fromkeys(NAMES, "holds")
 
 
-def test_data_that_cannot_be_saved_are_reported(
-    claims: dict[str, types.ModuleType], tmp_path: pathlib.Path
-) -> None:
+def test_data_that_cannot_be_saved_are_reported(claims: dict[str, Any], tmp_path: pathlib.Path) -> None:
     claims["second"].collect = lambda scale: xr.Dataset({"x": 1.0}, attrs={"not for netCDF": object()})
     assert _reproduce(tmp_path) == 1
     text = (tmp_path / "paper_checks.md").read_text(encoding="utf-8")
@@ -198,7 +195,7 @@ def test_a_demonstration_that_raises_leaves_the_others(monkeypatch: pytest.Monke
 
 
 def test_check_goes_on_after_a_claim_that_raises(
-    claims: dict[str, types.ModuleType], capsys: pytest.CaptureFixture[str]
+    claims: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     claims["first"].collect = _raising(ZeroDivisionError("division by zero"))
     assert promptfolio.main(["check", "--json", "-"]) == 1
@@ -210,7 +207,7 @@ def test_check_goes_on_after_a_claim_that_raises(
 
 
 def test_an_interrupted_check_shows_what_it_found(
-    claims: dict[str, types.ModuleType], capsys: pytest.CaptureFixture[str]
+    claims: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     claims["second"].collect = _raising(KeyboardInterrupt())
     assert promptfolio.main(["check", "--json", "-"]) == 130

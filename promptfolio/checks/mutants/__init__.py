@@ -1,11 +1,17 @@
 """Faults to plant, and the claims that must notice each (see `promptfolio.checks.mutation`).
 
 They are the slips one makes in such code: a sum for a mean, two weights swapped, a factor or a root forgotten, a
-round too many, a prompt averaged that should stay home.
+round too many, a prompt averaged that should stay with its client. Every module here has some, as `MUTANTS`.
 """
 
-from promptfolio.checks.mutants import sample_space as sample_space_mutants
-from promptfolio.checks.mutants import simulator as simulator_mutants
-from promptfolio.checks.mutants import theory as theory_mutants
+import importlib
+import pkgutil
 
-MUTANTS = (*simulator_mutants.MUTANTS, *sample_space_mutants.MUTANTS, *theory_mutants.MUTANTS)
+from promptfolio.checks.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = tuple(
+    mutant
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name)
+    for mutant in importlib.import_module(f"{__name__}.{module.name}").MUTANTS
+)
+"""All of them, module by module in alphabetical order."""

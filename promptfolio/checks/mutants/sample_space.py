@@ -1,4 +1,4 @@
-"""Faults to plant in the Gram engine and in what it draws, and in how clients work one after another."""
+"""Faults to plant in the Gram engine, in what it draws, and in its check that noise stays in the linear band."""
 
 from typing import Any
 
@@ -166,14 +166,5 @@ MUTANTS: tuple[Mutant, ...] = (
         _CLAIM,
         "        before[left] = after\n",
         "",
-    ),
-    # --- clients and θ in turn ---
-    Edited(
-        "turns_unweighted",
-        "simulate.model.federated",
-        "clients that work in turn are averaged with equal weights",
-        ("per_client",),
-        "lambda before, leaf: before + weight * leaf",
-        "lambda before, leaf: before + leaf / federation_weights.size",
     ),
 )

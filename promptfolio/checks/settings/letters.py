@@ -1,4 +1,4 @@
-"""An experiment in the theory's letters: what its functions take, and the residuals that a run accumulated."""
+"""An experiment's parameters as the theory's functions name them, and the residuals that a run accumulated."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The symmetric family of experiments that the closed forms speak of, in the theory's own units."""
+"""The symmetric family of experiments that the closed forms are about, in the theory's own units."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""Unequal clients, and what the general mean field says of their training (T12, T14)."""
+"""Unequal clients, and what the general mean field predicts for their training (T12, T14)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ STEPS = (5, 20, 100)
 """Gradient steps after which to compare; the margins are then near 0.4, 1 and 2."""
 SEEDS = 6
 STEP_SIZE = 0.5
-"""ηκ_L of the client with the fewest samples. T12 is discrete and asks for no small step."""
+"""ηκ_L of the client with the fewest samples. T12 is discrete in time and needs no small step."""
 _SHARED, _OWN = 0.11, 0.18
 """a/√L and b/√L: every client alone reaches a ratio between 0.7 and 1.8."""
 
@@ -75,7 +75,7 @@ def ratio_error(noise_dim: int, seeds: int = SEEDS) -> float:
 
 
 def mean_field(experiment: Experiment) -> xr.Dataset:
-    """What T12 and T14 say of an experiment with full participation and plain gradient steps.
+    """What T12 and T14 predict for an experiment with full participation and plain gradient steps.
 
     Returns:
         tau_predicted (step, theta, client, prompt), accumulated residuals; margin_predicted (step, theta,
