@@ -11,8 +11,8 @@ from theory.dynamics import detached, saturation, symmetric_ratio
 from theory.dynamics.detached import Accumulated
 from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.extensions.participation import joint_rate
-from theory.mixing.client_mixing import largest_at
 from theory.mixing.tangency import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -150,4 +150,4 @@ def best_mixing(
             )
         )
 
-    return float(largest_at(values))
+    return float(maximise_over_mixing(values))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from theory.dynamics import mean_field, predicted_ratio
 from theory.dynamics.sample_types import SampleTypes
 from theory.extensions.class_priors import accuracy_with_bias
-from theory.mixing.client_mixing import largest_at
 from theory.mixing.tangency import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, unit_interval
 
 
@@ -125,4 +125,4 @@ def best_mixing(
             [rounds], theta, learning_rate, scheme=scheme, class_prior=class_prior, **letters_of
         ).accuracy[0]
 
-    return largest_at(values)
+    return maximise_over_mixing(values)

@@ -11,7 +11,7 @@ from theory.dynamics.margin_rate import joint_rate
 from theory.dynamics.saturation import margin
 from theory.dynamics.symmetric_ratio import predicted_ratio
 from theory.late_time.first_order import numeric
-from theory.mixing.client_mixing import largest_at
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -156,4 +156,4 @@ def drift_mixing(step: float | int, learning_rate: float, **letters_of: float | 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(drift_ratio(theta, step, learning_rate, **letters_of))
 
-    return float(largest_at(values))
+    return float(maximise_over_mixing(values))

@@ -4,7 +4,6 @@ T20, T21 and T22 give θ* in closed form for equal clients or a small step; for 
 training, and for the detached scheme, it is found by maximising the predicted ratio, a function of one number.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,8 @@ from theory.dynamics import mean_field
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.sample_types import SampleTypes
 from theory.mixing.tangency import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, between, positive
-
-_GRID = 101
-"""First grid of `largest_at`."""
-_REFINEMENTS = 4
-"""How often its bracket shrinks, each time tenfold."""
 
 
 def best_mixing(
@@ -78,31 +73,4 @@ def best_mixing(
             **federation,
         )
 
-    return largest_at(values)
-
-
-def largest_at(values: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] at which each column of `values(θ)` is largest, to about 1e-6.
-
-    `values` maps an array of shape (thetas,) to one of shape (thetas, …). A grid over [0, 1] brackets the maximum
-    of every column, and finer grids narrow it.
-
-    Returns:
-        Array of the shape (…).
-
-    >>> largest_at(lambda theta: -((theta[:, None] - np.array([0.25, 2.0])) ** 2)).round(6).tolist()
-    [0.25, 1.0]
-    """
-    grid = np.linspace(0.0, 1.0, _GRID)
-    coarse = values(grid)
-    cells = coarse.shape[1:]
-    best = grid[np.argmax(coarse, axis=0)].ravel()
-    width = grid[1]
-    for _ in range(_REFINEMENTS):
-        # one row of candidates for each cell; all of them are evaluated together
-        near = np.clip(best[:, None] + width * np.linspace(-1.0, 1.0, 21), 0.0, 1.0)
-        found = values(near.ravel()).reshape(*near.shape, -1)
-        own = found[np.arange(best.size), :, np.arange(best.size)]
-        best = near[np.arange(best.size), np.argmax(own, axis=1)]
-        width /= 10
-    return best.reshape(cells)
+    return maximise_over_mixing(values)
