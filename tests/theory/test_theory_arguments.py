@@ -18,6 +18,7 @@ from theory.mixing import (
     training_time,
 )
 from theory.model import accuracy, aggregation, decomposition, update_rule
+from theory.model.federation import EqualClients
 from theory.numerics import validation as arguments
 from theory.proof import notation
 from theory.proof.catalogue import results
@@ -35,6 +36,7 @@ LETTERS = dict(
     samples=10,
     group_size=1,
 )
+EQUAL = EqualClients(**LETTERS)
 PAIR = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=1.0, noise_cross=0.1)
 SHARED = dict(global_feature_sq=1.0, local_feature_sq=2.0, clients=4, group_size=1)
 CLIENTS = dict(global_feature_sq=1.0, local_feature_sq=2.0, sample_counts=[10, 20], groups=[0, 1])
@@ -49,9 +51,10 @@ STEP = dict(
 )
 
 BAD = [
-    (margin_rate.local_rate, {**{k: RATES[k] for k in list(RATES)[:4]}, "samples": 0}, "samples"),
-    (margin_rate.global_rate, {**RATES, "group_size": 5}, "group_size"),
-    (margin_rate.joint_rate, {**RATES, "theta": 1.5}, "theta"),
+    (EqualClients, {**LETTERS, "samples": 0}, "samples"),
+    (EqualClients, {**LETTERS, "group_size": 5}, "group_size"),
+    (margin_rate.joint_rate, {"equal": EQUAL, "theta": 1.5}, "theta"),
+    (margin_rate.rate_parts, {"equal": EQUAL, "theta": 1.5}, "theta"),
     (saturation.margin, {"scaled_time": -1}, "scaled_time"),
     (saturation.margin, {"scaled_time": 1, "initial_margin": np.nan}, "initial_margin"),
     (saturation.accumulated, {"scaled_time": 1, "rate": 0}, "rate"),
@@ -127,8 +130,8 @@ BAD = [
     ),
     (
         symmetric_ratio.predicted_ratio,
-        {**LETTERS, "scheme": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
-        "tau_global",
+        {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": detached.Accumulated(-1.0, 1.0)},
+        "tau.global_prompt",
     ),
 ]
 
@@ -145,7 +148,7 @@ def test_unknown_scheme():
     with pytest.raises((ValueError, TypeError), match="scheme"):
         tangency.effective_weights(0.1, "both")
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)
+        symmetric_ratio.symmetric_tau(EQUAL, "both", 0.5, 1, 0.1)
 
 
 def test_message_names_the_value_and_the_range():
@@ -160,19 +163,15 @@ def test_message_names_the_value_and_the_range():
 def test_functions_broadcast_and_keep_scalars():
     theta, step = np.linspace(0, 1, 5), np.array([[0], [7]])
     for scheme in ("joint", "posthoc", "detached"):
-        tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 0.01, **LETTERS)
+        tau = symmetric_ratio.symmetric_tau(EQUAL, scheme, theta, step, 0.01)
         assert tau.local_prompt.shape == (2, 5)
-        values = symmetric_ratio.predicted_ratio(
-            theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
-        )
+        values = symmetric_ratio.predicted_ratio(EQUAL, scheme, theta, tau)
         assert values.shape == (2, 5)
         assert values.dtype == np.float64
         assert np.all(values[0] == 0)  # nothing is known before the first step
     assert isinstance(saturation.margin(1.0), np.float64)
-    assert isinstance(
-        margin_rate.local_rate(global_feature_sq=1, local_feature_sq=1, noise_energy=1, samples=1), np.float64
-    )
-    assert margin_rate.global_rate(**{**RATES, "clients": [2, 4], "group_size": [[0], [2]]}).shape == (2, 2)
+    assert isinstance(margin_rate.local_rate(EQUAL), np.float64)
+    assert margin_rate.global_rate(EQUAL.replace(clients=[2, 4], group_size=[[0], [2]])).shape == (2, 2)
 
 
 def test_importing_the_package_does_not_import_sympy():

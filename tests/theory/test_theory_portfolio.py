@@ -18,6 +18,7 @@ from theory.mixing import (
     tangency,
     training_time,
 )
+from theory.model.federation import EqualClients
 
 GRID = np.linspace(0, 1, 2001)
 moment = st.floats(0.05, 20)
@@ -203,12 +204,8 @@ def test_end_points_and_strict_advantage():
 
 def test_reference_values_of_the_posthoc_drift():
     steps = np.array([1, 5, 50, 500, 5000])
-    k_local = margin_rate.local_rate(
-        **{
-            name: ITEM_1[name]
-            for name in ("global_feature_sq", "local_feature_sq", "noise_energy", "samples")
-        }
-    )
+    equal = EqualClients(**SHARED, noise_dim=ITEM_1["noise_energy"], samples=ITEM_1["samples"])
+    k_local = margin_rate.local_rate(equal)
     odds = training_time.posthoc_odds_at(steps, learning_rate=0.2 / k_local, **ITEM_1)
     # section 6 quotes three digits
     assert_allclose(leading_order.mixing_from_odds(odds), [0.373, 0.390, 0.501, 0.613, 0.648], atol=6e-4)

@@ -13,6 +13,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.saturation import accumulated
 from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
+from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -176,14 +177,16 @@ def posthoc_odds_at(
     [0.5, 0.964, 1.417]
     """
     eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
-    rates = dict(
+    equal = EqualClients(
         global_feature_sq=global_feature_sq,
         local_feature_sq=local_feature_sq,
-        noise_energy=noise_energy,
+        noise_dim=noise_energy,
+        clients=clients,
         samples=samples,
+        group_size=group_size,
     )
-    k_global = global_rate(**rates, clients=clients, group_size=group_size)
-    k_local = local_rate(**rates)
+    k_global = global_rate(equal)
+    k_local = local_rate(equal)
     odds = leading_order.posthoc_odds(
         global_feature_sq=global_feature_sq,
         local_feature_sq=local_feature_sq,
@@ -218,11 +221,13 @@ def limiting_odds(
     ...     global_feature_sq=3, local_feature_sq=6, noise_energy=400, samples=10, clients=4, group_size=1)), 3)
     1.69
     """
-    rates = dict(
+    equal = EqualClients(
         global_feature_sq=global_feature_sq,
         local_feature_sq=local_feature_sq,
-        noise_energy=noise_energy,
+        noise_dim=noise_energy,
+        clients=clients,
         samples=samples,
+        group_size=group_size,
     )
     odds = leading_order.posthoc_odds(
         global_feature_sq=global_feature_sq,
@@ -230,4 +235,4 @@ def limiting_odds(
         clients=clients,
         group_size=group_size,
     )
-    return result(odds * local_rate(**rates) / global_rate(**rates, clients=clients, group_size=group_size))
+    return result(odds * local_rate(equal) / global_rate(equal))

@@ -98,7 +98,7 @@ def _posthoc(setting: SymmetricSetting, experiment: Experiment, result: xr.Datas
     cross = first.noise_inner.mean()
     mixture = _unlabelled(result.ratio.sel(predictor="mixture"))
     shares = result.flipped_share
-    bounds = factor_bounds(shares.values, 1.0, **setting.energies, **setting.federation)
+    bounds = factor_bounds(setting.equal_clients, shares.values, 1.0)
     best = [leading_mixing(seed.values, **federation(experiment)) for seed in shares]
     ends = (0.0, *THETA, 1.0)
     variables: dict[str, Any] = {

@@ -40,7 +40,7 @@ def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: in
     if scheme == "joint":
         # At every t: the leading-order odds, which are the post-hoc ones before the first step.
         return float(joint_mixing(posthoc_odds_at(0, **time)))
-    return best_mixing(scheme, step, setting.learning_rate, **setting.letters)
+    return best_mixing(setting.equal_clients, scheme, step, setting.learning_rate)
 
 
 def predicted_ratios(
@@ -48,14 +48,8 @@ def predicted_ratios(
 ) -> np.ndarray:
     """R(θ) after each number of rounds by (T14), shape (steps, thetas)."""
     grid, time = np.asarray(theta)[None, :], np.asarray(steps)[:, None]
-    tau = symmetric_tau(scheme, grid, time, setting.learning_rate, **setting.letters)
-    ratio = predicted_ratio(
-        grid,
-        scheme=scheme,
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        **setting.letters,
-    )
+    tau = symmetric_tau(setting.equal_clients, scheme, grid, time, setting.learning_rate)
+    ratio = predicted_ratio(setting.equal_clients, scheme, grid, tau)
     return np.broadcast_to(ratio, (time.size, grid.size))
 
 
