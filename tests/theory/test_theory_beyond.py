@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from theory.dynamics import symmetric_ratio
-from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics.margin_rate import rate_parts
 from theory.dynamics.mean_field import SampleTypes, accumulated
 from theory.extensions import (
     class_priors,
@@ -19,6 +19,7 @@ from theory.extensions import (
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.per_client import posthoc_mixing
 from theory.mixing.training_time import limiting_odds, posthoc_odds_at
+from theory.model.federation import EqualClients, Federation
 
 LETTERS = {
     "global_feature_sq": 3.0,
@@ -29,9 +30,7 @@ LETTERS = {
 }
 UNEQUAL = {**LETTERS, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
 EQUAL = {**LETTERS, "sample_counts": (10,) * 4, "groups": (0, 1, 2, 3)}
-SYMMETRIC = {**LETTERS, "clients": 4, "samples": 10, "group_size": 1}
-ENERGIES = {"global_feature_sq": 3.0, "local_feature_sq": 7.0, "noise_energy": 400.0, "samples": 10}
-FEDERATION = {"clients": 4, "group_size": 1}
+SYMMETRIC = EqualClients(**LETTERS, clients=4, samples=10, group_size=1)
 
 
 # --- label noise (T26) ---
@@ -102,14 +101,14 @@ def test_factor_falls_within_its_bounds_along_training(theta, rate):
         for level in (0.0, rate)
     )
     factor = (noisy / clean)[:, 0, 0]
-    bounds = label_noise.factor_bounds(rate, theta, **ENERGIES, **FEDERATION)
+    bounds = label_noise.factor_bounds(SYMMETRIC, rate, theta)
     assert (np.diff(factor) < 0).all()
     assert (factor <= bounds.upper + 1e-12).all()
     assert (factor > bounds.lower).all()
 
 
 def test_factor_approaches_its_lower_bound():
-    signal_rate, noise_rate = joint_rate(1.0, **ENERGIES | {"noise_energy": 0}, **FEDERATION), 160.0
+    signal_rate, noise_rate = rate_parts(SYMMETRIC, 1.0).signal, 160.0
     tau = accumulated(
         [30000],
         1.0,
@@ -125,7 +124,7 @@ def test_factor_approaches_its_lower_bound():
     clean, flipped = tau.local_prompt[0, 0, 0]
     limit = float(label_noise.largest_disparity(0.2, signal_rate, noise_rate))
     assert 0.9 * (limit - 1) < flipped / clean - 1 < limit - 1
-    bounds = label_noise.factor_bounds(0.2, 1.0, **ENERGIES, **FEDERATION)
+    bounds = label_noise.factor_bounds(SYMMETRIC, 0.2, 1.0)
     assert float(label_noise.ratio_factor(0.2, limit)) == pytest.approx(float(bounds.lower))
     assert float(bounds.upper) == pytest.approx(0.6)
 
@@ -138,7 +137,7 @@ def test_noisier_clients_lean_global():
         "groups": (0, 1, 0),
     }
     even = noisy_clients.leading_mixing([0.2] * 3, **model)
-    np.testing.assert_allclose(even, posthoc_mixing(**model), rtol=1e-12)
+    np.testing.assert_allclose(even, posthoc_mixing(Federation(**model, noise_dim=400)), rtol=1e-12)
     noisier = noisy_clients.leading_mixing([0.2, 0.3, 0.2], **model)
     assert noisier[1] < even[1]
     assert noisier[0] > even[0]
@@ -224,7 +223,7 @@ def test_without_a_constant_coordinate_priors_do_nothing():
 
 
 def test_leading_bias_is_the_skew_of_the_data():
-    prior = np.array([0.9, 0.5, 0.3])
+    prior = np.array([0.9, 0.5, 0.2])  # the weighted mean skew must not vanish
     found = prior_prediction.predict(
         [1], [0.0, 1.0], 1e-8, class_prior=prior, prior_feature_sq=2.0, scheme="posthoc", **UNEQUAL
     )
@@ -244,9 +243,7 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     best = prior_prediction.best_mixing(
         "posthoc", 1, 1e-8, class_prior=prior, prior_feature_sq=1.0, **settings
     )
-    unbiased = float(
-        mixing_from_odds(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
-    )
+    unbiased = float(mixing_from_odds(posthoc_odds(SYMMETRIC)))
     model = {
         name: settings[name] for name in ("global_feature_sq", "local_feature_sq", "sample_counts", "groups")
     }
@@ -261,10 +258,8 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
 def test_everybody_taking_part_is_the_symmetric_case(scheme):
     theta, step = np.linspace(0, 1, 5), np.array([[1], [50]])
-    tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 2e-3, **SYMMETRIC)
-    found = participation_prediction.accumulated(
-        scheme, theta, step, 2e-3, participation=1, **ENERGIES, **FEDERATION
-    )
+    tau = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, step, 2e-3)
+    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, step, 2e-3, participation=1)
     for expected, value in zip(tau, found, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
 
@@ -288,34 +283,28 @@ def test_mean_field_is_the_mean_over_draws(scheme, present):
         here = np.isin(np.arange(clients), random.choice(clients, present, replace=False))
         tau_g = tau_g + here * eta / r / (1 + np.exp(seen_g))
         tau_l = tau_l + here * eta / (1 + np.exp(seen_l))
-    found = participation_prediction.accumulated(
-        scheme, theta, rounds, eta, participation=r, **ENERGIES, **FEDERATION
-    )
+    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, rounds, eta, participation=r)
     assert float(found.global_prompt) == pytest.approx(tau_g.mean(), rel=0.01)
     assert float(found.local_prompt) == pytest.approx(tau_l.mean(), rel=0.01)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.25])
 def test_best_mixing_under_partial_participation(share):
-    odds = float(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
-    joint = float(
-        participation.joint_mixing(share, global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION)
-    )
+    odds = float(posthoc_odds(SYMMETRIC))
+    joint = float(participation.joint_mixing(SYMMETRIC, share))
     for step in (1, 2000):
-        found = participation_prediction.best_mixing("joint", step, 1e-3, participation=share, **SYMMETRIC)
+        found = participation_prediction.best_mixing(SYMMETRIC, "joint", step, 1e-3, participation=share)
         assert found == pytest.approx(joint, abs=1e-4)
-    early = participation_prediction.best_mixing("posthoc", 1, 1e-7, participation=share, **SYMMETRIC)
+    early = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 1, 1e-7, participation=share)
     assert early / (1 - early) == pytest.approx(odds / share, rel=1e-3)
-    late = participation_prediction.accumulated(
-        "posthoc", 0.5, 1e300, 1e-3, participation=share, **ENERGIES, **FEDERATION
-    )
-    limit = float(limiting_odds(**ENERGIES, **FEDERATION))
+    late = participation_prediction.accumulated(SYMMETRIC, "posthoc", 0.5, 1e300, 1e-3, participation=share)
+    limit = float(limiting_odds(SYMMETRIC))
     assert odds * float(late.global_prompt / late.local_prompt) == pytest.approx(limit, rel=2e-2)
 
 
 def test_posthoc_odds_with_everybody_are_those_of_training_time():
-    found = participation_prediction.best_mixing("posthoc", 300, 1e-3, participation=1.0, **SYMMETRIC)
-    expected = float(mixing_from_odds(posthoc_odds_at(300, learning_rate=1e-3, **ENERGIES, **FEDERATION)))
+    found = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 300, 1e-3, participation=1.0)
+    expected = float(mixing_from_odds(posthoc_odds_at(SYMMETRIC, 300, 1e-3)))
     assert found == pytest.approx(expected, abs=1e-4)
 
 
@@ -358,14 +347,12 @@ def test_draws_raise_noise_energies_by_the_excess():
         ),
         (lambda: participation.energy_excess(0.0, 5), "participation"),
         (
-            lambda: participation_prediction.accumulated(
-                "both", 0.5, 1, 0.1, participation=0.5, **ENERGIES, **FEDERATION
-            ),
+            lambda: participation_prediction.accumulated(SYMMETRIC, "both", 0.5, 1, 0.1, participation=0.5),
             "scheme",
         ),
         (
             lambda: participation_prediction.accumulated(
-                "detached", 0.5, 1.5, 0.1, participation=0.5, **ENERGIES, **FEDERATION
+                SYMMETRIC, "detached", 0.5, 1.5, 0.1, participation=0.5
             ),
             "step",
         ),

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 
 from theory.dynamics import margin_rate, sandwich, saturation, trajectories
+from theory.model.federation import EqualClients
 from theory.model.update_rule import Batch, coefficient_increment
 from theory.proof.derivation import as_function
 
@@ -45,9 +46,18 @@ def test_rates_from_increments_of_sampled_data():
     )
     growth_local = labels[..., None] * features * (2 * increments[:, None, :])
     growth_global = labels[..., None] * features * (2 * increments.mean(axis=0))
-    letters = dict(global_feature_sq=a, local_feature_sq=b, noise_energy=dim * sigma**2 * e, samples=samples)
-    k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=clients, group_size=2)
+    equal = EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_feature_sq=e,
+        noise_std=sigma,
+        noise_dim=dim,
+        clients=clients,
+        samples=samples,
+        group_size=2,
+    )
+    k_local = margin_rate.local_rate(equal)
+    k_global = margin_rate.global_rate(equal)
     # q = 1/2; cross terms of the noise leave about √(N/L) relative, 2 % here, and the mean over samples less
     assert_allclose(growth_local.sum(axis=2).mean(), k_local / 2, rtol=0.01)
     assert_allclose(growth_global.sum(axis=2).mean(), k_global / 2, rtol=0.01)
@@ -56,12 +66,15 @@ def test_rates_from_increments_of_sampled_data():
 @given(theta=st.floats(0, 1), chi=st.floats(0, 4))
 @settings(deadline=None)
 def test_joint_rate_interpolates(theta, chi):
-    letters = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=100.0, samples=10)
-    k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=4, group_size=chi)
-    joint = margin_rate.joint_rate(theta, **letters, clients=4, group_size=chi)
+    equal = EqualClients(
+        global_feature_sq=3.0, local_feature_sq=7.0, noise_dim=100, clients=4, samples=10, group_size=chi
+    )
+    k_local = margin_rate.local_rate(equal)
+    k_global = margin_rate.global_rate(equal)
+    joint = margin_rate.joint_rate(equal, theta)
     assert_allclose(joint, (1 - theta) ** 2 * k_global + theta**2 * k_local, rtol=1e-13)
     assert k_global <= k_local
+    assert_allclose(sum(margin_rate.rate_parts(equal, theta)), joint, rtol=1e-13)
 
 
 # --- T9 ---

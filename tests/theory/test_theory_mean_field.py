@@ -15,6 +15,7 @@ from theory.dynamics.sample_types import population
 from theory.mixing import per_client
 from theory.mixing.client_mixing import best_mixing
 from theory.mixing.tangency import effective_weights
+from theory.model.federation import EqualClients, Federation
 from theory.proof.derivation import as_function
 
 SCHEMES = ("joint", "posthoc", "detached")
@@ -28,7 +29,7 @@ EQUAL = dict(
     sample_counts=[10] * 4,
     groups=[0, 0, 1, 1],
 )
-SYMMETRIC = dict(
+SYMMETRIC = EqualClients(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
     noise_feature_sq=1.0,
@@ -222,9 +223,8 @@ def test_rate_of_a_round_is_the_kernel_of_equal_clients():
     kernel = client_margins.kernel(people, energy)
     assert_allclose(kernel.average.sum(axis=1), RATES["rate_global"], rtol=1e-14)
     assert_allclose(kernel.own.sum(axis=1), RATES["rate_local"], rtol=1e-14)
-    shared = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=energy, samples=10)
-    assert_allclose(global_rate(**shared, clients=4, group_size=2), RATES["rate_global"], rtol=1e-14)
-    assert_allclose(local_rate(**shared), RATES["rate_local"], rtol=1e-14)
+    assert_allclose(global_rate(SYMMETRIC), RATES["rate_global"], rtol=1e-14)
+    assert_allclose(local_rate(SYMMETRIC), RATES["rate_local"], rtol=1e-14)
 
 
 def test_stable_round_matches_the_derived_expression():
@@ -247,7 +247,7 @@ def test_equal_clients_follow_the_closed_forms(scheme):
     theta, rounds = np.array([0.0, 0.3, 0.8, 1.0]), [0, 50, 4000]
     eta = 0.01 / RATES["rate_local"]
     tau = accumulated(rounds, theta, eta, scheme=scheme, **EQUAL)
-    closed = symmetric_ratio.symmetric_tau(scheme, theta, np.array(rounds)[:, None], eta, **SYMMETRIC)
+    closed = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, np.array(rounds)[:, None], eta)
     for part, expected in zip(tau, closed, strict=True):
         assert_allclose(part.std(axis=2), 0, atol=1e-15)
         # (T10): a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
@@ -267,7 +267,7 @@ def test_general_detached_is_the_two_scalar_recursion():
 def test_general_ratio_of_equal_clients_is_the_symmetric_one(scheme):
     theta = np.linspace(0, 1, 5)
     taus = dict(tau_global=0.3, tau_local=0.2)
-    expected = symmetric_ratio.predicted_ratio(theta, scheme=scheme, **taus, **SYMMETRIC)
+    expected = symmetric_ratio.predicted_ratio(SYMMETRIC, scheme, theta, Accumulated(0.3, 0.2))
     equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
     value = predicted_ratio.predicted_ratio(
         theta,
@@ -325,7 +325,7 @@ def test_one_step_per_round_is_nearly_the_closed_form():
     """E = 1: the recursion over rounds against T9 at the rate κ_G, both for small steps."""
     eta, rounds = 3e-3 / RATES["rate_local"], np.array([10, 300, 3000])
     tau = round_recursion.accumulated(rounds, eta, 1, **RATES)
-    closed = symmetric_ratio.symmetric_tau("posthoc", 0.0, rounds, eta, **SYMMETRIC).global_prompt
+    closed = symmetric_ratio.symmetric_tau(SYMMETRIC, "posthoc", 0.0, rounds, eta).global_prompt
     assert_allclose(tau, closed, rtol=1e-3)
 
 
@@ -453,7 +453,7 @@ NOISE = dict(noise_feature_sq=1.0, noise_std=1.0)
 def test_best_mixing_starts_at_the_closed_form(scheme):
     closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
     found = best_mixing(scheme, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
-    assert_allclose(found, closed(**REFERENCE), atol=2e-6)
+    assert_allclose(found, closed(Federation(**REFERENCE, noise_dim=6000)), atol=2e-6)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -462,7 +462,7 @@ def test_best_mixing_of_equal_clients(scheme):
     equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
     found = best_mixing(scheme, 300, eta, noise_dim=400, **NOISE, **equal)
     # the symmetric one takes time to be continuous in the joint and the post-hoc scheme
-    assert_allclose(found, symmetric_ratio.best_mixing(scheme, 300, eta, **SYMMETRIC), atol=2e-4)
+    assert_allclose(found, symmetric_ratio.best_mixing(SYMMETRIC, scheme, 300, eta), atol=2e-4)
 
 
 # --- arguments ---

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
+from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, positive, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -255,31 +256,19 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
     return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))
 
 
-def joint_mixing(
-    participation: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
     """Return θ*_joint with θ*/(1−θ*) = √(odds*/r), at every time (T28).
 
-    Let r be `participation`; the other arguments are those of `leading_order.posthoc_odds`, and all broadcast.
+    Let r be `participation`; it broadcasts with the clients' letters.
 
     Raises:
         ValueError: r outside (0, 1], and as `leading_order.posthoc_odds`.
 
-    >>> joint_mixing([1, 0.25], global_feature_sq=3, local_feature_sq=4, clients=4, group_size=1).round(3).tolist()
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=4, noise_dim=400, clients=4, samples=10)
+    >>> joint_mixing(equal, [1, 0.25]).round(3).tolist()
     [0.366, 0.536]
     """
-    odds = posthoc_odds(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        clients=clients,
-        group_size=group_size,
-    )
-    return mixing_from_odds(_numeric()[2](odds, _share(participation)))
+    return mixing_from_odds(_numeric()[2](posthoc_odds(equal), _share(participation)))
 
 
 def joint_rate(

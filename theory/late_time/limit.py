@@ -299,7 +299,7 @@ def _least_distance(
     return np.asarray(solution / (slack * size))
 
 
-def late_time_ratio(
+def limiting_ratio(
     theta: ArrayLike, data: TrainingData, scheme: TrainingScheme = "joint"
 ) -> NDArray[np.float64]:
     """Return the ratio R of every client's mixture as t → ∞ (T29).
@@ -314,7 +314,7 @@ def late_time_ratio(
         ValueError: as `margin_kernel` and `maximum_margin`; a scheme other than joint and posthoc.
 
     >>> data = TrainingData([[1.0, 2.0], [1.0, 1.0]], [3.0, 1.0], [0, 0], noise_dim=1, noise_std=1.0)
-    >>> late_time_ratio(0.5, data).round(3).tolist()
+    >>> limiting_ratio(0.5, data).round(3).tolist()
     [3.0]
     """
     mixing = unit_interval("theta", theta)
@@ -349,19 +349,19 @@ def _limit(theta: float, data: TrainingData) -> NDArray[np.float64]:
     return feature
 
 
-def late_time_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Values:
+def limiting_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Values:
     """Return the θ with the best accuracy, mean over clients, as t → ∞ (T29), to about 1e-3.
 
     Raises:
-        ValueError: as `late_time_ratio`.
+        ValueError: as `limiting_ratio`.
 
     >>> data = TrainingData([[1.0, 2.0], [1.0, 1.0]], [3.0, 1.0], [0, 0], noise_dim=1, noise_std=1.0)
-    >>> bool(0 <= late_time_mixing(data) <= 1)
+    >>> bool(0 <= limiting_mixing(data) <= 1)
     True
     """
 
     def error(theta: float) -> float:
-        return -float(np.mean(accuracy(late_time_ratio(theta, data, scheme))))
+        return -float(np.mean(accuracy(limiting_ratio(theta, data, scheme))))
 
     grid = np.linspace(0, 1, 11)
     best = int(np.argmin([error(theta) for theta in grid]))

@@ -113,7 +113,7 @@ NOTATION: tuple[Entry, ...] = (
     Entry("𝒦_ij", "kernel", "(samples, samples)", "growth of sample i's margin per unit of η q_j"),
     Entry("Δ", "spread", "()", "bound on the difference of two samples' margins over a run"),
     Entry("κ_i^±", "rates", "(samples,)", "largest and smallest rate of a sample's margin, given Δ"),
-    Entry("δ_k", "drift", "(clients,)", "residual accumulated inside a round, before averaging"),
+    Entry("δ_k", "accumulated", "(clients,)", "residual added up inside a round, before averaging"),
     Entry("π_kc", "fractions", "(clients, types)", "share of client k's samples that are of type c"),
     # section 5: the portfolio
     Entry("s_G, s_L", "Moments.signal_global, Moments.signal_local", "()", "signal of each prompt alone"),

@@ -34,9 +34,8 @@ def collect(scale: Scale) -> xr.Dataset:
         scheme="detached", theta=THETA, rounds=max(steps), record=steps, replicates=3, precision="float32"
     )
     result = run(experiment)
-    tau = symmetric_tau(
-        "detached", np.asarray(THETA), np.asarray(steps)[:, None], setting.learning_rate, **setting.letters
-    )
+    times = np.asarray(steps)[:, None]
+    tau = symmetric_tau(setting.equal_clients, "detached", THETA, times, setting.learning_rate)
     case, noise_dim = Case("detached", 5), 2500 if scale == "quick" else 6000
     many = collect_cases((case,), (noise_dim,)).isel(case=0, noise_dim=0, drop=True)
     data = xr.Dataset(

@@ -61,7 +61,7 @@ def collect(scale: Scale) -> xr.Dataset:
         results.append(result)
         data[f"{scheme}_ratio"] = _unlabelled(result.ratio.sel(predictor="mixture")).rename(theta="trained")
         data[f"{scheme}_predicted"] = _predicted(noisy, result, THETA).rename(theta="trained")
-    data["theta_leading"] = mixing_from_odds(posthoc_odds(**setting.signals, **setting.federation))
+    data["theta_leading"] = mixing_from_odds(posthoc_odds(setting.equal_clients))
     data = data.assign({**assumptions.of_runs(*results), "noise_dim": setting.noise_dim})
     data.attrs = {
         "experiment": experiment.to_json(),
@@ -98,7 +98,7 @@ def _posthoc(setting: SymmetricSetting, experiment: Experiment, result: xr.Datas
     cross = first.noise_inner.mean()
     mixture = _unlabelled(result.ratio.sel(predictor="mixture"))
     shares = result.flipped_share
-    bounds = factor_bounds(shares.values, 1.0, **setting.energies, **setting.federation)
+    bounds = factor_bounds(setting.equal_clients, shares.values, 1.0)
     best = [leading_mixing(seed.values, **federation(experiment)) for seed in shares]
     ends = (0.0, *THETA, 1.0)
     variables: dict[str, Any] = {

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
+from promptfolio.checks.settings import letters
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment
 from simulate.hierarchy.config import Hierarchy
@@ -17,6 +18,7 @@ from theory.mixing.joint_weights import joint_weights
 from theory.mixing.many_assets import mixture_ratio, optimal_ratio, optimal_weights
 from theory.mixing.nested_assets import nested_moments, three_level_weights
 from theory.model.accuracy import accuracy
+from theory.model.federation import Federation
 
 CLAIM = Claim(
     name="many_assets",
@@ -98,16 +100,11 @@ def _run(experiment: Experiment, clustering: str, weights: np.ndarray) -> xr.Dat
 
 def _moments(experiment: Experiment, clustering: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted s and Σ of every client after the first step, in the simulator's units."""
-    moments = nested_moments(
-        global_feature_sq=experiment.global_feature_sq,
-        local_feature_sq=experiment.local_feature_sq,
-        sample_counts=experiment.samples,
-        groups=experiment.groups,
-        clusters=(_CLUSTERS[clustering],),
-    )
+    federation = Federation(**letters.federation(experiment), **letters.noise(experiment))
+    moments = nested_moments(federation, clusters=(_CLUSTERS[clustering],))
     # From zero every residual is 1/2, so that τ = η/2; the common factor is 4τ.
     grown = 2 * experiment.learning_rate
-    energy = experiment.noise_feature_sq**2 * experiment.noise_dim * experiment.noise_std**2
+    energy = float(federation.noise_feature_sq * federation.noise_energy)
     return grown * moments.signals, grown**2 * energy * moments.gram
 
 
@@ -134,14 +131,8 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
     mean_gram = first.noise_gram.mean(("seed", "client")).values.astype(float)
     measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client")).values)
     size, own = _SIZE_AND_OWN[clustering]
-    predicted = three_level_weights(
-        global_feature_sq=experiment.global_feature_sq,
-        local_feature_sq=experiment.local_feature_sq,
-        clients=experiment.clients,
-        cluster_size=size,
-        group_size=2,
-        group_in_cluster=own,
-    )
+    equal = Federation(**letters.federation(experiment), **letters.noise(experiment)).equal_clients()
+    predicted = three_level_weights(equal, cluster_size=size, group_in_cluster=own)
     ratio = mixture_ratio(run.weight.values, signals, gram, experiment.noise_std)
     return xr.Dataset(
         {

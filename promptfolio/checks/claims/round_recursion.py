@@ -28,8 +28,8 @@ def collect(scale: Scale) -> xr.Dataset:
     rounds = 20 if scale == "quick" else 400
     setting = SymmetricSetting(noise_dim=8000, step_size=0.1)
     rates = {
-        "rate_global": global_rate(**setting.energies, **setting.federation),
-        "rate_local": local_rate(**setting.energies),
+        "rate_global": global_rate(setting.equal_clients),
+        "rate_local": local_rate(setting.equal_clients),
     }
     record = tuple(np.unique(np.geomspace(1, rounds, 12).round().astype(int)).tolist())
     parts = []

@@ -54,7 +54,7 @@ def collect(scale: Scale) -> xr.Dataset:
 
 def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
     """β, γ and E‖φ‖ of both prompts by (T9), with dimensions (step, prompt)."""
-    tau = symmetric_tau("joint", THETA, steps, setting.learning_rate, **setting.letters)
+    tau = symmetric_tau(setting.equal_clients, "joint", THETA, steps, setting.learning_rate)
     weights = {"global": 1 - THETA, "local": THETA}
     noise = {
         "noise_feature_sq": setting.noise_feature_sq,

@@ -8,6 +8,7 @@ import numpy as np
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError, require_integer, require_number
 from theory.dynamics.margin_rate import local_rate
+from theory.model.federation import EqualClients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,21 @@ class SymmetricSetting:
     @property
     def learning_rate(self) -> float:
         """η."""
-        return self.step_size / float(local_rate(**self.energies))
+        return self.step_size / float(local_rate(self.equal_clients))
+
+    @property
+    def equal_clients(self) -> EqualClients:
+        """The setting in the theory's letters, as its functions for equal clients take it."""
+        return EqualClients(
+            global_feature_sq=self.global_feature_sq,
+            local_feature_sq=self.local_feature_sq,
+            noise_feature_sq=self.noise_feature_sq,
+            noise_std=self.noise_std,
+            noise_dim=self.noise_dim,
+            clients=self.clients,
+            samples=self.samples,
+            group_size=self.group_size,
+        )
 
     @property
     def energies(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from simulate.running.runner import run
 from theory.dynamics.margin_rate import local_rate
 from theory.dynamics.mean_field import accumulated, margins
 from theory.dynamics.predicted_ratio import predicted_ratio
+from theory.model.federation import EqualClients
 
 SAMPLES = (6, 10, 20, 40)
 GROUPS = (0, 1, 0, 2)
@@ -47,7 +48,7 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
         (1, 4, 20)
     """
     signals = {"global_feature_sq": _SHARED * noise_dim**0.5, "local_feature_sq": _OWN * noise_dim**0.5}
-    rate = local_rate(**signals, noise_energy=noise_dim, samples=min(SAMPLES))
+    rate = local_rate(EqualClients(**signals, noise_dim=noise_dim, clients=1, samples=min(SAMPLES)))
     fields: dict[str, Any] = {
         "clients": len(SAMPLES),
         "samples": SAMPLES,
