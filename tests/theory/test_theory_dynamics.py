@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from theory.dynamics import margin_rate, sandwich, saturation, trajectories
 from theory.model.federation import EqualClients
-from theory.model.update_rule import coefficient_increment
+from theory.model.update_rule import Batch, coefficient_increment
 from theory.proof.derivation import as_function
 
 # --- T8 ---
@@ -35,13 +35,11 @@ def test_rates_from_increments_of_sampled_data():
     increments = np.stack(
         [
             coefficient_increment(
+                Batch(features[k], labels[k], np.zeros(samples)),
                 learning_rate=1.0,
                 weight=1.0,
                 squared_norms=squared,
                 slope=slope,
-                features=features[k],
-                labels=labels[k],
-                margins=np.zeros(samples),
             )
             for k in range(clients)
         ]

@@ -11,8 +11,8 @@ from theory.dynamics import symmetric_ratio
 from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.saturation import margin
 from theory.late_time.first_order import numeric
-from theory.mixing.client_mixing import largest_at
 from theory.model.federation import EqualClients
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -119,4 +119,4 @@ def best_mixing(equal: EqualClients, step: float, learning_rate: float) -> float
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(predicted_ratio(equal, theta, step, learning_rate))
 
-    return float(largest_at(values))
+    return float(maximise_over_mixing(values))

@@ -84,7 +84,7 @@ def _against_mean_field(
             "theta_by_seed": (("seed", "step"), best(measured.values)[0]),
             "theta_predicted": ("step", best(np.asarray(accuracy(predicted[:-1])))[0]),
             "theta_limit_predicted": best(np.asarray(accuracy(predicted[-1])))[0],
-            "theta_first": float(joint_mixing(posthoc_odds(**case.signals, **case.federation))),
+            "theta_first": float(joint_mixing(posthoc_odds(case.equal_clients))),
             **assumptions.of_runs(result),
         },
         attrs=result.attrs,

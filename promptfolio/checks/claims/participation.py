@@ -7,8 +7,8 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import theta_grid
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
@@ -53,7 +53,7 @@ def collect(scale: Scale) -> xr.Dataset:
             compared |= {f"{scheme}_{name}": values for name, values in found.items()}
         parts.append(xr.Dataset(compared))
     data = xr.concat(parts, xr.DataArray(list(shares), dims="share", name="share"))
-    data["theta_full"] = float(joint_mixing(1.0, **setting.signals, **setting.federation))
+    data["theta_full"] = float(joint_mixing(setting.equal_clients, 1.0))
     data = data.assign(assumptions.of_runs(*results)).assign_attrs(experiment=experiment.to_json())
     return assumptions.record(data, experiment)
 

@@ -34,13 +34,13 @@ def theta_grid(step: float) -> tuple[float, ...]:
 
 def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: int) -> float:
     """θ* after ``step`` rounds: (T20) for post-hoc, (T21) for joint, (T25) maximised for detached training."""
-    time = {"learning_rate": setting.learning_rate, **setting.energies, **setting.federation}
+    equal, eta = setting.equal_clients, setting.learning_rate
     if scheme == "posthoc":
-        return float(mixing_from_odds(posthoc_odds_at(step, **time)))
+        return float(mixing_from_odds(posthoc_odds_at(equal, step, eta)))
     if scheme == "joint":
         # At every t: the leading-order odds, which are the post-hoc ones before the first step.
-        return float(joint_mixing(posthoc_odds_at(0, **time)))
-    return best_mixing(setting.equal_clients, scheme, step, setting.learning_rate)
+        return float(joint_mixing(posthoc_odds_at(equal, 0, eta)))
+    return best_mixing(equal, scheme, step, eta)
 
 
 def predicted_ratios(
