@@ -12,14 +12,15 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from numpy.typing import NDArray
 
 from theory.dynamics import detached
 from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
 from theory.dynamics.saturation import accumulated
-from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
+from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -198,7 +199,7 @@ def symmetric_tau(
         return Accumulated(tau, tau)
     k_global, k_local = global_rate(equal), local_rate(equal)
     if scheme == "detached":
-        return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local)
+        return detached.accumulated(equal, mixing, t, eta)
     if scheme == "posthoc":
         taus = (accumulated(eta * rate * t, rate) for rate in (k_global, k_local))
         shaped = np.broadcast_arrays(*taus, mixing)
@@ -207,10 +208,10 @@ def symmetric_tau(
 
 
 def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: float, learning_rate: float) -> float:
-    """Return the θ in [0, 1] with the largest predicted ratio after t steps, by scalar maximisation (T14).
+    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to about 1e-7 (T14).
 
     For post-hoc and joint training T20 and T21 give it in closed form; the detached scheme has none. The
-    arguments are those of `symmetric_tau`, all scalars. The result is accurate to about 1e-7.
+    arguments are those of `symmetric_tau`, all scalars.
 
     Raises:
         ValueError: as `symmetric_tau`.
@@ -221,14 +222,8 @@ def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: float, learni
     0.433
     """
 
-    def value(theta: ArrayLike) -> Values:
-        return predicted_ratio(equal, scheme, theta, symmetric_tau(equal, scheme, theta, step, learning_rate))
+    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        tau = symmetric_tau(equal, scheme, theta, step, learning_rate)
+        return np.asarray(predicted_ratio(equal, scheme, theta, tau))
 
-    grid = np.linspace(0.0, 1.0, 101)
-    best = int(np.argmax(value(grid)))
-    bracket = grid[max(best - 1, 0)], grid[min(best + 1, 100)]
-    found = minimize_scalar(
-        lambda theta: -float(value(theta)), bounds=bracket, method="bounded", options={"xatol": 1e-8}
-    )
-    candidates = [float(found.x), *map(float, bracket)]
-    return max(candidates, key=lambda theta: float(value(theta)))
+    return float(maximise_over_mixing(values, refinements=5))

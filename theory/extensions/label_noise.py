@@ -9,8 +9,8 @@ the one without label noise and
 κ_s and κ_n being what signal and own noise contribute to the margin rate T8. To leading order (x = 1) every ratio
 is multiplied by 1−2ε, so θ* does not move. Later wrong labels keep the larger residuals, and memorising them lowers
 R, but never below R_0 (1−2ε)/√(1 + 4ε(1−ε) r(r+2)) with r = κ_s/κ_n: where noise dominates (r ≪ 1, for a local
-prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k: `theory.extensions.noisy_clients`, which
-also has the predictions for any scheme and time.
+prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k:
+`theory.extensions.noisy_clients`; predictions for any scheme and time: `theory.extensions.prediction`.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics import mean_field, predicted_ratio
+from theory.dynamics import client_margins, predicted_ratio
 from theory.dynamics.margin_rate import rate_parts
 from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
@@ -86,7 +86,7 @@ def derivation() -> Derivation:
     pull = (1 - epsilon) * plus - epsilon * minus
     energy = (1 - epsilon) * plus**2 + epsilon * minus**2
     level, below_half = relation("=", minus, x * plus), relation("=", epsilon, 1 / (2 + half))
-    rows, relevant, _, _ = mean_field.formula()
+    rows, relevant, _, _ = client_margins.formula()
 
     def moved(sign: int) -> Formula:
         """What one feature of squared norm s does to the margin of a sample with this sign, by both types."""

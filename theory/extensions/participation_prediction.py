@@ -11,8 +11,8 @@ from theory.dynamics import detached, saturation, symmetric_ratio
 from theory.dynamics.detached import Accumulated
 from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.extensions.participation import joint_rate
-from theory.mixing.tangency import TrainingScheme
 from theory.model.federation import EqualClients
+from theory.model.schemes import TrainingScheme
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
@@ -49,26 +49,23 @@ def accumulated(
     >>> float(tau.local_prompt / tau.global_prompt)
     0.5
     """
-    mixing, share, t, eta, k_global, k_local = np.broadcast_arrays(
-        unit_interval("theta", theta),
-        between("participation", participation, 0, 1, open_low=True),
-        nonnegative("step", step),
-        positive("learning_rate", learning_rate),
-        global_rate(equal),
-        local_rate(equal),
-    )
+    if scheme == "detached":
+        return detached.accumulated(equal, theta, step, learning_rate, participation)
+    share = between("participation", participation, 0, 1, open_low=True)
+    time = positive("learning_rate", learning_rate) * nonnegative("step", step)
     if scheme == "joint":
-        rate = joint_rate(mixing, share, k_global, k_local)
-        tau_global = saturation.accumulated(eta * rate * t, rate)
+        rate = joint_rate(equal, theta, share)
+        tau_global = saturation.accumulated(time * rate, rate)
         return Accumulated(result(tau_global), result(share * tau_global))
-    if scheme == "posthoc":
-        return Accumulated(
-            saturation.accumulated(eta * k_global * t, k_global),
-            saturation.accumulated(eta * k_local * share * t, k_local),
-        )
-    if scheme != "detached":
+    if scheme != "posthoc":
         raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
-    return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local, participation=share)
+    k_global, k_local, theta = global_rate(equal), local_rate(equal), unit_interval("theta", theta)
+    taus = (
+        saturation.accumulated(time * k_global, k_global),
+        saturation.accumulated(time * share * k_local, k_local),
+    )
+    shaped = np.broadcast_arrays(*taus, theta)
+    return Accumulated(result(shaped[0]), result(shaped[1]))
 
 
 def predicted_ratio(

@@ -23,8 +23,8 @@ from scipy.optimize import minimize_scalar, nnls
 
 from theory.dynamics.margin_kernel import formula as kernel_formula
 from theory.dynamics.margin_kernel import margin_kernel, square
-from theory.mixing.tangency import TrainingScheme
 from theory.model.accuracy import accuracy, ratio
+from theory.model.schemes import TrainingScheme
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters

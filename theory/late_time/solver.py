@@ -20,8 +20,8 @@ from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.saturation import margin
 from theory.late_time.dynamical_mean_field import numeric
 from theory.late_time.first_order import response
-from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.federation import EqualClients
+from theory.model.schemes import TrainingScheme, effective_weights
 from theory.numerics.validation import between, positive, unit_interval
 from theory.proof.derivation import as_function
 from theory.proof.symbols import letters

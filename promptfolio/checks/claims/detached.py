@@ -5,8 +5,8 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import predicted_ratios
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.checks.settings.unequal import Case, collect_cases, ratio_error, unequal
 from simulate.running.runner import run

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings import letters
 from promptfolio.checks.settings.symmetric import SymmetricSetting
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.run import run_hierarchy
@@ -18,7 +18,6 @@ from theory.mixing.joint_weights import joint_weights
 from theory.mixing.many_assets import mixture_ratio, optimal_ratio, optimal_weights
 from theory.mixing.nested_assets import nested_moments, three_level_weights
 from theory.model.accuracy import accuracy
-from theory.model.federation import Federation
 
 CLAIM = Claim(
     name="many_assets",
@@ -100,8 +99,8 @@ def _run(experiment: Experiment, clustering: str, weights: np.ndarray) -> xr.Dat
 
 def _moments(experiment: Experiment, clustering: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted s and Σ of every client after the first step, in the simulator's units."""
-    federation = Federation(**letters.federation(experiment), **letters.noise(experiment))
-    moments = nested_moments(federation, clusters=(_CLUSTERS[clustering],))
+    federation = federation_of(experiment)
+    moments = nested_moments(federation, (_CLUSTERS[clustering],))
     # From zero every residual is 1/2, so that τ = η/2; the common factor is 4τ.
     grown = 2 * experiment.learning_rate
     energy = float(federation.noise_feature_sq * federation.noise_energy)
@@ -131,7 +130,7 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
     mean_gram = first.noise_gram.mean(("seed", "client")).values.astype(float)
     measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client")).values)
     size, own = _SIZE_AND_OWN[clustering]
-    equal = Federation(**letters.federation(experiment), **letters.noise(experiment)).equal_clients()
+    equal = federation_of(experiment).equal_clients()
     predicted = three_level_weights(equal, cluster_size=size, group_in_cluster=own)
     ratio = mixture_ratio(run.weight.values, signals, gram, experiment.noise_std)
     return xr.Dataset(

@@ -7,8 +7,8 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import theta_grid
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run

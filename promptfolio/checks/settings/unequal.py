@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.settings import letters
+from promptfolio.checks.settings.residuals import accumulated_residuals
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.results.labels import PREDICTORS, PROMPTS
 from simulate.running.runner import run
@@ -87,24 +88,12 @@ def mean_field(experiment: Experiment) -> xr.Dataset:
         >>> dict(mean_field(unequal(Case("joint", 5), 400)).margin_predicted.sizes)
         {'step': 3, 'theta': 3, 'client': 4, 'predictor': 3}
     """
-    federation = {"scheme": experiment.scheme, **letters.federation(experiment)}
-    energy = letters.noise_energy(experiment)
+    federation, scheme, theta = federation_of(experiment), experiment.scheme, experiment.theta
     tau = accumulated(
-        experiment.record,
-        experiment.theta,
-        experiment.learning_rate,
-        noise_energy=energy,
-        local_steps=experiment.local_steps,
-        **federation,
+        federation, scheme, experiment.record, theta, experiment.learning_rate, experiment.local_steps
     )
-    seen = margins(tau, experiment.theta, noise_energy=energy, **federation)
-    ratio = predicted_ratio(
-        experiment.theta,
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        **letters.noise(experiment),
-        **federation,
-    )
+    seen = margins(federation, scheme, theta, tau)
+    ratio = predicted_ratio(federation, scheme, theta, tau)
     axes = ("step", "theta", "client")
     return xr.Dataset(
         {
@@ -140,7 +129,7 @@ def collect_cases(cases: Sequence[Case], noise_dims: Sequence[int]) -> xr.Datase
 
 def _compared(experiment: Experiment) -> xr.Dataset:
     result, predicted = run(experiment), mean_field(experiment)
-    tau = letters.accumulated_residuals(result, experiment).sel(prompt="local", drop=True)
+    tau = accumulated_residuals(result, experiment).sel(prompt="local", drop=True)
     mixture = result.sel(predictor="mixture", drop=True)
     measured = {
         # post-hoc training is the same for every θ
