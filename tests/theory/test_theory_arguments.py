@@ -13,19 +13,16 @@ from theory.mixing import (
     joint_law,
     leading_advantage,
     leading_order,
-    per_client,
     tangency,
     training_time,
 )
-from theory.model import accuracy, aggregation, decomposition, update_rule
-from theory.model.federation import EqualClients
+from theory.mixing.moments import Moments
+from theory.model import accuracy, aggregation, decomposition, schemes, update_rule
+from theory.model.federation import EqualClients, Federation
 from theory.numerics import validation as arguments
 from theory.proof import notation
 from theory.proof.catalogue import results
 
-RATES = dict(
-    global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=400.0, samples=10, clients=4, group_size=1
-)
 LETTERS = dict(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
@@ -38,17 +35,13 @@ LETTERS = dict(
 )
 EQUAL = EqualClients(**LETTERS)
 PAIR = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=1.0, noise_cross=0.1)
-SHARED = dict(global_feature_sq=1.0, local_feature_sq=2.0, clients=4, group_size=1)
-CLIENTS = dict(global_feature_sq=1.0, local_feature_sq=2.0, sample_counts=[10, 20], groups=[0, 1])
-STEP = dict(
-    learning_rate=0.1,
-    weight=1.0,
-    squared_norms=[1.0],
-    slope=[2.0],
-    features=[[1.0]],
-    labels=[1],
-    margins=[0.0],
+NOTHING = EQUAL.replace(global_feature_sq=0, local_feature_sq=0)
+CLIENTS = dict(
+    global_feature_sq=1.0, local_feature_sq=2.0, noise_dim=400, sample_counts=[10, 20], groups=[0, 1]
 )
+BATCH = update_rule.Batch([[1.0]], [1], [0.0])
+STEP = dict(batch=BATCH, learning_rate=0.1, weight=1.0, slope=[2.0])
+ALONG_ROWS = {**STEP, "squared_norms": [1.0]}
 
 BAD = [
     (EqualClients, {**LETTERS, "samples": 0}, "samples"),
@@ -62,48 +55,40 @@ BAD = [
     (sandwich.upper, {"step": 1, "c": 0}, "c"),
     (sandwich.recursion, {"c": -1, "initial_margin": 0, "steps": 3}, "c"),
     (sandwich.recursion, {"c": 1, "initial_margin": 0, "steps": -3}, "steps"),
-    (trajectories.beta, {"global_feature_sq": -1, "weight": 1, "tau": 1}, "global_feature_sq"),
-    (trajectories.gamma_local, {"local_feature_sq": 1, "weight": 2, "tau": 1}, "weight"),
-    (
-        trajectories.gamma_global,
-        dict(local_feature_sq=1, weight=1, tau=1, group_size=3, clients=2),
-        "group_size",
-    ),
-    (
-        trajectories.noise_norm,
-        dict(noise_feature_sq=1, weight=1, tau=1, noise_std=0, noise_dim=4, samples=2),
-        "noise_std",
-    ),
+    (EqualClients, {**LETTERS, "global_feature_sq": -1}, "global_feature_sq"),
+    (EqualClients, {**LETTERS, "noise_std": 0}, "noise_std"),
+    (trajectories.beta, {"equal": EQUAL, "weight": 1, "tau": -1}, "tau"),
+    (trajectories.gamma_local, {"equal": EQUAL, "weight": 2, "tau": 1}, "weight"),
+    (trajectories.gamma_global, {"equal": EQUAL, "weight": 1, "tau": -1}, "tau"),
+    (trajectories.noise_norm_global, {"equal": EQUAL, "weight": -1, "tau": 1}, "weight"),
     (accuracy.accuracy, {"ratio": np.nan}, "ratio"),
     (accuracy.ratio, {"signal": 1, "noise_norm": -1, "noise_std": 1}, "noise_norm"),
     (accuracy.ratio, {"signal": 1, "noise_norm": 1, "noise_std": 0}, "noise_std"),
-    (tangency.effective_weights, {"theta": -0.1, "scheme": "joint"}, "theta"),
-    (tangency.mixture_ratio, {**PAIR, "theta": 2}, "theta"),
+    (schemes.effective_weights, {"theta": -0.1, "scheme": "joint"}, "theta"),
+    (tangency.mixture_ratio, {"moments": Moments(**PAIR), "theta": 2}, "theta"),
     (tangency.optimal_mixing, {**PAIR, "noise_global": 0}, "noise_global"),
     (tangency.optimal_mixing, {**PAIR, "noise_local": -1}, "noise_local"),
     (tangency.optimal_mixing, {**PAIR, "noise_cross": [0.0, 1.1]}, "noise_cross"),
     (advantage.optimal_ratio_squared, dict(ratio_global=1, ratio_local=1, correlation=1.1), "correlation"),
     (advantage.equality_correlation, dict(ratio_global=0, ratio_local=1), "ratio_global"),
-    (leading_order.posthoc_odds, {**SHARED, "clients": 1}, "clients"),
-    (
-        leading_order.posthoc_odds,
-        {**SHARED, "global_feature_sq": 0, "local_feature_sq": 0},
-        "global_feature_sq",
-    ),
-    (independent_assets.independent_odds, {**SHARED, "group_size": -3}, "group_size"),
+    (leading_order.posthoc_odds, {"equal": EQUAL.replace(clients=1)}, "clients"),
+    (leading_order.posthoc_odds, {"equal": NOTHING}, "global_feature_sq"),
+    (independent_assets.independent_odds, {"equal": NOTHING}, "global_feature_sq"),
+    (EqualClients, {**LETTERS, "group_size": -3}, "group_size"),
     (leading_order.mixing_from_odds, {"odds": -1}, "odds"),
-    (leading_order.strict_advantage, {**SHARED, "local_feature_sq": -1}, "local_feature_sq"),
+    (leading_order.strict_advantage, {"equal": NOTHING}, "local_feature_sq"),
+    (EqualClients, {**LETTERS, "local_feature_sq": -1}, "local_feature_sq"),
     (
         leading_advantage.optimal_ratio_squared_leading,
         dict(ratio_global=1, ratio_local=1, clients=1),
         "clients",
     ),
-    (training_time.posthoc_odds_at, {**RATES, "step": -1, "learning_rate": 1}, "step"),
-    (training_time.posthoc_odds_at, {**RATES, "step": 1, "learning_rate": 0}, "learning_rate"),
+    (training_time.posthoc_odds_at, {"equal": EQUAL, "step": -1, "learning_rate": 1}, "step"),
+    (training_time.posthoc_odds_at, {"equal": EQUAL, "step": 1, "learning_rate": 0}, "learning_rate"),
     (joint_law.joint_mixing, {"odds": np.nan}, "odds"),
-    (per_client.moments, {**CLIENTS, "groups": [0]}, "sample_counts"),
-    (per_client.moments, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
-    (per_client.posthoc_mixing, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
+    (Federation, {**CLIENTS, "groups": [0]}, "sample_counts"),
+    (Federation, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
+    (Federation, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
     (aggregation.signal_factor, {"group_size": 1, "clients": 0}, "clients"),
     (aggregation.noise_energy_factor, {"sample_counts": [1, 0]}, "sample_counts"),
     (aggregation.client_group_sizes, {"groups": [0, -1]}, "groups"),
@@ -114,20 +99,12 @@ BAD = [
     (decomposition.coefficients, dict(weights=[[1.0, 0.0]], displacement=[1.0]), "displacement"),
     (decomposition.reconstruct, dict(weights=[[1.0, 0.0]], coefficients=[1.0, 2.0]), "coefficients"),
     (decomposition.reconstruct, dict(weights=[[0.0, 0.0]], coefficients=[1.0]), "weights"),
-    (update_rule.coefficient_increment, {**STEP, "labels": [2]}, "labels"),
-    (update_rule.coefficient_increment, {**STEP, "margins": [0.0, 1.0]}, "margins"),
-    (update_rule.coefficient_increment, {**STEP, "slope": [1.0, 1.0]}, "slope"),
-    (update_rule.coefficient_increment, {**STEP, "features": [1.0]}, "features"),
-    (
-        update_rule.preactivation_increment,
-        {**{k: v for k, v in STEP.items() if k != "squared_norms"}, "gram": [1.0]},
-        "gram",
-    ),
-    (
-        detached.accumulated,
-        dict(theta=0.5, step=0.5, learning_rate=0.1, rate_global=1, rate_local=1),
-        "step",
-    ),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(labels=[2])}, "labels"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(margins=[0, 1])}, "margins"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "slope": [1.0, 1.0]}, "slope"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(features=[1.0])}, "features"),
+    (update_rule.preactivation_increment, {**STEP, "gram": [1.0]}, "gram"),
+    (detached.accumulated, {"equal": EQUAL, "theta": 0.5, "step": 0.5, "learning_rate": 0.1}, "step"),
     (
         symmetric_ratio.predicted_ratio,
         {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": detached.Accumulated(-1.0, 1.0)},
@@ -146,7 +123,7 @@ def test_bad_input_names_the_field(function, keywords, field):
 def test_unknown_scheme():
     # with run-time type checks on, the annotation refuses it first
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        tangency.effective_weights(0.1, "both")
+        schemes.effective_weights(0.1, "both")
     with pytest.raises((ValueError, TypeError), match="scheme"):
         symmetric_ratio.symmetric_tau(EQUAL, "both", 0.5, 1, 0.1)
 

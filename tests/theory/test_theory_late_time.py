@@ -146,18 +146,13 @@ def test_orthogonal_noise_gives_the_mean_field_limits():
     a, b, clients, samples = 3.0, 7.0, 4, 5
     data = orthogonal(clients, samples, a, b)
     assert np.ptp(maximum_margin(kernel_of(data, 0.3)).alpha) < 1e-12
-    odds = posthoc_odds(global_feature_sq=a, local_feature_sq=b, clients=clients, group_size=1)
+    equal = EqualClients(
+        global_feature_sq=a, local_feature_sq=b, noise_dim=25, clients=clients, samples=samples
+    )
+    odds = posthoc_odds(equal)
     # found to the tolerance of the search
     assert_allclose(limiting_mixing(data), joint_mixing(odds), atol=2e-3)
-    late = limiting_odds(
-        global_feature_sq=a,
-        local_feature_sq=b,
-        noise_energy=25.0,
-        samples=samples,
-        clients=clients,
-        group_size=1,
-    )
-    assert_allclose(limiting_mixing(data, "posthoc"), mixing_from_odds(late), atol=2e-3)
+    assert_allclose(limiting_mixing(data, "posthoc"), mixing_from_odds(limiting_odds(equal)), atol=2e-3)
 
 
 def test_ratio_ignores_the_size_of_everything():

@@ -47,18 +47,12 @@ def test_reference_accuracies_of_joint_training():
 
 def test_best_mixing_agrees_with_the_closed_forms():
     equal = _equal(4000)
-    k_local = margin_rate.local_rate(equal)
-    shared = {
-        name: getattr(equal, name)
-        for name in ("global_feature_sq", "local_feature_sq", "clients", "group_size")
-    }
+    eta = 0.2 / margin_rate.local_rate(equal)
     for step in (1, 50, 5000):
-        joint = best_mixing(equal, "joint", step, 0.2 / k_local)
-        assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(**shared)), atol=1e-6)
-        alone = best_mixing(equal, "posthoc", step, 0.2 / k_local)
-        odds = training_time.posthoc_odds_at(
-            step, learning_rate=0.2 / k_local, noise_energy=4000.0, samples=10, **shared
-        )
+        joint = best_mixing(equal, "joint", step, eta)
+        assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(equal)), atol=1e-6)
+        alone = best_mixing(equal, "posthoc", step, eta)
+        odds = training_time.posthoc_odds_at(equal, step, eta)
         assert_allclose(alone, leading_order.mixing_from_odds(odds), atol=1e-6)
 
 
@@ -73,9 +67,12 @@ def test_end_points_agree_between_schemes():
 
 
 def test_detached_recursion_against_its_ode():
-    theta, eta, k_global, k_local = 0.6, 1e-4, 8.0, 30.0
+    theta, eta = 0.6, 1e-4
+    equal = EqualClients(global_feature_sq=1, local_feature_sq=1.5, noise_dim=50, clients=6, samples=10)
+    k_global, k_local = margin_rate.global_rate(equal), margin_rate.local_rate(equal)
+    assert_allclose([k_global, k_local], [25 / 3, 30], rtol=1e-14)
     steps = np.array([0, 100, 20_000])
-    tau = detached.accumulated(theta, steps, eta, rate_global=k_global, rate_local=k_local)
+    tau = detached.accumulated(equal, theta, steps, eta)
 
     def slope(t, state):
         shared, local = state

@@ -59,9 +59,9 @@ class Moments(NamedTuple):
         ...
         ValueError: `noise_cross` is 3.0; allowed: finite numbers from -2 to 2
         """
-        signals = [finite(name, getattr(self, name)) for name in ("signal_global", "signal_local")]
+        s_global, s_local = (finite(name, getattr(self, name)) for name in ("signal_global", "signal_local"))
         a, b = positive("noise_global", self.noise_global), positive("noise_local", self.noise_local)
         largest = np.sqrt(a) * np.sqrt(b)
         slack = largest * (1 + CAUCHY_SCHWARZ_SLACK)
         c = between("noise_cross", self.noise_cross, -slack, slack)
-        return Moments(*signals, a, b, np.clip(c, -largest, largest))
+        return Moments(s_global, s_local, a, b, np.clip(c, -largest, largest))

@@ -32,8 +32,9 @@ def collect(scale: Scale) -> xr.Dataset:
     """Trained pairs, and the same noise vectors with the weaker signal set to the equality case."""
     pairs = varied_portfolios(replicates=2 if scale == "quick" else 10)
     moments = asset_moments(pairs)
-    noise_std, correlation = pairs.attrs["noise_std"], moments.correlation
-    ratio_global, ratio_local = moments.ratio_global / noise_std, moments.ratio_local / noise_std
+    noise_std, correlation = pairs.attrs["noise_std"], np.asarray(moments.correlation)
+    ratio_global = np.asarray(moments.ratio_global) / noise_std
+    ratio_local = np.asarray(moments.ratio_local) / noise_std
     # Lower the local signal until R_L = ρ R_G: there, mixing can gain nothing.
     equal_case = np.flatnonzero(correlation > 0.05)
     at_equality = correlation * moments.ratio_global * np.sqrt(moments.noise_local)

@@ -56,9 +56,10 @@ def varied_portfolios(replicates: int) -> xr.Dataset:
 
 def asset_moments(pairs: xr.Dataset) -> Moments:
     """The pairs' moments; arrays of shape (points,)."""
-    noise = (pairs.noise_norm_sq.sel(prompt=prompt).values for prompt in ("global", "local"))
-    signals = (pairs.signal.sel(prompt=prompt).values for prompt in ("global", "local"))
-    return Moments(*signals, *noise, pairs.noise_inner.values)
+    signal, noise = (pairs[name].transpose("prompt", "point") for name in ("signal", "noise_norm_sq"))
+    s_global, s_local = signal.sel(prompt=["global", "local"]).values
+    a, b = noise.sel(prompt=["global", "local"]).values
+    return Moments(s_global, s_local, a, b, pairs.noise_inner.values)
 
 
 def maximise_ratio(moments: Moments) -> tuple[np.ndarray, np.ndarray]:

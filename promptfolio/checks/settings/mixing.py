@@ -12,7 +12,7 @@ from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.mixing.joint_law import joint_mixing
-from theory.mixing.leading_order import mixing_from_odds
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.training_time import posthoc_odds_at
 from theory.model.accuracy import accuracy
 
@@ -38,8 +38,7 @@ def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: in
     if scheme == "posthoc":
         return float(mixing_from_odds(posthoc_odds_at(equal, step, eta)))
     if scheme == "joint":
-        # At every t: the leading-order odds, which are the post-hoc ones before the first step.
-        return float(joint_mixing(posthoc_odds_at(equal, 0, eta)))
+        return float(joint_mixing(posthoc_odds(equal)))  # at every t
     return best_mixing(equal, scheme, step, eta)
 
 
