@@ -149,25 +149,26 @@ def test_coefficients_by_brute_force_recursion():
     residuals = rng.uniform(size=tau_steps)
     tau = eta * residuals.sum()
     increments = lambda squared: (eta * omega * squared * 2 * residuals).sum()  # noqa: E731
-    assert_allclose(trajectories.beta(a, omega, tau), increments(a), rtol=1e-12)
-    assert_allclose(trajectories.gamma_local(b, omega, tau), increments(b), rtol=1e-12)
+    sigma, dim, samples = 0.6, 200_000, 5
+    equal = EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_feature_sq=e,
+        noise_std=sigma,
+        noise_dim=dim,
+        clients=4,
+        samples=samples,
+        group_size=2,
+    )
+    assert_allclose(trajectories.beta(equal, omega, tau), increments(a), rtol=1e-12)
+    assert_allclose(trajectories.gamma_local(equal, omega, tau), increments(b), rtol=1e-12)
     groups = np.array([0, 0, 1, 2])
     averaged = np.mean(groups == 0) * increments(b)
-    assert_allclose(trajectories.gamma_global(b, omega, tau, 2, 4), averaged, rtol=1e-12)
-    sigma, dim, samples = 0.6, 200_000, 5
-    for seen in (1, 4):
+    assert_allclose(trajectories.gamma_global(equal, omega, tau), averaged, rtol=1e-12)
+    for seen, noise_norm in ((1, trajectories.noise_norm_local), (4, trajectories.noise_norm_global)):
         means = sigma * rng.normal(size=(samples * seen, dim)).mean(axis=0)
-        norm = trajectories.noise_norm(
-            noise_feature_sq=e,
-            weight=omega,
-            tau=tau,
-            noise_std=sigma,
-            noise_dim=dim,
-            samples=samples,
-            clients=seen,
-        )
         # a norm over 200000 normals has relative standard error 1/√(2·200000) = 0.16 %; six of them
-        assert_allclose(np.linalg.norm(increments(e) * means), norm, rtol=0.01)
+        assert_allclose(np.linalg.norm(increments(e) * means), noise_norm(equal, omega, tau), rtol=0.01)
 
 
 # --- T10 ---

@@ -67,9 +67,12 @@ def test_end_points_agree_between_schemes():
 
 
 def test_detached_recursion_against_its_ode():
-    theta, eta, k_global, k_local = 0.6, 1e-4, 8.0, 30.0
+    theta, eta = 0.6, 1e-4
+    equal = EqualClients(global_feature_sq=1, local_feature_sq=1.5, noise_dim=50, clients=6, samples=10)
+    k_global, k_local = margin_rate.global_rate(equal), margin_rate.local_rate(equal)
+    assert_allclose([k_global, k_local], [25 / 3, 30], rtol=1e-14)
     steps = np.array([0, 100, 20_000])
-    tau = detached.accumulated(theta, steps, eta, rate_global=k_global, rate_local=k_local)
+    tau = detached.accumulated(equal, theta, steps, eta)
 
     def slope(t, state):
         shared, local = state

@@ -100,7 +100,7 @@ def _run(experiment: Experiment, clustering: str, weights: np.ndarray) -> xr.Dat
 def _moments(experiment: Experiment, clustering: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted s and Σ of every client after the first step, in the simulator's units."""
     federation = federation_of(experiment)
-    moments = nested_moments(federation, (_CLUSTERS[clustering],))
+    moments = nested_moments(federation, clusters=(_CLUSTERS[clustering],))
     # From zero every residual is 1/2, so that τ = η/2; the common factor is 4τ.
     grown = 2 * experiment.learning_rate
     energy = float(federation.noise_feature_sq * federation.noise_energy)
