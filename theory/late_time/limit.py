@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar, nnls
+from scipy.optimize import nnls
 
 from theory.dynamics.margin_kernel import formula as kernel_formula
 from theory.dynamics.margin_kernel import margin_kernel, square
 from theory.model.accuracy import accuracy, ratio
 from theory.model.schemes import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -360,11 +361,7 @@ def limiting_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Val
     True
     """
 
-    def error(theta: float) -> float:
-        return -float(np.mean(accuracy(limiting_ratio(theta, data, scheme))))
+    def mean_accuracy(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.mean(accuracy(limiting_ratio(theta, data, scheme)), axis=-1)
 
-    grid = np.linspace(0, 1, 11)
-    best = int(np.argmin([error(theta) for theta in grid]))
-    bracket = grid[max(best - 1, 0)], grid[min(best + 1, 10)]
-    found = minimize_scalar(error, bounds=bracket, method="bounded", options={"xatol": 1e-3})
-    return np.float64(min((float(found.x), float(grid[best])), key=error))
+    return np.float64(maximise_over_mixing(mean_accuracy, grid_points=11, refinements=2))
