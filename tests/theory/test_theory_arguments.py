@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from theory.dynamics import detached, margin_rate, sandwich, saturation, symmetric_ratio, trajectories
+from theory.dynamics.residuals import Accumulated
 from theory.mixing import (
     advantage,
     independent_assets,
@@ -107,7 +108,7 @@ BAD = [
     (detached.accumulated, {"equal": EQUAL, "theta": 0.5, "step": 0.5, "learning_rate": 0.1}, "step"),
     (
         symmetric_ratio.predicted_ratio,
-        {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": detached.Accumulated(-1.0, 1.0)},
+        {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": Accumulated(-1.0, 1.0)},
         "tau.global_prompt",
     ),
 ]

@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 from theory.dynamics import symmetric_ratio
 from theory.dynamics.margin_rate import rate_parts
-from theory.dynamics.mean_field import Accumulated, accumulated
+from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import population, types_of
 from theory.extensions import (
     class_priors,

@@ -9,7 +9,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
-from theory.dynamics.symmetric_ratio import Accumulated, predicted_ratio, symmetric_tau
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.symmetric_ratio import predicted_ratio, symmetric_tau
 from theory.late_time import dynamical_mean_field, first_order, first_order_prediction, limit, solver
 from theory.late_time.limit import TrainingData, limiting_mixing, limiting_ratio, maximum_margin
 from theory.mixing.joint_law import joint_mixing

@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from theory.dynamics import client_margins, detached, predicted_ratio, round_recursion, symmetric_ratio
 from theory.dynamics.margin_rate import global_rate, local_rate
-from theory.dynamics.mean_field import Accumulated, accumulated, margins
+from theory.dynamics.mean_field import accumulated, margins
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import SampleTypes, population
 from theory.mixing import per_client
 from theory.mixing.client_mixing import best_mixing

@@ -7,7 +7,8 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from theory.dynamics import detached, margin_rate
-from theory.dynamics.symmetric_ratio import Accumulated, best_mixing, predicted_ratio, symmetric_tau
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.mixing import joint_law, leading_order, training_time
 from theory.model.accuracy import accuracy
 from theory.model.federation import EqualClients

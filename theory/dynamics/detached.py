@@ -8,16 +8,16 @@ set. It is the fast special case of `mean_field.accumulated`, which takes unequa
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from theory.dynamics.margin_rate import global_rate, kernel_sums, local_rate
+from theory.dynamics.residuals import Accumulated
 from theory.model.federation import EqualClients
 from theory.numerics.validation import (
     ArrayLike,
-    Values,
     between,
     nonnegative,
     positive,
@@ -35,13 +35,6 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T5", "T8", "T9"),
 )
-
-
-class Accumulated(NamedTuple):
-    """Accumulated residuals τ of the global and the local prompt, in units of learning rate times steps."""
-
-    global_prompt: Values
-    local_prompt: Values
 
 
 @cache

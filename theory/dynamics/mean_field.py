@@ -22,17 +22,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.dynamics.client_margins import kernel
+from theory.dynamics.residuals import Accumulated, increasing_rounds
 from theory.dynamics.sample_types import Population, with_axes
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme
-from theory.numerics.validation import ArrayLike, between, nonnegative, positive, unit_interval
-
-
-class Accumulated(NamedTuple):
-    """Accumulated residuals τ of the global and the local prompt, in units of learning rate times steps."""
-
-    global_prompt: NDArray[np.float64]
-    local_prompt: NDArray[np.float64]
+from theory.numerics.validation import ArrayLike, between, positive, unit_interval
 
 
 class Margins(NamedTuple):
@@ -131,23 +125,6 @@ def _seen_by_local(margins: Margins, scheme: TrainingScheme) -> NDArray[np.float
     return margins.local_prompt if scheme == "posthoc" else margins.mixture
 
 
-def increasing_rounds(rounds: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
-    """Return the rounds to record as float64, shape (rounds,), checked to be increasing whole numbers.
-
-    Raises:
-        ValueError: no rounds, or rounds that are negative, not whole or not increasing.
-
-    >>> increasing_rounds([0, 5]).tolist()
-    [0.0, 5.0]
-    """
-    values = nonnegative("rounds", rounds)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"`rounds` has shape {values.shape}; allowed: (rounds,), at least one")
-    if np.any(values != np.round(values)) or np.any(np.diff(values) <= 0):
-        raise ValueError(f"`rounds` is {values}; allowed: increasing whole numbers")
-    return values
-
-
 def margins(
     federation: Federation | Population, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> Margins:
@@ -172,6 +149,6 @@ def margins(
     if any(shape[1:] != (mixing.size, *axes) for shape in shapes):
         raise ValueError(f"`tau` has shapes {shapes}; allowed: (rounds, {mixing.size}, {axes})")
     average, own = kernel(people)
-    flat = [np.asarray(part).reshape(len(part), mixing.size, -1) for part in tau]
+    flat = [np.reshape(part, (shapes[0][0], mixing.size, -1)) for part in tau]
     read = _read(_weights(mixing, scheme), flat[0] @ average.T, flat[1] @ own.T)
     return Margins(*(part.reshape(shapes[0]) for part in read))

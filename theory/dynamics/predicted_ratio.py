@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
-from theory.dynamics.mean_field import Accumulated
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import Population, with_axes
 from theory.model.accuracy import ratio
 from theory.model.federation import Federation

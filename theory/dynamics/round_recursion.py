@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from theory.dynamics import saturation
 from theory.dynamics.margin_rate import global_rate, local_rate
-from theory.dynamics.mean_field import increasing_rounds
+from theory.dynamics.residuals import increasing_rounds
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, relation

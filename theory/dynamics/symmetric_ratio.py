@@ -9,13 +9,14 @@ The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed f
 """
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import detached
 from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import accumulated
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
@@ -36,9 +37,6 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T7", "T9", "T25"),
 )
-
-
-Accumulated: TypeAlias = detached.Accumulated
 
 
 @cache
@@ -167,11 +165,7 @@ def predicted_ratio(
 
 
 def symmetric_tau(
-    equal: EqualClients,
-    scheme: TrainingScheme,
-    theta: ArrayLike,
-    step: ArrayLike,
-    learning_rate: ArrayLike,
+    equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, step: ArrayLike, learning_rate: ArrayLike
 ) -> Accumulated:
     """Return the accumulated residuals (τ_G, τ_L) after t steps, in units of learning rate times steps (T9,
     T25).

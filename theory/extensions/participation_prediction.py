@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import detached, saturation, symmetric_ratio
-from theory.dynamics.detached import Accumulated
 from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.residuals import Accumulated
 from theory.extensions.participation import joint_rate
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme

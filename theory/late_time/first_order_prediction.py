@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from theory.dynamics import symmetric_ratio
 from theory.dynamics.margin_rate import joint_rate, rate_parts
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import margin
 from theory.late_time.first_order import numeric
 from theory.model.federation import EqualClients
@@ -96,7 +97,7 @@ def predicted_ratio(
     rate = joint_rate(equal, theta)
     scaled = positive("learning_rate", learning_rate) * nonnegative("step", step) * rate
     # the ratio of T14 is the same for every τ that both prompts share
-    shared = symmetric_ratio.Accumulated(np.float64(1), np.float64(1))
+    shared = Accumulated(np.float64(1), np.float64(1))
     start = symmetric_ratio.predicted_ratio(equal, "joint", theta, shared)
     gain = first_order(equal, theta, margin(scaled), rate_parts(equal, theta).noise / rate)
     return result(start * np.exp(gain))

@@ -361,7 +361,7 @@ def limiting_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Val
     True
     """
 
-    def accuracies(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(accuracy(limiting_ratio(theta, data, scheme))).mean(axis=-1)
+    def mean_accuracy(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.mean(accuracy(limiting_ratio(theta, data, scheme)), axis=-1)
 
-    return np.float64(maximise_over_mixing(accuracies, grid_points=11, refinements=2))
+    return np.float64(maximise_over_mixing(mean_accuracy, grid_points=11, refinements=2))

@@ -7,8 +7,9 @@ training, and for the detached scheme, it is found by maximising the predicted r
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics.mean_field import Accumulated, accumulated
+from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import Population
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme
@@ -42,6 +43,6 @@ def best_mixing(
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         tau = accumulated(federation, scheme, [rounds], theta, learning_rate, local_steps)
-        return predicted_ratio(federation, scheme, theta, Accumulated(*(part[0] for part in tau)))
+        return predicted_ratio(federation, scheme, theta, Accumulated(*(np.asarray(part)[0] for part in tau)))
 
     return maximise_over_mixing(values)
