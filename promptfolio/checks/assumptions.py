@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks.claim import Assumption
-from promptfolio.checks.settings.letters import noise_energy
 from simulate.experiment import Experiment
 from simulate.running.portfolio import Portfolio
 from theory.dynamics.margin_rate import local_rate
 from theory.model.aggregation import client_group_sizes
+from theory.model.federation import EqualClients
 
 # Below this overlap between noise vectors the mean-field results are compared; above it they are not claimed.
 NEAR_ORTHOGONAL = 0.1
@@ -76,14 +76,17 @@ def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
 
 
 def _scaled_step(experiment: Experiment) -> float:
-    rates = local_rate(
+    fastest = EqualClients(
         # The constant coordinate adds to a margin as the shared feature does, where all labels agree (T27).
         global_feature_sq=experiment.global_feature_sq + experiment.prior_feature_sq,
         local_feature_sq=experiment.local_feature_sq,
-        noise_energy=noise_energy(experiment),
-        samples=experiment.samples,
+        noise_feature_sq=experiment.noise_feature_sq,
+        noise_std=experiment.noise_std,
+        noise_dim=experiment.noise_dim,
+        clients=experiment.clients,
+        samples=min(experiment.samples),
     )
-    return experiment.learning_rate * float(np.max(rates))
+    return experiment.learning_rate * float(local_rate(fastest))
 
 
 def measured(

@@ -2,30 +2,28 @@
 
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 
 from theory.dynamics import detached, margin_rate, sandwich, saturation, symmetric_ratio, trajectories
+from theory.dynamics.residuals import Accumulated
 from theory.mixing import (
     advantage,
     independent_assets,
     joint_law,
     leading_advantage,
     leading_order,
-    per_client,
     tangency,
     training_time,
 )
-from theory.model import accuracy, aggregation, decomposition, update_rule
+from theory.mixing.moments import Moments
+from theory.model import accuracy, aggregation, decomposition, schemes, update_rule
+from theory.model.federation import EqualClients, Federation
 from theory.numerics import validation as arguments
 from theory.proof import notation
 from theory.proof.catalogue import results
 
-RATES: dict[str, Any] = dict(
-    global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=400.0, samples=10, clients=4, group_size=1
-)
 LETTERS = dict(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
@@ -36,23 +34,21 @@ LETTERS = dict(
     samples=10,
     group_size=1,
 )
+EQUAL = EqualClients(**LETTERS)
 PAIR = dict(signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=1.0, noise_cross=0.1)
-SHARED = dict(global_feature_sq=1.0, local_feature_sq=2.0, clients=4, group_size=1)
-CLIENTS = dict(global_feature_sq=1.0, local_feature_sq=2.0, sample_counts=[10, 20], groups=[0, 1])
-STEP = dict(
-    learning_rate=0.1,
-    weight=1.0,
-    squared_norms=[1.0],
-    slope=[2.0],
-    features=[[1.0]],
-    labels=[1],
-    margins=[0.0],
+NOTHING = EQUAL.replace(global_feature_sq=0, local_feature_sq=0)
+CLIENTS = dict(
+    global_feature_sq=1.0, local_feature_sq=2.0, noise_dim=400, sample_counts=[10, 20], groups=[0, 1]
 )
+BATCH = update_rule.Batch([[1.0]], [1], [0.0])
+STEP = dict(batch=BATCH, learning_rate=0.1, weight=1.0, slope=[2.0])
+ALONG_ROWS = {**STEP, "squared_norms": [1.0]}
 
 BAD = [
-    (margin_rate.local_rate, {**{k: RATES[k] for k in list(RATES)[:4]}, "samples": 0}, "samples"),
-    (margin_rate.global_rate, {**RATES, "group_size": 5}, "group_size"),
-    (margin_rate.joint_rate, {**RATES, "theta": 1.5}, "theta"),
+    (EqualClients, {**LETTERS, "samples": 0}, "samples"),
+    (EqualClients, {**LETTERS, "group_size": 5}, "group_size"),
+    (margin_rate.joint_rate, {"equal": EQUAL, "theta": 1.5}, "theta"),
+    (margin_rate.rate_parts, {"equal": EQUAL, "theta": 1.5}, "theta"),
     (saturation.margin, {"scaled_time": -1}, "scaled_time"),
     (saturation.margin, {"scaled_time": 1, "initial_margin": np.nan}, "initial_margin"),
     (saturation.accumulated, {"scaled_time": 1, "rate": 0}, "rate"),
@@ -60,48 +56,40 @@ BAD = [
     (sandwich.upper, {"step": 1, "c": 0}, "c"),
     (sandwich.recursion, {"c": -1, "initial_margin": 0, "steps": 3}, "c"),
     (sandwich.recursion, {"c": 1, "initial_margin": 0, "steps": -3}, "steps"),
-    (trajectories.beta, {"global_feature_sq": -1, "weight": 1, "tau": 1}, "global_feature_sq"),
-    (trajectories.gamma_local, {"local_feature_sq": 1, "weight": 2, "tau": 1}, "weight"),
-    (
-        trajectories.gamma_global,
-        dict(local_feature_sq=1, weight=1, tau=1, group_size=3, clients=2),
-        "group_size",
-    ),
-    (
-        trajectories.noise_norm,
-        dict(noise_feature_sq=1, weight=1, tau=1, noise_std=0, noise_dim=4, samples=2),
-        "noise_std",
-    ),
+    (EqualClients, {**LETTERS, "global_feature_sq": -1}, "global_feature_sq"),
+    (EqualClients, {**LETTERS, "noise_std": 0}, "noise_std"),
+    (trajectories.beta, {"equal": EQUAL, "weight": 1, "tau": -1}, "tau"),
+    (trajectories.gamma_local, {"equal": EQUAL, "weight": 2, "tau": 1}, "weight"),
+    (trajectories.gamma_global, {"equal": EQUAL, "weight": 1, "tau": -1}, "tau"),
+    (trajectories.noise_norm_global, {"equal": EQUAL, "weight": -1, "tau": 1}, "weight"),
     (accuracy.accuracy, {"ratio": np.nan}, "ratio"),
     (accuracy.ratio, {"signal": 1, "noise_norm": -1, "noise_std": 1}, "noise_norm"),
     (accuracy.ratio, {"signal": 1, "noise_norm": 1, "noise_std": 0}, "noise_std"),
-    (tangency.effective_weights, {"theta": -0.1, "scheme": "joint"}, "theta"),
-    (tangency.mixture_ratio, {**PAIR, "theta": 2}, "theta"),
+    (schemes.effective_weights, {"theta": -0.1, "scheme": "joint"}, "theta"),
+    (tangency.mixture_ratio, {"moments": Moments(**PAIR), "theta": 2}, "theta"),
     (tangency.optimal_mixing, {**PAIR, "noise_global": 0}, "noise_global"),
     (tangency.optimal_mixing, {**PAIR, "noise_local": -1}, "noise_local"),
     (tangency.optimal_mixing, {**PAIR, "noise_cross": [0.0, 1.1]}, "noise_cross"),
     (advantage.optimal_ratio_squared, dict(ratio_global=1, ratio_local=1, correlation=1.1), "correlation"),
     (advantage.equality_correlation, dict(ratio_global=0, ratio_local=1), "ratio_global"),
-    (leading_order.posthoc_odds, {**SHARED, "clients": 1}, "clients"),
-    (
-        leading_order.posthoc_odds,
-        {**SHARED, "global_feature_sq": 0, "local_feature_sq": 0},
-        "global_feature_sq",
-    ),
-    (independent_assets.independent_odds, {**SHARED, "group_size": -3}, "group_size"),
+    (leading_order.posthoc_odds, {"equal": EQUAL.replace(clients=1)}, "clients"),
+    (leading_order.posthoc_odds, {"equal": NOTHING}, "global_feature_sq"),
+    (independent_assets.independent_odds, {"equal": NOTHING}, "global_feature_sq"),
+    (EqualClients, {**LETTERS, "group_size": -3}, "group_size"),
     (leading_order.mixing_from_odds, {"odds": -1}, "odds"),
-    (leading_order.strict_advantage, {**SHARED, "local_feature_sq": -1}, "local_feature_sq"),
+    (leading_order.strict_advantage, {"equal": NOTHING}, "local_feature_sq"),
+    (EqualClients, {**LETTERS, "local_feature_sq": -1}, "local_feature_sq"),
     (
         leading_advantage.optimal_ratio_squared_leading,
         dict(ratio_global=1, ratio_local=1, clients=1),
         "clients",
     ),
-    (training_time.posthoc_odds_at, {**RATES, "step": -1, "learning_rate": 1}, "step"),
-    (training_time.posthoc_odds_at, {**RATES, "step": 1, "learning_rate": 0}, "learning_rate"),
+    (training_time.posthoc_odds_at, {"equal": EQUAL, "step": -1, "learning_rate": 1}, "step"),
+    (training_time.posthoc_odds_at, {"equal": EQUAL, "step": 1, "learning_rate": 0}, "learning_rate"),
     (joint_law.joint_mixing, {"odds": np.nan}, "odds"),
-    (per_client.moments, {**CLIENTS, "groups": [0]}, "sample_counts"),
-    (per_client.moments, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
-    (per_client.posthoc_mixing, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
+    (Federation, {**CLIENTS, "groups": [0]}, "sample_counts"),
+    (Federation, {**CLIENTS, "groups": [0.5, 1]}, "groups"),
+    (Federation, {**CLIENTS, "sample_counts": [0, 1]}, "sample_counts"),
     (aggregation.signal_factor, {"group_size": 1, "clients": 0}, "clients"),
     (aggregation.noise_energy_factor, {"sample_counts": [1, 0]}, "sample_counts"),
     (aggregation.client_group_sizes, {"groups": [0, -1]}, "groups"),
@@ -112,24 +100,16 @@ BAD = [
     (decomposition.coefficients, dict(weights=[[1.0, 0.0]], displacement=[1.0]), "displacement"),
     (decomposition.reconstruct, dict(weights=[[1.0, 0.0]], coefficients=[1.0, 2.0]), "coefficients"),
     (decomposition.reconstruct, dict(weights=[[0.0, 0.0]], coefficients=[1.0]), "weights"),
-    (update_rule.coefficient_increment, {**STEP, "labels": [2]}, "labels"),
-    (update_rule.coefficient_increment, {**STEP, "margins": [0.0, 1.0]}, "margins"),
-    (update_rule.coefficient_increment, {**STEP, "slope": [1.0, 1.0]}, "slope"),
-    (update_rule.coefficient_increment, {**STEP, "features": [1.0]}, "features"),
-    (
-        update_rule.preactivation_increment,
-        {**{k: v for k, v in STEP.items() if k != "squared_norms"}, "gram": [1.0]},
-        "gram",
-    ),
-    (
-        detached.accumulated,
-        dict(theta=0.5, step=0.5, learning_rate=0.1, rate_global=1, rate_local=1),
-        "step",
-    ),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(labels=[2])}, "labels"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(margins=[0, 1])}, "margins"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "slope": [1.0, 1.0]}, "slope"),
+    (update_rule.coefficient_increment, {**ALONG_ROWS, "batch": BATCH._replace(features=[1.0])}, "features"),
+    (update_rule.preactivation_increment, {**STEP, "gram": [1.0]}, "gram"),
+    (detached.accumulated, {"equal": EQUAL, "theta": 0.5, "step": 0.5, "learning_rate": 0.1}, "step"),
     (
         symmetric_ratio.predicted_ratio,
-        {**LETTERS, "scheme": "joint", "theta": 0.5, "tau_global": -1, "tau_local": 1},
-        "tau_global",
+        {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": Accumulated(-1.0, 1.0)},
+        "tau.global_prompt",
     ),
 ]
 
@@ -144,9 +124,9 @@ def test_bad_input_names_the_field(function, keywords, field):
 def test_unknown_scheme():
     # with run-time type checks on, the annotation refuses it first
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        tangency.effective_weights(0.1, "both")  # type: ignore[arg-type]
+        schemes.effective_weights(0.1, "both")
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        symmetric_ratio.symmetric_tau("both", 0.5, 1, 0.1, **LETTERS)  # type: ignore[arg-type]
+        symmetric_ratio.symmetric_tau(EQUAL, "both", 0.5, 1, 0.1)
 
 
 def test_message_names_the_value_and_the_range():
@@ -161,19 +141,15 @@ def test_message_names_the_value_and_the_range():
 def test_functions_broadcast_and_keep_scalars():
     theta, step = np.linspace(0, 1, 5), np.array([[0], [7]])
     for scheme in ("joint", "posthoc", "detached"):
-        tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 0.01, **LETTERS)
+        tau = symmetric_ratio.symmetric_tau(EQUAL, scheme, theta, step, 0.01)
         assert tau.local_prompt.shape == (2, 5)
-        values = symmetric_ratio.predicted_ratio(
-            theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **LETTERS
-        )
+        values = symmetric_ratio.predicted_ratio(EQUAL, scheme, theta, tau)
         assert values.shape == (2, 5)
         assert values.dtype == np.float64
         assert np.all(values[0] == 0)  # nothing is known before the first step
     assert isinstance(saturation.margin(1.0), np.float64)
-    assert isinstance(
-        margin_rate.local_rate(global_feature_sq=1, local_feature_sq=1, noise_energy=1, samples=1), np.float64
-    )
-    assert margin_rate.global_rate(**{**RATES, "clients": [2, 4], "group_size": [[0], [2]]}).shape == (2, 2)
+    assert isinstance(margin_rate.local_rate(EQUAL), np.float64)
+    assert margin_rate.global_rate(EQUAL.replace(clients=[2, 4], group_size=[[0], [2]])).shape == (2, 2)
 
 
 def test_importing_the_package_does_not_import_sympy():

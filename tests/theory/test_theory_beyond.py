@@ -8,19 +8,23 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from theory.dynamics import symmetric_ratio
-from theory.dynamics.margin_rate import joint_rate
-from theory.dynamics.mean_field import SampleTypes, accumulated
+from theory.dynamics.margin_rate import rate_parts
+from theory.dynamics.mean_field import accumulated
+from theory.dynamics.predicted_ratio import predicted_ratio
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.sample_types import population, types_of
 from theory.extensions import (
     class_priors,
     label_noise,
     noisy_clients,
     participation,
     participation_prediction,
-    prior_prediction,
+    prediction,
 )
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.per_client import posthoc_mixing
 from theory.mixing.training_time import limiting_odds, posthoc_odds_at
+from theory.model.federation import EqualClients, Federation
 
 LETTERS: dict[str, Any] = {
     "global_feature_sq": 3.0,
@@ -29,16 +33,9 @@ LETTERS: dict[str, Any] = {
     "noise_std": 1.0,
     "noise_dim": 400,
 }
-UNEQUAL: dict[str, Any] = {**LETTERS, "sample_counts": (10, 30, 20), "groups": (0, 1, 0)}
-EQUAL: dict[str, Any] = {**LETTERS, "sample_counts": (10,) * 4, "groups": (0, 1, 2, 3)}
-SYMMETRIC: dict[str, Any] = {**LETTERS, "clients": 4, "samples": 10, "group_size": 1}
-ENERGIES: dict[str, Any] = {
-    "global_feature_sq": 3.0,
-    "local_feature_sq": 7.0,
-    "noise_energy": 400.0,
-    "samples": 10,
-}
-FEDERATION: dict[str, Any] = {"clients": 4, "group_size": 1}
+UNEQUAL = Federation(**LETTERS, sample_counts=(10, 30, 20), groups=(0, 1, 0))
+EQUAL = Federation(**LETTERS, sample_counts=(10,) * 4)
+SYMMETRIC = EqualClients(**LETTERS, clients=4, samples=10, group_size=1)
 
 
 # --- label noise (T26) ---
@@ -85,16 +82,17 @@ def test_ratios_with_wrong_labels_follow_every_sample(scheme):
         flips[client, :wrong] = True
     for theta in (0.3, 0.8):
         expected = ratio_by_samples(40, theta, 2e-3, flips, scheme == "joint")
-        found = noisy_clients.predicted_ratios(
-            [40], theta, 2e-3, label_noise=flips.mean(axis=1), scheme=scheme, **EQUAL
-        )
-        np.testing.assert_allclose(found[0, 0], expected, rtol=1e-10)
+        noisy = EQUAL.replace(label_noise=flips.mean(axis=1))
+        found = prediction.predict(noisy, scheme, [40], theta, 2e-3)
+        np.testing.assert_array_equal(found.bias, 0)
+        np.testing.assert_allclose(found.accuracy, norm.cdf(found.ratio), rtol=1e-14)
+        np.testing.assert_allclose(found.ratio[0, 0], expected, rtol=1e-10)
 
 
 def test_leading_order_is_a_factor():
     theta = np.linspace(0, 1, 5)
     clean, noisy = (
-        noisy_clients.predicted_ratios([1], theta, 1e-7, label_noise=[rate] * 3, scheme="joint", **UNEQUAL)
+        prediction.predict(UNEQUAL.replace(label_noise=rate), "joint", [1], theta, 1e-7).ratio
         for rate in (0.0, 0.2)
     )
     np.testing.assert_allclose(noisy, 0.6 * clean, rtol=1e-12)
@@ -105,78 +103,61 @@ def test_leading_order_is_a_factor():
 def test_factor_falls_within_its_bounds_along_training(theta, rate):
     rounds = [1, 3, 10, 100, 3000]
     clean, noisy = (
-        noisy_clients.predicted_ratios(rounds, theta, 5e-3, label_noise=[level] * 4, scheme="joint", **EQUAL)
+        prediction.predict(EQUAL.replace(label_noise=level), "joint", rounds, theta, 5e-3).ratio
         for level in (0.0, rate)
     )
     factor = (noisy / clean)[:, 0, 0]
-    bounds = label_noise.factor_bounds(rate, theta, **ENERGIES, **FEDERATION)
+    bounds = label_noise.factor_bounds(SYMMETRIC, rate, theta)
     assert (np.diff(factor) < 0).all()
     assert (factor <= bounds.upper + 1e-12).all()
     assert (factor > bounds.lower).all()
 
 
 def test_factor_approaches_its_lower_bound():
-    signal_rate, noise_rate = joint_rate(1.0, **ENERGIES | {"noise_energy": 0}, **FEDERATION), 160.0
-    tau = accumulated(
-        [30000],
-        1.0,
-        0.02,
-        scheme="posthoc",
-        global_feature_sq=3.0,
-        local_feature_sq=7.0,
-        noise_energy=400.0,
-        sample_counts=[10],
-        groups=[0],
-        types=noisy_clients.sample_types([0.2]),
-    )
+    signal_rate, noise_rate = rate_parts(SYMMETRIC, 1.0).signal, 160.0
+    alone = Federation(**LETTERS, sample_counts=[10], label_noise=0.2)
+    tau = accumulated(population(alone), "posthoc", [30000], 1.0, 0.02)
     clean, flipped = tau.local_prompt[0, 0, 0]
     limit = float(label_noise.largest_disparity(0.2, signal_rate, noise_rate))
     assert 0.9 * (limit - 1) < flipped / clean - 1 < limit - 1
-    bounds = label_noise.factor_bounds(0.2, 1.0, **ENERGIES, **FEDERATION)
+    bounds = label_noise.factor_bounds(SYMMETRIC, 0.2, 1.0)
     assert float(label_noise.ratio_factor(0.2, limit)) == pytest.approx(float(bounds.lower))
     assert float(bounds.upper) == pytest.approx(0.6)
 
 
 def test_noisier_clients_lean_global():
-    model: dict[str, Any] = {
-        "global_feature_sq": 3.0,
-        "local_feature_sq": 7.0,
-        "sample_counts": (10, 30, 20),
-        "groups": (0, 1, 0),
-    }
-    even = noisy_clients.leading_mixing([0.2] * 3, **model)
-    np.testing.assert_allclose(even, posthoc_mixing(**model), rtol=1e-12)
-    noisier = noisy_clients.leading_mixing([0.2, 0.3, 0.2], **model)
+    even = noisy_clients.leading_mixing(UNEQUAL.replace(label_noise=0.2))
+    np.testing.assert_allclose(even, posthoc_mixing(UNEQUAL), rtol=1e-12)
+    uneven = UNEQUAL.replace(label_noise=[0.2, 0.3, 0.2])
+    noisier = noisy_clients.leading_mixing(uneven)
     assert noisier[1] < even[1]
     assert noisier[0] > even[0]
-    np.testing.assert_allclose(
-        noisy_clients.best_mixing("posthoc", 1, 1e-7, label_noise=[0.2, 0.3, 0.2], **UNEQUAL),
-        noisier,
-        atol=2e-6,
-    )
+    np.testing.assert_allclose(prediction.best_mixing(uneven, "posthoc", 1, 1e-7), noisier, atol=2e-6)
 
 
 def test_no_wrong_labels_is_one_type():
-    clean = noisy_clients.predicted_ratios(
-        [5], 0.4, 1e-2, label_noise=[0.0] * 3, scheme="detached", **UNEQUAL
-    )
-    shared: dict[str, Any] = {
-        name: UNEQUAL[name] for name in ("global_feature_sq", "local_feature_sq", "sample_counts", "groups")
-    }
-    tau = accumulated(
-        [5], 0.4, 1e-2, scheme="detached", noise_energy=400.0, types=SampleTypes.plain(3), **shared
-    )
-    assert tau.local_prompt.shape == (1, 1, 3, 1)
-    from theory.dynamics.predicted_ratio import predicted_ratio
+    none = types_of(UNEQUAL.replace(label_noise=0.1))._replace(fractions=[[1.0, 0.0]] * 3)
+    two, one = population(UNEQUAL, none), population(UNEQUAL)
+    tau = [accumulated(people, "detached", [5], 0.4, 1e-2) for people in (two, one)]
+    assert tau[0].local_prompt.shape == (1, 1, 3, 2)
+    assert tau[1].local_prompt.shape == (1, 1, 3, 1)
+    clean = predicted_ratio(two, "detached", [0.4], tau[0])[..., 0]
+    plain = predicted_ratio(UNEQUAL, "detached", [0.4], Accumulated(*(part[..., 0] for part in tau[1])))
+    np.testing.assert_allclose(clean, plain, rtol=1e-12)
+    found = prediction.predict(UNEQUAL, "detached", [5], 0.4, 1e-2)
+    np.testing.assert_allclose(found.ratio, plain, rtol=1e-12)
 
-    plain = predicted_ratio(
-        [0.4],
-        scheme="detached",
-        tau_global=tau.global_prompt[0, ..., 0],
-        tau_local=tau.local_prompt[0, ..., 0],
-        **UNEQUAL,
-    )
-    np.testing.assert_allclose(clean[0], plain, rtol=1e-12)
+
+def test_wrong_labels_and_a_constant_coordinate_make_four_types():
+    both = UNEQUAL.replace(label_noise=[0.0, 0.1, 0.3], class_prior=[0.9, 0.5, 0.2], prior_feature_sq=2.0)
+    types = types_of(both)
+    np.testing.assert_allclose(types.fractions[2], [0.14, 0.56, 0.06, 0.24])
+    assert types.shared_signs.tolist() == [[1, 1], [1, -1], [-1, -1], [-1, 1]]
+    # a flip of every label exchanges the types: the ratio turns its sign, and the bias as well
+    flipped = both.replace(label_noise=1 - both.label_noise)
+    found, turned = (prediction.predict(one, "joint", [4], [0.3, 0.8], 5e-3) for one in (both, flipped))
+    np.testing.assert_allclose(turned.ratio, -found.ratio, rtol=1e-12)
+    np.testing.assert_allclose(turned.bias, -found.bias, rtol=1e-12)
 
 
 # --- class priors (T27) ---
@@ -217,11 +198,12 @@ def test_best_bias_maximises_the_accuracy(ratio, prior):
     assert float(class_priors.best_bias(ratio, prior)) == pytest.approx(found.x, abs=1e-6)
 
 
-def test_without_a_constant_coordinate_priors_do_nothing():
+@pytest.mark.parametrize("norm_sq", [0.0, 1e-30])
+def test_without_a_constant_coordinate_priors_do_nothing(norm_sq):
     theta = np.linspace(0, 1, 5)
     kinds = [
-        prior_prediction.predict(
-            [20], theta, 1e-2, class_prior=[prior] * 3, prior_feature_sq=0.0, scheme="joint", **UNEQUAL
+        prediction.predict(
+            UNEQUAL.replace(class_prior=prior, prior_feature_sq=norm_sq), "joint", [20], theta, 1e-2
         )
         for prior in (0.5, 0.9)
     ]
@@ -231,11 +213,10 @@ def test_without_a_constant_coordinate_priors_do_nothing():
 
 
 def test_leading_bias_is_the_skew_of_the_data():
-    prior = np.array([0.9, 0.5, 0.4])  # so that the skews do not cancel
-    found = prior_prediction.predict(
-        [1], [0.0, 1.0], 1e-8, class_prior=prior, prior_feature_sq=2.0, scheme="posthoc", **UNEQUAL
-    )
-    weights = np.array(UNEQUAL["sample_counts"]) / 60
+    prior = np.array([0.9, 0.5, 0.2])  # the weighted mean skew must not vanish
+    skewed = UNEQUAL.replace(class_prior=prior, prior_feature_sq=2.0)
+    found = prediction.predict(skewed, "posthoc", [1], [0.0, 1.0], 1e-8)
+    weights = np.array([10, 30, 20]) / 60
     share = np.array([0.5, 0.5, 0.5])
     skew = 2 * prior - 1
     rounding = 1e-12 * abs(skew).max()
@@ -249,19 +230,11 @@ def test_leading_bias_is_the_skew_of_the_data():
 @pytest.mark.parametrize("prior", [(0.9, 0.5, 0.5, 0.5), (0.9,) * 4, (0.7, 0.9, 0.6, 0.5)])
 def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     """To leading order, for clients with π > 1/2 and biases below the best one."""
-    settings = {**EQUAL, "noise_dim": 4000}
-    best = prior_prediction.best_mixing(
-        "posthoc", 1, 1e-8, class_prior=prior, prior_feature_sq=1.0, **settings
-    )
-    unbiased = float(
-        mixing_from_odds(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
-    )
-    model: dict[str, Any] = {
-        name: settings[name] for name in ("global_feature_sq", "local_feature_sq", "sample_counts", "groups")
-    }
-    pull = np.asarray(class_priors.leans_local(prior, **model))
-    skewed = np.asarray(prior) > 0.5
-    np.testing.assert_array_equal(np.sign(best - unbiased)[skewed], np.sign(pull)[skewed])
+    skewed = EQUAL.replace(noise_dim=4000, class_prior=prior, prior_feature_sq=1.0)
+    best = prediction.best_mixing(skewed, "posthoc", 1, 1e-8)
+    unbiased = float(mixing_from_odds(posthoc_odds(SYMMETRIC)))
+    pull, tested = class_priors.leans_local(skewed), np.asarray(prior) > 0.5
+    np.testing.assert_array_equal(np.sign(best - unbiased)[tested], np.sign(pull)[tested])
 
 
 # --- partial participation (T28) ---
@@ -270,10 +243,8 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
 def test_everybody_taking_part_is_the_symmetric_case(scheme):
     theta, step = np.linspace(0, 1, 5), np.array([[1], [50]])
-    tau = symmetric_ratio.symmetric_tau(scheme, theta, step, 2e-3, **SYMMETRIC)
-    found = participation_prediction.accumulated(
-        scheme, theta, step, 2e-3, participation=1, **ENERGIES, **FEDERATION
-    )
+    tau = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, step, 2e-3)
+    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, step, 2e-3, participation=1)
     for expected, value in zip(tau, found, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12)
 
@@ -297,34 +268,28 @@ def test_mean_field_is_the_mean_over_draws(scheme, present):
         here = np.isin(np.arange(clients), random.choice(clients, present, replace=False))
         tau_g = tau_g + here * eta / r / (1 + np.exp(seen_g))
         tau_l = tau_l + here * eta / (1 + np.exp(seen_l))
-    found = participation_prediction.accumulated(
-        scheme, theta, rounds, eta, participation=r, **ENERGIES, **FEDERATION
-    )
+    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, rounds, eta, participation=r)
     assert float(found.global_prompt) == pytest.approx(tau_g.mean(), rel=0.01)
     assert float(found.local_prompt) == pytest.approx(tau_l.mean(), rel=0.01)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.25])
 def test_best_mixing_under_partial_participation(share):
-    odds = float(posthoc_odds(global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION))
-    joint = float(
-        participation.joint_mixing(share, global_feature_sq=3.0, local_feature_sq=7.0, **FEDERATION)
-    )
+    odds = float(posthoc_odds(SYMMETRIC))
+    joint = float(participation.joint_mixing(SYMMETRIC, share))
     for step in (1, 2000):
-        found = participation_prediction.best_mixing("joint", step, 1e-3, participation=share, **SYMMETRIC)
+        found = participation_prediction.best_mixing(SYMMETRIC, "joint", step, 1e-3, participation=share)
         assert found == pytest.approx(joint, abs=1e-4)
-    early = participation_prediction.best_mixing("posthoc", 1, 1e-7, participation=share, **SYMMETRIC)
+    early = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 1, 1e-7, participation=share)
     assert early / (1 - early) == pytest.approx(odds / share, rel=1e-3)
-    late = participation_prediction.accumulated(
-        "posthoc", 0.5, 1e300, 1e-3, participation=share, **ENERGIES, **FEDERATION
-    )
-    limit = float(limiting_odds(**ENERGIES, **FEDERATION))
+    late = participation_prediction.accumulated(SYMMETRIC, "posthoc", 0.5, 1e300, 1e-3, participation=share)
+    limit = float(limiting_odds(SYMMETRIC))
     assert odds * float(late.global_prompt / late.local_prompt) == pytest.approx(limit, rel=2e-2)
 
 
 def test_posthoc_odds_with_everybody_are_those_of_training_time():
-    found = participation_prediction.best_mixing("posthoc", 300, 1e-3, participation=1.0, **SYMMETRIC)
-    expected = float(mixing_from_odds(posthoc_odds_at(300, learning_rate=1e-3, **ENERGIES, **FEDERATION)))
+    found = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 300, 1e-3, participation=1.0)
+    expected = float(mixing_from_odds(posthoc_odds_at(SYMMETRIC, 300, 1e-3)))
     assert found == pytest.approx(expected, abs=1e-4)
 
 
@@ -347,40 +312,22 @@ def test_draws_raise_noise_energies_by_the_excess():
         (lambda: label_noise.ratio_factor(0.6), "label_noise"),
         (lambda: label_noise.ratio_factor(0.1, 0.5), "disparity"),
         (lambda: label_noise.largest_disparity(0.1, 1, 0), "noise_rate"),
-        (lambda: noisy_clients.sample_types(0.1), "label_noise"),
-        (lambda: noisy_clients.sample_types([1.1]), "label_noise"),
-        (
-            lambda: noisy_clients.leading_mixing(
-                [0.1], global_feature_sq=1, local_feature_sq=1, sample_counts=[5, 5], groups=[0, 1]
-            ),
-            "label_noise",
-        ),
+        (lambda: UNEQUAL.replace(label_noise=1.1), "label_noise"),
+        (lambda: UNEQUAL.replace(label_noise=[0.1]), "label_noise"),
         (lambda: class_priors.accuracy_with_bias(0, 0, 1.2), "class_prior"),
         (lambda: class_priors.best_bias(0.0, 0.5), "ratio"),
         (lambda: class_priors.best_bias(1.0, 1.0), "class_prior"),
-        (lambda: prior_prediction.sample_types(0.5), "class_prior"),
-        (
-            lambda: class_priors.leans_local(
-                [0.5, 0.5], global_feature_sq=1, local_feature_sq=1, sample_counts=[5], groups=[0, 1]
-            ),
-            "class_prior",
-        ),
+        (lambda: UNEQUAL.replace(class_prior=[0.5]), "class_prior"),
+        (lambda: prediction.predict(UNEQUAL, "joint", [1], 0.5, 0.1, positive_share=[0.5]), "class_prior"),
+        (lambda: accumulated(UNEQUAL.replace(label_noise=0.1), "joint", [1], 0.5, 0.1), "federation"),
         (lambda: participation.energy_excess(0.0, 5), "participation"),
         (
-            lambda: participation_prediction.accumulated(
-                "both",  # type: ignore[arg-type]
-                0.5,
-                1,
-                0.1,
-                participation=0.5,
-                **ENERGIES,
-                **FEDERATION,
-            ),
+            lambda: participation_prediction.accumulated(SYMMETRIC, "both", 0.5, 1, 0.1, participation=0.5),
             "scheme",
         ),
         (
             lambda: participation_prediction.accumulated(
-                "detached", 0.5, 1.5, 0.1, participation=0.5, **ENERGIES, **FEDERATION
+                SYMMETRIC, "detached", 0.5, 1.5, 0.1, participation=0.5
             ),
             "step",
         ),

@@ -16,10 +16,10 @@ from promptfolio.checks.claim import Claim, Finding
 from theory.dynamics.margin_kernel import exact_margins
 from theory.dynamics.sample_sandwich import bounds, largest_spread
 from theory.mixing.advantage import optimal_ratio_squared
-from theory.numerics import certificate
+from theory.mixing.moments import Moments
+from theory.numerics import advantage_certificate, certificate
+from theory.numerics.advantage_certificate import EXACT, certify_advantage
 from theory.numerics.certificate import (
-    EXACT,
-    certify_advantage,
     certify_recursion,
     certify_samples,
 )
@@ -125,7 +125,7 @@ _size = st.floats(0.01, 100.0)
 @settings(max_examples=150, deadline=None)
 def test_advantage_is_proved(s_global, s_local, a, b, correlation):
     cross = correlation * np.sqrt(a * b)
-    found = certify_advantage(s_global, s_local, a, b, cross)
+    found = certify_advantage(Moments(s_global, s_local, a, b, cross))
     assert found.proved
     assert found.precision_bits == EXACT
     ratios = s_global / np.sqrt(a), s_local / np.sqrt(b)
@@ -137,8 +137,8 @@ def test_advantage_is_proved(s_global, s_local, a, b, correlation):
 
 def test_equality_case_is_exact():
     a, b, c = Fraction(2), Fraction(5), Fraction(1, 3)
-    equal = certify_advantage(Fraction(7), 7 * c / a, a, b, c)
-    above = certify_advantage(Fraction(7), 7 * c / a + Fraction(1, 10**40), a, b, c)
+    equal = certify_advantage(Moments(Fraction(7), 7 * c / a, a, b, c))
+    above = certify_advantage(Moments(Fraction(7), 7 * c / a + Fraction(1, 10**40), a, b, c))
     assert equal.proved
     assert np.isnan(equal.smallest_gap)
     assert above.proved
@@ -147,23 +147,23 @@ def test_equality_case_is_exact():
 
 def test_gains_that_cancel_leave_no_mixing_to_divide_by():
     # s_L A − s_G C = −(s_G B − s_L C), whose sum is the denominator of T15's θ
-    assert certify_advantage(1.0, 7.0, 1.0, 9.0, 2.0).proved
+    assert certify_advantage(Moments(1.0, 7.0, 1.0, 9.0, 2.0)).proved
 
 
 @pytest.mark.parametrize("moments", [(1.0, 2.0, 1.0, 2.0, 0.25), (1.0, 0.125, 1.0, 2.0, 0.25)])
 @pytest.mark.parametrize("which", range(4))
 def test_a_planted_factor_is_noticed(monkeypatch, moments, which):
-    true = certificate._in_moments()
-    assert certify_advantage(*moments).proved
+    true = advantage_certificate._in_moments()
+    assert certify_advantage(Moments(*moments)).proved
 
     def planted(*values):
         return true[which](*values) * (Fraction(1000, 1001) if which < 2 else -1)
 
     functions = (*true[:which], planted, *true[which + 1 :])
-    monkeypatch.setattr(certificate, "_in_moments", lambda: functions)
+    monkeypatch.setattr(advantage_certificate, "_in_moments", lambda: functions)
     # at an end point neither the place of the optimum nor the other prompt's gain is used
     unused = moments[1] == 0.125 and which in (1, 3)
-    assert certify_advantage(*moments).proved is unused
+    assert certify_advantage(Moments(*moments)).proved is unused
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_planted_factor_is_noticed(monkeypatch, moments, which):
 )
 def test_moments_outside_the_theorem_are_refused(moments):
     with pytest.raises(ValueError, match="allowed: positive signals and noise"):
-        certify_advantage(*moments)
+        certify_advantage(Moments(*moments))
 
 
 # --- in a claim ---

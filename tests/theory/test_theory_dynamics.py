@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 
 from theory.dynamics import margin_rate, sandwich, saturation, trajectories
-from theory.model.update_rule import coefficient_increment
+from theory.model.federation import EqualClients
+from theory.model.update_rule import Batch, coefficient_increment
 from theory.proof.derivation import as_function
 
 # --- T8 ---
@@ -34,22 +35,29 @@ def test_rates_from_increments_of_sampled_data():
     increments = np.stack(
         [
             coefficient_increment(
+                Batch(features[k], labels[k], np.zeros(samples)),
                 learning_rate=1.0,
                 weight=1.0,
                 squared_norms=squared,
                 slope=slope,
-                features=features[k],
-                labels=labels[k],
-                margins=np.zeros(samples),
             )
             for k in range(clients)
         ]
     )
     growth_local = labels[..., None] * features * (2 * increments[:, None, :])
     growth_global = labels[..., None] * features * (2 * increments.mean(axis=0))
-    letters = dict(global_feature_sq=a, local_feature_sq=b, noise_energy=dim * sigma**2 * e, samples=samples)
-    k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=clients, group_size=2)
+    equal = EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_feature_sq=e,
+        noise_std=sigma,
+        noise_dim=dim,
+        clients=clients,
+        samples=samples,
+        group_size=2,
+    )
+    k_local = margin_rate.local_rate(equal)
+    k_global = margin_rate.global_rate(equal)
     # q = 1/2; cross terms of the noise leave about √(N/L) relative, 2 % here, and the mean over samples less
     assert_allclose(growth_local.sum(axis=2).mean(), k_local / 2, rtol=0.01)
     assert_allclose(growth_global.sum(axis=2).mean(), k_global / 2, rtol=0.01)
@@ -58,12 +66,15 @@ def test_rates_from_increments_of_sampled_data():
 @given(theta=st.floats(0, 1), chi=st.floats(0, 4))
 @settings(deadline=None)
 def test_joint_rate_interpolates(theta, chi):
-    letters = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=100.0, samples=10)
-    k_local = margin_rate.local_rate(**letters)
-    k_global = margin_rate.global_rate(**letters, clients=4, group_size=chi)
-    joint = margin_rate.joint_rate(theta, **letters, clients=4, group_size=chi)
+    equal = EqualClients(
+        global_feature_sq=3.0, local_feature_sq=7.0, noise_dim=100, clients=4, samples=10, group_size=chi
+    )
+    k_local = margin_rate.local_rate(equal)
+    k_global = margin_rate.global_rate(equal)
+    joint = margin_rate.joint_rate(equal, theta)
     assert_allclose(joint, (1 - theta) ** 2 * k_global + theta**2 * k_local, rtol=1e-13)
     assert k_global <= k_local
+    assert_allclose(sum(margin_rate.rate_parts(equal, theta)), joint, rtol=1e-13)
 
 
 # --- T9 ---
@@ -138,25 +149,26 @@ def test_coefficients_by_brute_force_recursion():
     residuals = rng.uniform(size=tau_steps)
     tau = eta * residuals.sum()
     increments = lambda squared: (eta * omega * squared * 2 * residuals).sum()  # noqa: E731
-    assert_allclose(trajectories.beta(a, omega, tau), increments(a), rtol=1e-12)
-    assert_allclose(trajectories.gamma_local(b, omega, tau), increments(b), rtol=1e-12)
+    sigma, dim, samples = 0.6, 200_000, 5
+    equal = EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_feature_sq=e,
+        noise_std=sigma,
+        noise_dim=dim,
+        clients=4,
+        samples=samples,
+        group_size=2,
+    )
+    assert_allclose(trajectories.beta(equal, omega, tau), increments(a), rtol=1e-12)
+    assert_allclose(trajectories.gamma_local(equal, omega, tau), increments(b), rtol=1e-12)
     groups = np.array([0, 0, 1, 2])
     averaged = np.mean(groups == 0) * increments(b)
-    assert_allclose(trajectories.gamma_global(b, omega, tau, 2, 4), averaged, rtol=1e-12)
-    sigma, dim, samples = 0.6, 200_000, 5
-    for seen in (1, 4):
+    assert_allclose(trajectories.gamma_global(equal, omega, tau), averaged, rtol=1e-12)
+    for seen, noise_norm in ((1, trajectories.noise_norm_local), (4, trajectories.noise_norm_global)):
         means = sigma * rng.normal(size=(samples * seen, dim)).mean(axis=0)
-        norm = trajectories.noise_norm(
-            noise_feature_sq=e,
-            weight=omega,
-            tau=tau,
-            noise_std=sigma,
-            noise_dim=dim,
-            samples=samples,
-            clients=seen,
-        )
         # a norm over 200000 normals has relative standard error 1/√(2·200000) = 0.16 %; six of them
-        assert_allclose(np.linalg.norm(increments(e) * means), norm, rtol=0.01)
+        assert_allclose(np.linalg.norm(increments(e) * means), noise_norm(equal, omega, tau), rtol=0.01)
 
 
 # --- T10 ---

@@ -1,7 +1,5 @@
 """T4, T5 and T6 against linear algebra, finite differences and averaging by hand."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from theory.model.aggregation import client_group_sizes, noise_energy_factor, signal_factor
 from theory.model.decomposition import coefficients, reconstruct
-from theory.model.update_rule import coefficient_increment, preactivation_increment
+from theory.model.update_rule import Batch, coefficient_increment, preactivation_increment
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -66,26 +64,18 @@ def test_update_rule_against_finite_differences(orthogonal, activation):
     z = weights @ prompt
     slope = (encode(z + h) - encode(z - h)) / (2 * h)
     expected = -eta * weights @ gradient
-    shared: dict[str, Any] = dict(
-        learning_rate=eta,
-        weight=omega,
-        slope=slope,
-        features=features,
-        labels=labels,
-        margins=margins(prompt),
-    )
-    assert_allclose(preactivation_increment(gram=weights @ weights.T, **shared), expected, atol=1e-8)
+    batch = Batch(features, labels, margins(prompt))
+    shared = dict(learning_rate=eta, weight=omega, slope=slope)
+    assert_allclose(preactivation_increment(batch, gram=weights @ weights.T, **shared), expected, atol=1e-8)
     if orthogonal:
         squared = (weights**2).sum(axis=1)
-        assert_allclose(coefficient_increment(squared_norms=squared, **shared), expected, atol=1e-8)
+        assert_allclose(coefficient_increment(batch, squared_norms=squared, **shared), expected, atol=1e-8)
 
 
 def test_update_rule_with_extreme_margins():
-    shared: dict[str, Any] = dict(
-        learning_rate=1.0, weight=1.0, squared_norms=[1.0], slope=[1.0], features=[[1.0]], labels=[1]
-    )
-    assert coefficient_increment(margins=[1e4], **shared).tolist() == [0.0]
-    assert coefficient_increment(margins=[-1e4], **shared).tolist() == [1.0]
+    shared = dict(learning_rate=1.0, weight=1.0, squared_norms=[1.0], slope=[1.0])
+    assert coefficient_increment(Batch([[1.0]], [1], [1e4]), **shared).tolist() == [0.0]
+    assert coefficient_increment(Batch([[1.0]], [1], [-1e4]), **shared).tolist() == [1.0]
 
 
 @given(seed=seeds, clients=st.integers(1, 6))

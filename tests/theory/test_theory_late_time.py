@@ -1,7 +1,5 @@
 """T29 against generic solvers, long gradient descent, drawn data and the limits it must have."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,19 +9,17 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.symmetric_ratio import predicted_ratio, symmetric_tau
-from theory.late_time import dynamical_mean_field as late_time_field
-from theory.late_time import first_order as late_time_drift
-from theory.late_time import first_order_prediction as drift_prediction
-from theory.late_time import limit as late_time
-from theory.late_time import solver as late_time_flow
-from theory.late_time.limit import TrainingData, late_time_mixing, late_time_ratio, maximum_margin
+from theory.late_time import dynamical_mean_field, first_order, first_order_prediction, limit, solver
+from theory.late_time.limit import TrainingData, limiting_mixing, limiting_ratio, maximum_margin
 from theory.mixing.joint_law import joint_mixing
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.training_time import limiting_odds
+from theory.model.federation import EqualClients
 
 # N/L = 1/2; the letters behind the drift from 0.35 to 0.28
-LETTERS: dict[str, Any] = dict(
+EQUAL = EqualClients(
     global_feature_sq=0.5,
     local_feature_sq=1.5,
     noise_feature_sq=1.0,
@@ -100,7 +96,7 @@ def test_both_methods_agree_and_a_singular_kernel_will_do():
     random = np.random.default_rng(5)
     features = random.normal(size=(40, 60)) + 0.3
     kernel = features @ features.T
-    slow = late_time._least_distance(*np.linalg.eigh(kernel), float(kernel.max()))
+    slow = limit._least_distance(*np.linalg.eigh(kernel), float(kernel.max()))
     assert_allclose(maximum_margin(kernel).alpha, slow, atol=1e-10 * slow.max())
     assert (slow == 0).any()
     # more samples than rows: the prompt is unique although α is not
@@ -151,29 +147,24 @@ def test_orthogonal_noise_gives_the_mean_field_limits():
     a, b, clients, samples = 3.0, 7.0, 4, 5
     data = orthogonal(clients, samples, a, b)
     assert np.ptp(maximum_margin(kernel_of(data, 0.3)).alpha) < 1e-12
-    odds = posthoc_odds(global_feature_sq=a, local_feature_sq=b, clients=clients, group_size=1)
-    # found to the tolerance of the search
-    assert_allclose(late_time_mixing(data), joint_mixing(odds), atol=2e-3)
-    limit = limiting_odds(
-        global_feature_sq=a,
-        local_feature_sq=b,
-        noise_energy=25.0,
-        samples=samples,
-        clients=clients,
-        group_size=1,
+    equal = EqualClients(
+        global_feature_sq=a, local_feature_sq=b, noise_dim=25, clients=clients, samples=samples
     )
-    assert_allclose(late_time_mixing(data, "posthoc"), mixing_from_odds(limit), atol=2e-3)
+    odds = posthoc_odds(equal)
+    # found to the tolerance of the search
+    assert_allclose(limiting_mixing(data), joint_mixing(odds), atol=2e-3)
+    assert_allclose(limiting_mixing(data, "posthoc"), mixing_from_odds(limiting_odds(equal)), atol=2e-3)
 
 
 def test_ratio_ignores_the_size_of_everything():
     data = drawn(3, 4, 20)
-    ratio = late_time_ratio([0.2, 0.7], data)
+    ratio = limiting_ratio([0.2, 0.7], data)
     assert ratio.shape == (2, 3)
     stronger = data._replace(squared_norms=7 * np.asarray(data.squared_norms))
-    assert_allclose(late_time_ratio([0.2, 0.7], stronger), ratio, rtol=1e-9)
-    assert_allclose(late_time_ratio(0.2, data._replace(noise_std=2.0)), ratio[0] / 2, rtol=1e-12)
-    ends = late_time_ratio([0.0, 1.0], data)
-    assert_allclose(late_time_ratio([0.0, 1.0], data, "posthoc"), ends, rtol=1e-12)
+    assert_allclose(limiting_ratio([0.2, 0.7], stronger), ratio, rtol=1e-9)
+    assert_allclose(limiting_ratio(0.2, data._replace(noise_std=2.0)), ratio[0] / 2, rtol=1e-12)
+    ends = limiting_ratio([0.0, 1.0], data)
+    assert_allclose(limiting_ratio([0.0, 1.0], data, "posthoc"), ends, rtol=1e-12)
 
 
 def test_unequal_clients_keep_a_symmetric_kernel():
@@ -190,16 +181,16 @@ def test_unequal_clients_keep_a_symmetric_kernel():
             share = 0.6**2 / owner.size + (owner[j] == k) * 0.4**2 / np.sum(owner == k)
             feature[k] += 4 * alpha[j] * share * np.asarray(part.squared_norms) * g[j]
     signal = feature[:, 0] + feature[np.arange(3), 1 + np.arange(3)]
-    assert_allclose(late_time_ratio(0.4, part), signal / np.linalg.norm(feature[:, 4:], axis=1), rtol=1e-9)
+    assert_allclose(limiting_ratio(0.4, part), signal / np.linalg.norm(feature[:, 4:], axis=1), rtol=1e-9)
     assert_allclose(kernel @ alpha, np.sum(g * feature[owner], axis=1), rtol=1e-9)
 
 
 def test_late_time_arguments():
     data = drawn(2, 2, 9)
     with pytest.raises(ValueError, match="scheme"):
-        late_time_ratio(0.5, data, "detached")
+        limiting_ratio(0.5, data, "detached")
     with pytest.raises(ValueError, match="theta"):
-        late_time_ratio(1.5, data)
+        limiting_ratio(1.5, data)
 
 
 # --- the first order in n/L ---
@@ -213,15 +204,15 @@ def test_progress_is_the_linear_response_of_the_flow():
     for _ in range(steps):
         alpha, alone = alpha + dt * expit(-kernel @ alpha), alone + dt * expit(-alone)
     # δα = −ρh with h = small and ψ = κρ/τ
-    assert_allclose((alone - alpha[0]) / (small * alone), drift_prediction.progress(alone), rtol=1e-3)
+    assert_allclose((alone - alpha[0]) / (small * alone), first_order_prediction.progress(alone), rtol=1e-3)
 
 
 def test_progress_from_start_to_end():
     assert_allclose(
-        drift_prediction.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
+        first_order_prediction.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
     )
     levels = np.geomspace(1e-4, 1e4, 200)
-    psi = np.asarray(drift_prediction.progress(levels))
+    psi = first_order_prediction.progress(levels)
     assert np.all(np.diff(psi) > 0)
     assert psi[-1] < 1
 
@@ -229,9 +220,9 @@ def test_progress_from_start_to_end():
 @pytest.mark.parametrize("level", [1e-3, 0.5, 1.5, 29.0, 31.0])
 @pytest.mark.parametrize("share", [0.05, 0.6, 1.0])
 def test_progress_is_the_derived_expression(level, share):
-    *_, (margin, noise_share), expression = late_time_drift.formula()
+    *_, (margin, noise_share), expression = first_order.formula()
     derived = expression.subs({margin: level, noise_share: share}).evalf(30)
-    assert_allclose(drift_prediction.progress(level, share), float(derived), rtol=1e-10)
+    assert_allclose(first_order_prediction.progress(level, share), float(derived), rtol=1e-10)
 
 
 @pytest.mark.parametrize("step", [3.0, 300.0])
@@ -242,11 +233,11 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
     logs = {}
     for noise_dim in (1e6, 2e6):
         signals = {"global_feature_sq": signal * noise_dim, "local_feature_sq": 3 * signal * noise_dim}
-        letters = {**LETTERS, "noise_dim": noise_dim, **signals}
+        equal = EQUAL.replace(noise_dim=noise_dim, **signals)
         eta = 0.2 / (4 * noise_dim / 20)
-        start = predicted_ratio(theta, scheme="joint", tau_global=1.0, tau_local=1.0, **letters)
-        flow = np.log(late_time_flow.flow_ratio(theta, [step], eta, **letters)[0] / start)
-        first = np.log(drift_prediction.drift_ratio(theta, step, eta, **letters) / start)
+        start = predicted_ratio(equal, "joint", theta, Accumulated(1.0, 1.0))
+        flow = np.log(solver.predicted_ratio(equal, "joint", theta, [step], eta)[0] / start)
+        first = np.log(first_order_prediction.predicted_ratio(equal, theta, step, eta) / start)
         logs[noise_dim] = flow, first
     flow, first = logs[2e6]
     # what is left is of higher order: relative n K/L or so, and the tolerance of the iteration
@@ -255,15 +246,10 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
 
 
 def test_first_order_predicts_the_drift_at_a_small_load():
-    letters: dict[str, Any] = {
-        **LETTERS,
-        "noise_dim": 8000,
-        "global_feature_sq": 0.5 * 20**0.5,
-        "local_feature_sq": 1.5 * 20**0.5,
-    }
+    equal = EQUAL.replace(noise_dim=8000, global_feature_sq=0.5 * 20**0.5, local_feature_sq=1.5 * 20**0.5)
     eta = 0.2 / (4 * (2 * 20**0.5 + 400))
-    exact = late_time_flow.flow_mixing([1, 2000], eta, **letters)
-    first = [drift_prediction.drift_mixing(step, eta, **letters) for step in (1, 2000)]
+    exact = solver.best_mixing(equal, "joint", [1, 2000], eta)
+    first = [first_order_prediction.best_mixing(equal, step, eta) for step in (1, 2000)]
     assert exact[0] - exact[1] > 2e-3
     assert_allclose(first, exact, atol=1.1e-3)
 
@@ -273,26 +259,18 @@ def test_first_order_predicts_the_drift_at_a_small_load():
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_no_load_gives_the_symmetric_mean_field(scheme):
-    letters: dict[str, Any] = {
-        **LETTERS,
-        "noise_dim": 1e8,
-        "global_feature_sq": 500.0,
-        "local_feature_sq": 700.0,
-        "group_size": 2,
-    }
+    equal = EQUAL.replace(noise_dim=1e8, global_feature_sq=500.0, local_feature_sq=700.0, group_size=2)
     theta, steps, eta = np.array([0.0, 0.3, 0.8]), np.array([1.0, 40.0, 2000.0]), 0.2 / (4 * 5e6)
-    tau = symmetric_tau(scheme, theta[None, :], steps[:, None], eta, **letters)
-    expected = predicted_ratio(
-        theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
-    )
-    flow = late_time_flow.flow_ratio(theta, steps, eta, scheme=scheme, **letters)
+    tau = symmetric_tau(equal, scheme, theta[None, :], steps[:, None], eta)
+    expected = predicted_ratio(equal, scheme, theta, tau)
+    flow = solver.predicted_ratio(equal, scheme, theta, steps, eta)
     assert_allclose(flow, np.broadcast_to(expected, flow.shape), rtol=2e-3)
 
 
 def test_mean_field_against_exact_margins():
     """The flow on drawn data, by the recursion of all margins; the mean over draws."""
     clients, samples, noise_dim, draws, steps = 3, 15, 90, 24, (1, 30, 300)
-    letters: dict[str, Any] = {**LETTERS, "clients": clients, "samples": samples, "noise_dim": noise_dim}
+    equal = EQUAL.replace(clients=clients, samples=samples, noise_dim=noise_dim)
     eta = 0.2 / (4 * (2 + noise_dim / samples))
     for theta in (0.0, 0.35):
         ratios = np.empty((draws, len(steps)))
@@ -308,7 +286,7 @@ def test_mean_field_against_exact_margins():
                 feature = feature * data.squared_norms
                 signal = feature[:, 0] + np.diagonal(feature[:, 1 : 1 + clients])
                 ratios[seed, index] = np.mean(signal / np.linalg.norm(feature[:, 1 + clients :], axis=1))
-        predicted = late_time_flow.flow_ratio([theta], steps, eta, **letters)[:, 0]
+        predicted = solver.predicted_ratio(equal, "joint", [theta], steps, eta)[:, 0]
         error = ratios.std(axis=0) / draws**0.5 / predicted
         # sampling error, and terms of order 1/n and 1/L
         assert np.all(np.abs(ratios.mean(axis=0) / predicted - 1) < 4 * error + 0.03)
@@ -319,16 +297,16 @@ def test_mean_field_against_exact_margins():
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_limit_of_the_mean_field_against_drawn_data(scheme):
     theta = np.array([0.0, 0.2, 0.5, 1.0])
-    letters: dict[str, Any] = {**LETTERS, "clients": 4, "samples": 20, "noise_dim": 160}
-    reached = [late_time_ratio(theta, drawn(4, 20, 160, seed=seed), scheme).mean(axis=1) for seed in range(8)]
-    predicted = late_time_flow.flow_ratio(theta, [np.inf], 1.0, scheme=scheme, **letters)[0]
+    equal = EQUAL.replace(clients=4, samples=20, noise_dim=160)
+    reached = [limiting_ratio(theta, drawn(4, 20, 160, seed=seed), scheme).mean(axis=1) for seed in range(8)]
+    predicted = solver.predicted_ratio(equal, scheme, theta, [np.inf], 1.0)[0]
     error = np.std(reached, axis=0) / 8**0.5
     assert np.all(np.abs(np.mean(reached, axis=0) - predicted) < 4 * error + 0.03 * predicted)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_flow_approaches_the_limit_like_one_over_log_time(scheme):
-    ratio = late_time_flow.flow_ratio([0.0, 0.4], [1e2, 1e4, 1e8, np.inf], 1 / RATE, scheme=scheme, **LETTERS)
+    ratio = solver.predicted_ratio(EQUAL, scheme, [0.0, 0.4], [1e2, 1e4, 1e8, np.inf], 1 / RATE)
     gap = np.abs(ratio[:3] / ratio[3] - 1)
     assert np.all(np.diff(gap, axis=0) < 0)
     # it falls like 1/log t or faster
@@ -338,10 +316,10 @@ def test_flow_approaches_the_limit_like_one_over_log_time(scheme):
 def test_the_drift_at_half_load():
     """The drift that T21 does not have: 0.35 to 0.28 in 500 steps, and joint behind post-hoc by 1.7 points."""
     steps = [1, 500, np.inf]
-    assert_allclose(late_time_flow.flow_mixing(steps[:2], 1 / RATE, **LETTERS), [0.354, 0.28], atol=0.003)
+    assert_allclose(solver.best_mixing(EQUAL, "joint", steps[:2], 1 / RATE), [0.354, 0.28], atol=0.003)
     grid = np.linspace(0, 1, 101)
     best = [
-        norm.cdf(late_time_flow.flow_ratio(grid, [500], 1 / RATE, scheme=scheme, **LETTERS).max())
+        norm.cdf(solver.predicted_ratio(EQUAL, scheme, grid, [500], 1 / RATE).max())
         for scheme in ("joint", "posthoc")
     ]
     assert_allclose(best[1] - best[0], 0.017, atol=0.001)
@@ -349,26 +327,26 @@ def test_the_drift_at_half_load():
 
 def test_end_points_and_units_of_the_mean_field():
     steps, eta = [5.0, 200.0, np.inf], 0.5 / RATE
-    joint = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **LETTERS)
-    posthoc = late_time_flow.flow_ratio([0.0, 1.0], steps, eta, scheme="posthoc", **LETTERS)
+    joint = solver.predicted_ratio(EQUAL, "joint", [0.0, 1.0], steps, eta)
+    posthoc = solver.predicted_ratio(EQUAL, "posthoc", [0.0, 1.0], steps, eta)
     assert_allclose(joint, posthoc, rtol=1e-4)
-    units: dict[str, Any] = {**LETTERS, "noise_std": 2.0, "noise_feature_sq": 0.25}
-    assert_allclose(late_time_flow.flow_ratio([0.0, 1.0], steps, eta, **units), joint, rtol=1e-7)
+    units = EQUAL.replace(noise_std=2.0, noise_feature_sq=0.25)
+    assert_allclose(solver.predicted_ratio(units, "joint", [0.0, 1.0], steps, eta), joint, rtol=1e-7)
 
 
 @pytest.mark.parametrize(("nodes", "points"), [(24, {1: (41, 5, 3), 2: (41, 3, 3, 3)})])
 def test_nodes_suffice(monkeypatch, nodes, points):
-    letters: dict[str, Any] = {**LETTERS, "noise_dim": 200}
+    equal = EQUAL.replace(noise_dim=200)
     arguments = ([0.0, 0.4], [5.0, 2000.0], 0.5 / RATE)
-    usual = [late_time_flow.flow_ratio(*arguments, scheme=name, **letters) for name in ("joint", "posthoc")]
-    monkeypatch.setattr(late_time_flow, "NODES", nodes)
-    monkeypatch.setattr(late_time_flow, "QUADRATURE", points)
-    finer = [late_time_flow.flow_ratio(*arguments, scheme=name, **letters) for name in ("joint", "posthoc")]
+    usual = [solver.predicted_ratio(equal, name, *arguments) for name in ("joint", "posthoc")]
+    monkeypatch.setattr(solver, "NODES", nodes)
+    monkeypatch.setattr(solver, "QUADRATURE", points)
+    finer = [solver.predicted_ratio(equal, name, *arguments) for name in ("joint", "posthoc")]
     assert_allclose(usual, finer, rtol=1e-4)
 
 
 def test_moments_by_quadrature():
-    shrink, *moments = late_time_field.numeric()
+    shrink, *moments = dynamical_mean_field.numeric()
     mean, variance = 0.4, 0.3
     for power, moment in enumerate(moments):
         expected = quad(
@@ -383,10 +361,10 @@ def test_moments_by_quadrature():
 
 def test_flow_arguments():
     with pytest.raises(ValueError, match="scheme"):
-        late_time_flow.flow_ratio([0.5], [1], 0.1, scheme="detached", **LETTERS)
+        solver.predicted_ratio(EQUAL, "detached", [0.5], [1], 0.1)
     with pytest.raises(ValueError, match="step"):
-        late_time_flow.flow_ratio([0.5], [0], 0.1, **LETTERS)
+        solver.predicted_ratio(EQUAL, "joint", [0.5], [0], 0.1)
     with pytest.raises(ValueError, match="group_size"):
-        late_time_flow.flow_ratio([0.5], [1], 0.1, **{**LETTERS, "group_size": 11})
+        solver.predicted_ratio(EQUAL.replace(group_size=11), "joint", [0.5], [1], 0.1)
     with pytest.raises(ArithmeticError, match="did not settle"):
-        late_time_flow.flow_ratio([0.0], [np.inf], 0.1, **{**LETTERS, "noise_dim": 60})
+        solver.predicted_ratio(EQUAL.replace(noise_dim=60), "joint", [0.0], [np.inf], 0.1)

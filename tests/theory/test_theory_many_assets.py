@@ -1,7 +1,6 @@
 """T23 against enumeration, a general optimiser, isotonic regression and the two-asset results."""
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from theory.mixing import advantage, joint_law, leading_order, per_client, tange
 from theory.mixing.joint_weights import joint_weights
 from theory.mixing.many_assets import formula, mixture_ratio, optimal_ratio, optimal_weights, with_entries
 from theory.mixing.nested_assets import nested_moments, three_level_weights
+from theory.model.federation import EqualClients, Federation
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -122,25 +122,29 @@ def test_joint_weights_maximise_over_squared_weights(seed: int) -> None:
 
 # --- nested levels ---
 
-FEDERATION: dict[str, Any] = {"global_feature_sq": 2.0, "local_feature_sq": 9.0}
+FEATURES = {"global_feature_sq": 2.0, "local_feature_sq": 9.0, "noise_dim": 400}
 
 
-def nested(seed: int) -> tuple[dict, np.ndarray]:
-    """A federation with unequal data and clusters of clusters; and its clients' sample counts by level."""
+def nested(seed: int) -> tuple[Federation, list[np.ndarray], np.ndarray]:
+    """A federation with unequal data, clusters of clusters, and its clients' sample counts by level."""
     random = np.random.default_rng(seed)
     counts, groups = random.integers(1, 20, 8), random.integers(0, 3, 8)
     fine = np.arange(8) // 2
-    arguments = {"sample_counts": counts, "groups": groups, "clusters": [fine // 2, fine]}
+    federation = Federation(**FEATURES, sample_counts=counts, groups=groups)
     levels = [np.zeros(8, int), fine // 2, fine, np.arange(8)]
-    return arguments, np.array([[counts[level == level[k]].sum() for level in levels] for k in range(8)])
+    return (
+        federation,
+        [fine // 2, fine],
+        np.array([[counts[level == level[k]].sum() for level in levels] for k in range(8)]),
+    )
 
 
 @given(seeds)
 @settings(max_examples=30, deadline=None)
 def test_nested_weights_are_a_concave_majorant(seed: int) -> None:
     """The steps between levels are independent, so w ≥ 0 asks for falling slopes: isotonic regression."""
-    arguments, counts = nested(seed)
-    moments = nested_moments(**FEDERATION, **arguments)
+    federation, clusters, counts = nested(seed)
+    moments = nested_moments(federation, clusters)
     for signals, gram, held in zip(moments.signals, moments.gram, counts, strict=True):
         assert_allclose(gram, 1 / np.maximum.outer(held, held))
         variance = np.diff(1 / held, prepend=0)
@@ -152,27 +156,24 @@ def test_nested_weights_are_a_concave_majorant(seed: int) -> None:
 
 
 def test_two_levels_are_the_moments_of_t22() -> None:
-    clients: dict[str, Any] = {"sample_counts": [6, 10, 20, 40], "groups": [0, 1, 0, 2]}
-    moments = nested_moments(**FEDERATION, **clients, clusters=[])
-    pair = per_client.moments(**FEDERATION, **clients)
+    federation = Federation(**FEATURES, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2])
+    moments = nested_moments(federation, clusters=[])
+    pair = per_client.moments(federation)
     assert_allclose(moments.signals, np.stack([pair.signal_global, pair.signal_local], axis=1))
     assert_allclose(moments.gram[:, 0, 0], pair.noise_global)
     assert_allclose(moments.gram[:, 1, 1], pair.noise_local)
     assert_allclose(moments.gram[:, 0, 1], pair.noise_cross)
-    assert_allclose(
-        optimal_weights(*moments)[:, 1], per_client.posthoc_mixing(**FEDERATION, **clients), atol=1e-12
-    )
+    assert_allclose(optimal_weights(*moments)[:, 1], per_client.posthoc_mixing(federation), atol=1e-12)
 
 
 def test_partitions_that_cross_share_only_common_samples() -> None:
-    moments = nested_moments(
-        **FEDERATION, sample_counts=[1, 2, 3, 4], groups=[0] * 4, clusters=[[0, 0, 1, 1], [0, 1, 0, 1]]
-    )
+    federation = Federation(**FEATURES, sample_counts=[1, 2, 3, 4], groups=[0] * 4)
+    moments = nested_moments(federation, clusters=[[0, 0, 1, 1], [0, 1, 0, 1]])
     # client 0 averages over {0, 1} and over {0, 2}; its own sample is all that they share
     assert_allclose(moments.gram[0, 1, 2], 1 / (3 * 4))
 
 
-EQUAL = {"clients": 12, "cluster_size": 4, "group_size": 2}
+EQUAL = EqualClients(**FEATURES, clients=12, samples=1, group_size=2)
 
 
 @pytest.mark.parametrize(
@@ -184,30 +185,26 @@ EQUAL = {"clients": 12, "cluster_size": 4, "group_size": 2}
     ],
 )
 def test_equal_clients_follow_from_the_moments(clusters: list[int], size: int, own: int) -> None:
-    moments = nested_moments(
-        **FEDERATION, sample_counts=[1] * 12, groups=[k // 2 for k in range(12)], clusters=[clusters]
-    )
-    raw = three_level_weights(**FEDERATION, **{**EQUAL, "cluster_size": size}, group_in_cluster=own)
+    moments = nested_moments(EQUAL.federation(), clusters=[clusters])
+    raw = three_level_weights(EQUAL, cluster_size=size, group_in_cluster=own)
     for signals, gram in zip(*moments, strict=True):
         assert_allclose(np.linalg.solve(gram, signals), raw, atol=1e-9)
 
 
 def test_when_each_prompt_counts() -> None:
-    letters = {**FEDERATION, "clients": 21, "cluster_size": 6}
+    equal = EqualClients(**FEATURES, clients=21, samples=10)
     # (c−1)/(Q−1) against (χ−1)/(K−1): equal for c = 2, χ = 5, a cluster that is a fair sample of the clients
-    fair = three_level_weights(**letters, group_size=5, group_in_cluster=[1, 2, 3])
+    fair = three_level_weights(equal.replace(group_size=5), cluster_size=6, group_in_cluster=[1, 2, 3])
     assert np.sign(fair[:, 1].round(12)).tolist() == [-1, 0, 1]
     assert np.all(fair[:, [0, 2]] > 0)
-    inside = three_level_weights(**letters, group_size=9, group_in_cluster=6)
+    inside = three_level_weights(equal.replace(group_size=9), cluster_size=6, group_in_cluster=6)
     assert inside[2] == 0
     # the other two mix as the clusters' and the federation's prompts of T17 do
-    odds = leading_order.posthoc_odds(**FEDERATION, clients=21 / 6, group_size=9 / 6)
+    odds = leading_order.posthoc_odds(equal.replace(clients=21 / 6, group_size=9 / 6))
     assert_allclose(inside[1] / inside[0], odds)
-    alone = three_level_weights(**letters, group_size=1, group_in_cluster=1)
+    alone = three_level_weights(equal, cluster_size=6, group_in_cluster=1)
     assert_allclose(alone[1], 0, atol=1e-12)
-    assert_allclose(
-        alone[2] / alone[0], leading_order.posthoc_odds(**FEDERATION, clients=21, group_size=1), rtol=1e-12
-    )
+    assert_allclose(alone[2] / alone[0], leading_order.posthoc_odds(equal), rtol=1e-12)
 
 
 GOOD = np.eye(2)
@@ -226,15 +223,15 @@ GOOD = np.eye(2)
         (lambda: joint_weights([0.0, 0.0]), "all 0.0"),
         (lambda: joint_weights([0.5, -0.5]), "`weights` is -0.5"),
         (
-            lambda: nested_moments(**FEDERATION, sample_counts=[1, 1], groups=[0, 1], clusters=[[0]]),
+            lambda: nested_moments(Federation(**FEATURES, sample_counts=[1, 1]), clusters=[[0]]),
             "`clusters`",
         ),
         (
-            lambda: nested_moments(**FEDERATION, sample_counts=[0, 1], groups=[0, 1], clusters=[]),
+            lambda: nested_moments(Federation(**FEATURES, sample_counts=[0, 1]), clusters=[]),
             "`sample_counts`",
         ),
-        (lambda: three_level_weights(**FEDERATION, **EQUAL, group_in_cluster=3), "`group_size`"),
-        (lambda: three_level_weights(**FEDERATION, **EQUAL, group_in_cluster=5), "`group_in_cluster`"),
+        (lambda: three_level_weights(EQUAL, cluster_size=4, group_in_cluster=3), "`group_size`"),
+        (lambda: three_level_weights(EQUAL, cluster_size=4, group_in_cluster=5), "`group_in_cluster`"),
     ],
 )
 def test_bad_arguments_are_named(call, match) -> None:

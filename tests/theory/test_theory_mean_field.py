@@ -12,25 +12,23 @@ from scipy.special import expit
 
 from theory.dynamics import client_margins, detached, predicted_ratio, round_recursion, symmetric_ratio
 from theory.dynamics.margin_rate import global_rate, local_rate
-from theory.dynamics.mean_field import Accumulated, SampleTypes, accumulated, margins
-from theory.dynamics.sample_types import population
+from theory.dynamics.mean_field import accumulated, margins
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.sample_types import SampleTypes, population
 from theory.mixing import per_client
 from theory.mixing.client_mixing import best_mixing
 from theory.mixing.tangency import effective_weights
+from theory.model.federation import EqualClients, Federation
 from theory.proof.derivation import as_function
 
 SCHEMES = ("joint", "posthoc", "detached")
-UNEQUAL: dict[str, Any] = dict(
-    global_feature_sq=2.0, local_feature_sq=3.0, noise_energy=60.0, sample_counts=[4, 8, 12], groups=[0, 1, 0]
+UNEQUAL = Federation(
+    global_feature_sq=2.0, local_feature_sq=3.0, noise_dim=60, sample_counts=[4, 8, 12], groups=[0, 1, 0]
 )
-EQUAL: dict[str, Any] = dict(
-    global_feature_sq=3.0,
-    local_feature_sq=7.0,
-    noise_energy=400.0,
-    sample_counts=[10] * 4,
-    groups=[0, 0, 1, 1],
+EQUAL = Federation(
+    global_feature_sq=3.0, local_feature_sq=7.0, noise_dim=400, sample_counts=[10] * 4, groups=[0, 0, 1, 1]
 )
-SYMMETRIC: dict[str, Any] = dict(
+SYMMETRIC = EqualClients(
     global_feature_sq=3.0,
     local_feature_sq=7.0,
     noise_feature_sq=1.0,
@@ -154,33 +152,27 @@ def test_exact_where_noise_is_orthogonal(name, scheme, local_steps):
         scheme, theta, rounds, eta, local_steps, model, counts_of_types, dim, feature, deviation
     )
     counts = np.array(counts_of_types)
+    norms = [np.atleast_1d(model[name]) for name in ("global_feature_sq", "local_feature_sq")]
     types = SampleTypes(
-        counts / counts.sum(axis=1, keepdims=True), model["shared_signs"], model["group_signs"]
+        counts / counts.sum(axis=1, keepdims=True), model["shared_signs"], model["group_signs"], *norms
     )
-    federation: dict[str, Any] = dict(
-        scheme=scheme,
-        global_feature_sq=model["global_feature_sq"],
-        local_feature_sq=model["local_feature_sq"],
-        sample_counts=counts.sum(axis=1),
-        groups=model["groups"],
-        types=types,
-    )
-    energy = dim * deviation**2 * feature
-    tau = accumulated([rounds], theta, eta, noise_energy=energy, local_steps=local_steps, **federation)
-    present = counts > 0
-    for part, expected in zip(tau, totals, strict=True):
-        assert_allclose(part[0, 0][present], expected[present], rtol=1e-10)
-    seen = margins(tau, theta, noise_energy=energy, **federation)
-    assert_allclose(seen.mixture[0, 0][present], margin[present], rtol=1e-10, atol=1e-12)
-    predicted = predicted_ratio.predicted_ratio(
-        theta,
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
+    federation = Federation(
+        global_feature_sq=norms[0][0],
+        local_feature_sq=norms[1][0],
         noise_feature_sq=feature,
         noise_std=deviation,
         noise_dim=dim,
-        **federation,
+        sample_counts=counts.sum(axis=1),
+        groups=model["groups"],
     )
+    people = population(federation, types)
+    tau = accumulated(people, scheme, [rounds], theta, eta, local_steps)
+    present = counts > 0
+    for part, expected in zip(tau, totals, strict=True):
+        assert_allclose(part[0, 0][present], expected[present], rtol=1e-10)
+    seen = margins(people, scheme, theta, tau)
+    assert_allclose(seen.mixture[0, 0][present], margin[present], rtol=1e-10, atol=1e-12)
+    predicted = predicted_ratio.predicted_ratio(people, scheme, theta, tau)
     assert_allclose(predicted[0, 0], ratio, rtol=1e-10, atol=1e-12)
 
 
@@ -191,17 +183,17 @@ def test_margins_match_the_derived_statement():
     """The displayed sum of T12, evaluated term by term, against the kernel matrices."""
     statement = client_margins.derivation().statement[0]
     theta, tau = 0.3, [0.2, 0.5, 0.4]
-    counts, groups = np.array(UNEQUAL["sample_counts"]), np.array(UNEQUAL["groups"])
+    counts, groups = UNEQUAL.sample_counts, UNEQUAL.groups
     weights = counts / counts.sum()
     values = np.array(tau)[None, None, :]
-    seen = margins(Accumulated(values, values), theta, scheme="joint", **UNEQUAL)
+    seen = margins(UNEQUAL, "joint", theta, Accumulated(values, values))
     names = {str(symbol): symbol for symbol in statement.free_symbols}
     for k in range(3):
         numbers = {
             "theta": theta,
-            "a": UNEQUAL["global_feature_sq"],
-            "b": UNEQUAL["local_feature_sq"],
-            "nubar": UNEQUAL["noise_energy"],
+            "a": UNEQUAL.global_feature_sq,
+            "b": UNEQUAL.local_feature_sq,
+            "nubar": UNEQUAL.noise_energy,
             "p_k": weights[k],
             "tau_k": tau[k],
             "n_k": counts[k],
@@ -219,25 +211,24 @@ def test_margins_match_the_derived_statement():
 
 def test_rate_of_a_round_is_the_kernel_of_equal_clients():
     """Row sums of the kernels are κ_G and κ_L."""
-    energy = EQUAL["noise_energy"]
-    people = population(**{name: value for name, value in EQUAL.items() if name != "noise_energy"})
-    kernel = client_margins.kernel(people, energy)
+    kernel = client_margins.kernel(population(EQUAL))
     assert_allclose(kernel.average.sum(axis=1), RATES["rate_global"], rtol=1e-14)
     assert_allclose(kernel.own.sum(axis=1), RATES["rate_local"], rtol=1e-14)
-    shared = dict(global_feature_sq=3.0, local_feature_sq=7.0, noise_energy=energy, samples=10)
-    assert_allclose(global_rate(**shared, clients=4, group_size=2), RATES["rate_global"], rtol=1e-14)
-    assert_allclose(local_rate(**shared), RATES["rate_local"], rtol=1e-14)
+    assert_allclose(global_rate(SYMMETRIC), RATES["rate_global"], rtol=1e-14)
+    assert_allclose(local_rate(SYMMETRIC), RATES["rate_local"], rtol=1e-14)
 
 
 def test_stable_round_matches_the_derived_expression():
     symbols, expression = round_recursion.formula()
     derived = as_function(symbols, expression)
+    equal = EqualClients(global_feature_sq=0, local_feature_sq=5, noise_dim=50, clients=8, samples=10)
+    assert_allclose([global_rate(equal), local_rate(equal)], [5, 40], rtol=1e-14)
     for tau in (0.0, 0.02, 0.3):
-        value = round_recursion.after_round(tau, 0.003, 20, rate_global=5.0, rate_local=40.0)
+        value = round_recursion.after_round(equal, tau, 0.003, 20)
         # c − W(e^c) cancels a few digits
         assert_allclose(value, derived(5.0, 40.0, 0.003, 20, tau + 0j).real, rtol=1e-12)
     # e^{κ_G τ} overflows, the increment does not
-    far = round_recursion.after_round(200.0, 0.01, 20, rate_global=5.0, rate_local=40.0)
+    far = round_recursion.after_round(equal, 200.0, 0.01, 20)
     assert far >= 200.0
 
 
@@ -248,8 +239,8 @@ def test_stable_round_matches_the_derived_expression():
 def test_equal_clients_follow_the_closed_forms(scheme):
     theta, rounds = np.array([0.0, 0.3, 0.8, 1.0]), [0, 50, 4000]
     eta = 0.01 / RATES["rate_local"]
-    tau = accumulated(rounds, theta, eta, scheme=scheme, **EQUAL)
-    closed = symmetric_ratio.symmetric_tau(scheme, theta, np.array(rounds)[:, None], eta, **SYMMETRIC)
+    tau = accumulated(EQUAL, scheme, rounds, theta, eta)
+    closed = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, np.array(rounds)[:, None], eta)
     for part, expected in zip(tau, closed, strict=True):
         assert_allclose(part.std(axis=2), 0, atol=1e-15)
         # (T10): a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
@@ -258,8 +249,8 @@ def test_equal_clients_follow_the_closed_forms(scheme):
 
 def test_general_detached_is_the_two_scalar_recursion():
     theta, rounds, eta = np.array([0.2, 0.7]), [1, 5, 60], 0.2 / RATES["rate_local"]
-    tau = accumulated(rounds, theta, eta, scheme="detached", **EQUAL)
-    scalars = detached.accumulated(theta, np.array(rounds)[:, None], eta, **RATES)
+    tau = accumulated(EQUAL, "detached", rounds, theta, eta)
+    scalars = detached.accumulated(SYMMETRIC, theta, np.array(rounds)[:, None], eta)
     for part, expected in zip(tau, scalars, strict=True):
         assert_allclose(part[..., 0], expected, rtol=1e-12)
         assert_allclose(part[..., 3], expected, rtol=1e-12)
@@ -268,43 +259,21 @@ def test_general_detached_is_the_two_scalar_recursion():
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_general_ratio_of_equal_clients_is_the_symmetric_one(scheme):
     theta = np.linspace(0, 1, 5)
-    taus: dict[str, Any] = dict(tau_global=0.3, tau_local=0.2)
-    expected = np.asarray(symmetric_ratio.predicted_ratio(theta, scheme=scheme, **taus, **SYMMETRIC))
-    equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
-    value = predicted_ratio.predicted_ratio(
-        theta,
-        scheme=scheme,
-        tau_global=np.full((5, 4), taus["tau_global"]),
-        tau_local=np.full((5, 4), taus["tau_local"]),
-        noise_feature_sq=1.0,
-        noise_std=1.0,
-        noise_dim=400,
-        **equal,
-    )
+    expected = symmetric_ratio.predicted_ratio(SYMMETRIC, scheme, theta, Accumulated(0.3, 0.2))
+    tau = Accumulated(np.full((5, 4), 0.3), np.full((5, 4), 0.2))
+    value = predicted_ratio.predicted_ratio(EQUAL, scheme, theta, tau)
     assert_allclose(value, expected[:, None].repeat(4, axis=1), rtol=1e-13)
 
 
 def test_reference_values_of_the_detached_scheme():
     signal = 0.8 * np.sqrt(8000 / 10)
-    model: dict[str, Any] = dict(
-        global_feature_sq=0.3 * signal,
-        local_feature_sq=0.7 * signal,
-        sample_counts=[10] * 4,
-        groups=[0, 1, 2, 3],
+    federation = Federation(
+        global_feature_sq=0.3 * signal, local_feature_sq=0.7 * signal, noise_dim=8000, sample_counts=[10] * 4
     )
     eta = 0.2 / (4 * (signal + 800))
     theta = np.array([0.2, 0.5, 0.8])
-    tau = accumulated([5, 50, 500], theta, eta, scheme="detached", noise_energy=8000.0, **model)
-    ratio = predicted_ratio.predicted_ratio(
-        theta,
-        scheme="detached",
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        noise_feature_sq=1.0,
-        noise_std=1.0,
-        noise_dim=8000,
-        **model,
-    )
+    tau = accumulated(federation, "detached", [5, 50, 500], theta, eta)
+    ratio = predicted_ratio.predicted_ratio(federation, "detached", theta, tau)
     expected = [[0.797, 0.901, 0.847], [0.798, 0.899, 0.860], [0.799, 0.892, 0.877]]
     # section 6 quotes three digits
     assert_allclose(ratio.mean(axis=2), expected, atol=6e-4)
@@ -316,8 +285,8 @@ def test_round_recursion_is_the_limit_of_small_steps(local_steps):
     rounds, errors = [1, 3, 30], []
     for finer in (1, 2, 4):
         eta, steps = 0.1 / RATES["rate_local"] / finer, local_steps * finer
-        tau = accumulated(rounds, 0.0, eta, scheme="joint", local_steps=steps, **EQUAL).global_prompt
-        expected = round_recursion.accumulated(rounds, eta, steps, **RATES)
+        tau = accumulated(EQUAL, "joint", rounds, 0.0, eta, steps).global_prompt
+        expected = round_recursion.accumulated(SYMMETRIC, rounds, eta, steps)
         errors.append(np.abs(tau[:, 0, 0] / expected - 1).max())
     assert errors[0] < 0.02
     assert_allclose(errors[0] / errors[1], 2, rtol=0.1)
@@ -327,8 +296,8 @@ def test_round_recursion_is_the_limit_of_small_steps(local_steps):
 def test_one_step_per_round_is_nearly_the_closed_form():
     """E = 1: the recursion over rounds against T9 at the rate κ_G, both for small steps."""
     eta, rounds = 3e-3 / RATES["rate_local"], np.array([10, 300, 3000])
-    tau = round_recursion.accumulated(rounds, eta, 1, **RATES)
-    closed = symmetric_ratio.symmetric_tau("posthoc", 0.0, rounds, eta, **SYMMETRIC).global_prompt
+    tau = round_recursion.accumulated(SYMMETRIC, rounds, eta, 1)
+    closed = symmetric_ratio.symmetric_tau(SYMMETRIC, "posthoc", 0.0, rounds, eta).global_prompt
     assert_allclose(tau, closed, rtol=1e-3)
 
 
@@ -336,9 +305,7 @@ def test_local_steps_slow_the_average_down():
     """Same number of gradient steps: drift saturates within a round, so τ falls with E."""
     eta = 0.3 / RATES["rate_local"]
     tau = [
-        accumulated([40 // steps], 0.0, eta, scheme="joint", local_steps=steps, **EQUAL).global_prompt[
-            0, 0, 0
-        ]
+        accumulated(EQUAL, "joint", [40 // steps], 0.0, eta, steps).global_prompt[0, 0, 0]
         for steps in (1, 5, 20)
     ]
     assert tau[0] > tau[1] > tau[2]
@@ -347,22 +314,17 @@ def test_local_steps_slow_the_average_down():
 # --- types of samples ---
 
 
-def _typed(fractions, shared, grouped, **changes):
-    return accumulated(
-        [3, 9],
-        [0.2, 0.6],
-        0.01,
-        scheme="joint",
-        local_steps=2,
-        types=SampleTypes(fractions, shared, grouped),
-        **{**UNEQUAL, **changes},
-    )
+def _trained(federation):
+    return accumulated(federation, "joint", [3, 9], [0.2, 0.6], 0.01, local_steps=2)
+
+
+def _typed(fractions, shared, grouped, shared_norms=(2.0,)):
+    return _trained(population(UNEQUAL, SampleTypes(fractions, shared, grouped, shared_norms, [3.0])))
 
 
 def test_plain_types_are_the_default():
-    default = accumulated([3, 9], [0.2, 0.6], 0.01, scheme="joint", local_steps=2, **UNEQUAL)
-    plain = SampleTypes.plain(3)
-    typed = _typed(*plain)
+    default = _trained(UNEQUAL)
+    typed = _typed(np.ones((3, 1)), [[1]], [[1]])
     for part, expected in zip(typed, default, strict=True):
         assert part.shape == (2, 2, 3, 1)
         assert_allclose(part[..., 0], expected, rtol=1e-15)
@@ -389,7 +351,7 @@ def test_types_nobody_holds_do_not_matter():
 
 def test_a_feature_of_no_strength_does_not_matter():
     whole = _typed(np.ones((3, 1)), [[1]], [[1]])
-    more = _typed(np.ones((3, 1)), [[1, -1]], [[1]], global_feature_sq=[2.0, 0.0])
+    more = _typed(np.ones((3, 1)), [[1, -1]], [[1]], shared_norms=[2.0, 0.0])
     for part, expected in zip(more, whole, strict=True):
         assert_allclose(part, expected, rtol=1e-14)
 
@@ -408,21 +370,18 @@ def test_turning_every_sign_changes_nothing_that_is_trained():
 @given(order=st.permutations(range(3)), scheme=st.sampled_from(SCHEMES), theta=st.floats(0, 1))
 @settings(max_examples=20, deadline=None)
 def test_the_order_of_clients_does_not_matter(order, scheme, theta):
-    straight = accumulated([4], theta, 0.02, scheme=scheme, local_steps=2, **UNEQUAL)
-    moved = {
-        **UNEQUAL,
-        "sample_counts": np.array(UNEQUAL["sample_counts"])[list(order)],
-        "groups": np.array(UNEQUAL["groups"])[list(order)],
-    }
-    permuted = accumulated([4], theta, 0.02, scheme=scheme, local_steps=2, **moved)
+    straight = accumulated(UNEQUAL, scheme, [4], theta, 0.02, local_steps=2)
+    order = list(order)
+    moved = UNEQUAL.replace(sample_counts=UNEQUAL.sample_counts[order], groups=UNEQUAL.groups[order])
+    permuted = accumulated(moved, scheme, [4], theta, 0.02, local_steps=2)
     for part, expected in zip(permuted, straight, strict=True):
-        assert_allclose(part, expected[..., list(order)], rtol=1e-12)
+        assert_allclose(part, expected[..., order], rtol=1e-12)
 
 
 @given(scheme=st.sampled_from(SCHEMES), theta=st.floats(0, 1), step=st.floats(1e-4, 0.05))
 @settings(max_examples=20, deadline=None)
 def test_residuals_add_up_ever_more_slowly(scheme, theta, step):
-    tau = accumulated(np.arange(12), theta, step, scheme=scheme, **UNEQUAL)
+    tau = accumulated(UNEQUAL, scheme, np.arange(12), theta, step)
     for part in tau:
         gains = np.diff(part[:, 0], axis=0)
         assert np.all(gains > 0)
@@ -434,38 +393,37 @@ def test_residuals_add_up_ever_more_slowly(scheme, theta, step):
 def test_weights_of_the_mixture_agree_with_the_effective_ones(scheme):
     """Margins of the mixture at equal τ, split into prompts, carry the weights of `tangency`."""
     theta, rounds = 0.3, [7]
-    tau = accumulated(rounds, theta, 0.02, scheme=scheme, **UNEQUAL)
-    seen = margins(tau, theta, scheme=scheme, **UNEQUAL)
-    full = margins(tau, theta, scheme="posthoc", **UNEQUAL)  # prompts of full weight
+    tau = accumulated(UNEQUAL, scheme, rounds, theta, 0.02)
+    seen = margins(UNEQUAL, scheme, theta, tau)
+    full = margins(UNEQUAL, "posthoc", theta, tau)  # prompts of full weight
     shared, local = effective_weights(theta, scheme)
     assert_allclose(seen.mixture, shared * full.global_prompt + local * full.local_prompt, rtol=1e-13)
 
 
 # --- the best mixing of each client ---
 
-REFERENCE: dict[str, Any] = dict(
+REFERENCE = Federation(
     global_feature_sq=8.0,
     local_feature_sq=14.0,
+    noise_dim=6000,
     sample_counts=[6, 10, 20, 40],
     groups=[0, 1, 0, 2],
 )
-NOISE: dict[str, Any] = dict(noise_feature_sq=1.0, noise_std=1.0)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_best_mixing_starts_at_the_closed_form(scheme):
-    closed: Any = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
-    found = best_mixing(scheme, 1, 1e-9, noise_dim=6000, **NOISE, **REFERENCE)
-    assert_allclose(found, closed(**REFERENCE), atol=2e-6)
+    closed = {"joint": per_client.joint_mixing, "posthoc": per_client.posthoc_mixing}[scheme]
+    found = best_mixing(REFERENCE, scheme, 1, 1e-9)
+    assert_allclose(found, closed(REFERENCE), atol=2e-6)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_best_mixing_of_equal_clients(scheme):
     eta = 0.001 / RATES["rate_local"]
-    equal = {name: value for name, value in EQUAL.items() if name != "noise_energy"}
-    found = best_mixing(scheme, 300, eta, noise_dim=400, **NOISE, **equal)
+    found = best_mixing(EQUAL, scheme, 300, eta)
     # the symmetric one takes time to be continuous in the joint and the post-hoc scheme
-    assert_allclose(found, symmetric_ratio.best_mixing(scheme, 300, eta, **SYMMETRIC), atol=2e-4)
+    assert_allclose(found, symmetric_ratio.best_mixing(SYMMETRIC, scheme, 300, eta), atol=2e-4)
 
 
 # --- arguments ---
@@ -482,38 +440,53 @@ def test_best_mixing_of_equal_clients(scheme):
         (dict(learning_rate=0.0), "learning_rate"),
         (dict(local_steps=0), "local_steps"),
         (dict(local_steps=1.5), "local_steps"),
-        (dict(noise_energy=-1.0), "noise_energy"),
-        (dict(groups=[0, 1]), "sample_counts"),
-        (dict(groups=[0, 1, -1]), "groups"),
-        (dict(global_feature_sq=[1.0, 2.0]), "global_feature_sq"),
-        (dict(types=SampleTypes(np.full((3, 2), 0.4), [[1], [1]], [[1], [1]])), "fractions"),
-        (dict(types=SampleTypes(np.ones((2, 1)), [[1]], [[1]])), "fractions"),
-        (dict(types=SampleTypes(np.ones((3, 1)), [[0.5]], [[1]])), "shared_signs"),
-        (dict(types=SampleTypes(np.ones((3, 1)), [[1]], [[1], [1]])), "group_signs"),
         (dict(scheme="both"), "scheme"),
     ],
 )
 def test_bad_input_names_the_field(changes, field):
-    arguments = dict(rounds=[1], theta=0.5, learning_rate=0.1, scheme="joint", **UNEQUAL)
+    arguments = dict(federation=UNEQUAL, rounds=[1], theta=0.5, learning_rate=0.1, scheme="joint")
     with pytest.raises((ValueError, TypeError), match=field) as error:
         accumulated(**{**arguments, **changes})
     assert "allowed:" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        (dict(noise_dim=-1.0), "noise_dim"),
+        (dict(groups=[0, 1]), "sample_counts"),
+        (dict(groups=[0, 1, -1]), "groups"),
+        (dict(global_feature_sq=[1.0, 2.0]), "global_feature_sq"),
+    ],
+)
+def test_bad_federations_name_the_field(changes, field):
+    with pytest.raises(ValueError, match=field) as error:
+        UNEQUAL.replace(**changes)
+    assert "allowed:" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("types", "field"),
+    [
+        (SampleTypes(np.full((3, 2), 0.4), [[1], [1]], [[1], [1]], [2], [3]), "fractions"),
+        (SampleTypes(np.ones((2, 1)), [[1]], [[1]], [2], [3]), "fractions"),
+        (SampleTypes(np.ones((3, 1)), [[0.5]], [[1]], [2], [3]), "shared_signs"),
+        (SampleTypes(np.ones((3, 1)), [[1]], [[1], [1]], [2], [3]), "group_signs"),
+        (SampleTypes(np.ones((3, 1)), [[1]], [[1]], [2, 1], [3]), "shared_norms"),
+        (SampleTypes(np.ones((3, 1)), [[1]], [[1]], [2], [-3]), "group_norms"),
+    ],
+)
+def test_bad_types_name_the_field(types, field):
+    with pytest.raises(ValueError, match=f"`{field}`") as error:
+        population(UNEQUAL, types)
+    assert "allowed:" in str(error.value)
+
+
 def test_shapes_of_tau_are_checked():
-    tau = accumulated([1], 0.5, 0.1, scheme="joint", **UNEQUAL)
+    tau = accumulated(UNEQUAL, "joint", [1], 0.5, 0.1)
     with pytest.raises(ValueError, match="`tau`"):
-        margins(tau, [0.5, 0.6], scheme="joint", **UNEQUAL)
-    federation: dict[str, Any] = {name: value for name, value in UNEQUAL.items() if name != "noise_energy"}
-    with pytest.raises(ValueError, match="`tau_local`"):
-        predicted_ratio.predicted_ratio(
-            0.5,
-            scheme="joint",
-            tau_global=[1.0, 1.0, 1.0],
-            tau_local=[1.0, 1.0],
-            noise_dim=60,
-            **NOISE,
-            **federation,
-        )
+        margins(UNEQUAL, "joint", [0.5, 0.6], tau)
+    with pytest.raises(ValueError, match=r"`tau\.local_prompt`"):
+        predicted_ratio.predicted_ratio(UNEQUAL, "joint", 0.5, Accumulated(np.ones(3), np.ones(2)))
     with pytest.raises(ValueError, match="`rounds`"):
-        round_recursion.accumulated([2, 1], 0.1, 1, **RATES)
+        round_recursion.accumulated(SYMMETRIC, [2, 1], 0.1, 1)

@@ -1,7 +1,5 @@
 """T15 to T22 against numeric maximisation, limits and the reference values of section 6."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -20,6 +18,9 @@ from theory.mixing import (
     tangency,
     training_time,
 )
+from theory.mixing.moments import Moments
+from theory.model.federation import EqualClients, Federation
+from theory.model.schemes import effective_weights
 
 GRID = np.linspace(0, 1, 2001)
 moment = st.floats(0.05, 20)
@@ -28,25 +29,13 @@ correlation = st.floats(-0.95, 0.95)
 # item 1 of section 6
 L, N_SAMPLES = 40_000, 10
 SIGNAL = 0.8 * np.sqrt(L / N_SAMPLES)
-ITEM_1: dict[str, Any] = dict(
-    global_feature_sq=0.3 * SIGNAL,
-    local_feature_sq=0.7 * SIGNAL,
-    noise_energy=float(L),
-    samples=N_SAMPLES,
-    clients=4,
-    group_size=1,
+ITEM_1 = EqualClients(
+    global_feature_sq=0.3 * SIGNAL, local_feature_sq=0.7 * SIGNAL, noise_dim=L, clients=4, samples=N_SAMPLES
 )
-SHARED = {name: ITEM_1[name] for name in ("global_feature_sq", "local_feature_sq", "clients", "group_size")}
 
 
 def _pair(s_global, s_local, a, b, rho):
-    return dict(
-        signal_global=s_global,
-        signal_local=s_local,
-        noise_global=a,
-        noise_local=b,
-        noise_cross=rho * np.sqrt(a * b),
-    )
+    return Moments(s_global, s_local, a, b, rho * np.sqrt(a * b))
 
 
 # --- T15, T16 ---
@@ -56,8 +45,8 @@ def _pair(s_global, s_local, a, b, rho):
 @settings(max_examples=200, deadline=None)
 def test_optimal_mixing_maximises_the_ratio(s_global, s_local, a, b, rho):
     pair = _pair(s_global, s_local, a, b, rho)
-    best = float(tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair))
-    on_grid = tangency.mixture_ratio(GRID, **pair)
+    best = tangency.mixture_ratio(tangency.optimal_mixing(*pair), pair)
+    on_grid = tangency.mixture_ratio(GRID, pair)
     # no grid point is better, whatever the signs of the signals
     assert best >= on_grid.max() - 1e-9 * (1 + abs(best))
 
@@ -69,31 +58,27 @@ def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
     u_local = np.sqrt(b) * np.array([rho, np.sqrt(1 - rho**2)])
     theta = 0.3
     for scheme in ("posthoc", "joint", "detached"):
-        w = tangency.effective_weights(theta, scheme)
+        w = effective_weights(theta, scheme)
         noise = np.linalg.norm(w.global_prompt * u_global + w.local_prompt * u_local)
         expected = (w.global_prompt * s_global + w.local_prompt * s_local) / (1.7 * noise)
-        value = tangency.mixture_ratio(
-            theta, **_pair(s_global, s_local, a, b, rho), noise_std=1.7, weights=scheme
-        )
+        value = tangency.mixture_ratio(theta, _pair(s_global, s_local, a, b, rho), 1.7, weights=scheme)
         assert_allclose(value, expected, rtol=1e-10)
 
 
 def test_optimal_mixing_in_degenerate_cases():
     parallel = dict(noise_global=1.0, noise_local=4.0, noise_cross=2.0)
     assert tangency.optimal_mixing(1.0, [1.0, 2.0, 3.0], **parallel).tolist() == [0.0, 0.0, 1.0]
-    opposite: dict[str, Any] = dict(
-        signal_global=1.0, signal_local=1.0, noise_global=1.0, noise_local=4.0, noise_cross=-2.0
-    )
-    hedge = tangency.optimal_mixing(**opposite)
+    opposite = Moments(1.0, 1.0, 1.0, 4.0, -2.0)
+    hedge = tangency.optimal_mixing(*opposite)
     assert_allclose(hedge, 1 / 3)
-    assert tangency.mixture_ratio(hedge, **opposite) > 1e7
+    assert tangency.mixture_ratio(hedge, opposite) > 1e7
 
 
 @given(st.floats(0.1, 10), st.floats(0.1, 10), st.floats(-0.95, 0.95))
 @settings(max_examples=100, deadline=None)
 def test_advantage_is_the_ratio_at_the_optimum(r_global, r_local, rho):
     pair = _pair(r_global, 2.0 * r_local, 1.0, 4.0, rho)
-    attained = tangency.mixture_ratio(tangency.optimal_mixing(**pair), **pair) ** 2
+    attained = tangency.mixture_ratio(tangency.optimal_mixing(*pair), pair) ** 2
     squared = advantage.optimal_ratio_squared(r_global, r_local, rho)
     assert_allclose(squared, attained, rtol=1e-10)
     better = max(r_global, r_local) ** 2
@@ -130,36 +115,38 @@ def test_equality_case_and_the_region_beyond_it():
 federation = st.tuples(st.floats(0.05, 20), st.floats(0.05, 20), st.integers(2, 50), st.floats(0, 1))
 
 
-def _letters(a, b, clients, share):
-    return dict(
-        global_feature_sq=a, local_feature_sq=b, clients=clients, group_size=1 + share * (clients - 1)
+def _equal(a, b, clients, group_size=1):
+    return EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_dim=400,
+        clients=clients,
+        samples=10,
+        group_size=group_size,
     )
+
+
+def _sharing(a, b, clients, share):
+    return _equal(a, b, clients, 1 + share * (clients - 1))
 
 
 @given(federation)
 @settings(deadline=None)
 def test_odds_are_the_tangency_mixing(drawn):
-    letters = _letters(*drawn)
-    a, b, clients, chi = letters.values()
-    theta = leading_order.mixing_from_odds(leading_order.posthoc_odds(**letters))
+    equal = _sharing(*drawn)
+    a, b, clients, chi = equal.global_feature_sq, equal.local_feature_sq, equal.clients, equal.group_size
+    theta = leading_order.mixing_from_odds(leading_order.posthoc_odds(equal))
     signals = a + b * chi / clients, a + b
     assert_allclose(theta, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 1 / clients), atol=1e-9)
-    independent = leading_order.mixing_from_odds(independent_assets.independent_odds(**letters))
+    independent = leading_order.mixing_from_odds(independent_assets.independent_odds(equal))
     assert_allclose(independent, tangency.optimal_mixing(*signals, 1 / clients, 1.0, 0.0), atol=1e-9)
     r_global, r_local = signals[0] * np.sqrt(clients), signals[1]
     best = leading_advantage.optimal_ratio_squared_leading(r_global, r_local, clients)
-    reached = tangency.mixture_ratio(
-        theta,
-        signal_global=signals[0],
-        signal_local=signals[1],
-        noise_global=1 / clients,
-        noise_local=1.0,
-        noise_cross=1 / clients,
-    )
+    reached = tangency.mixture_ratio(theta, Moments(*signals, 1 / clients, 1.0, 1 / clients))
     assert_allclose(best, reached**2, rtol=1e-9)
     gains = best > max(r_global, r_local) ** 2 * (1 + 1e-12)
     if theta > 1e-5:
-        assert leading_order.strict_advantage(**letters)
+        assert leading_order.strict_advantage(equal)
         assert gains
 
 
@@ -168,38 +155,34 @@ def test_odds_are_the_tangency_mixing(drawn):
 def test_monotonicity(drawn, factor):
     a, b, clients, share = drawn
     assume(share < 0.98)
-    odds = leading_order.posthoc_odds(**_letters(*drawn))
-    assert leading_order.posthoc_odds(**_letters(a, b * factor, clients, share)) > odds  # rises with b/a
-    assert leading_order.posthoc_odds(**_letters(a, b, clients, share + 0.01)) < odds  # falls with χ
-    fully = leading_order.posthoc_odds(**_letters(a, b, clients, 0.0))
-    assert leading_order.posthoc_odds(**_letters(a, b, clients + 1, 0.0)) < fully  # falls with K at χ = 1
+    odds = leading_order.posthoc_odds(_sharing(*drawn))
+    assert leading_order.posthoc_odds(_sharing(a, b * factor, clients, share)) > odds  # rises with b/a
+    assert leading_order.posthoc_odds(_sharing(a, b, clients, share + 0.01)) < odds  # falls with χ
+    fully = leading_order.posthoc_odds(_sharing(a, b, clients, 0.0))
+    assert leading_order.posthoc_odds(_sharing(a, b, clients + 1, 0.0)) < fully  # falls with K at χ = 1
     chi = 1 + share * (clients - 1)
-    grown = dict(global_feature_sq=a, local_feature_sq=b, clients=2 * clients, group_size=2 * chi)
-    assert leading_order.posthoc_odds(**grown) < odds  # falls with K at a fixed share χ/K
+    assert (
+        leading_order.posthoc_odds(_equal(a, b, 2 * clients, 2 * chi)) < odds
+    )  # falls with K at a fixed share χ/K
 
 
 def test_odds_can_rise_with_the_number_of_clients_at_fixed_group_size():
     """The unqualified statement "θ* falls with K" fails for χ > 1, first of all where K = χ gives θ* = 0."""
-    odds = leading_order.posthoc_odds(
-        global_feature_sq=1.0, local_feature_sq=1.0, clients=[2, 3, 4], group_size=2
-    )
-    assert_allclose(odds, [0.0, 1 / 9, 1 / 8], atol=1e-12)
+    odds = leading_order.posthoc_odds(_equal(1.0, 1.0, [2, 3, 4], 2))
+    assert_allclose(odds, [0.0, 1 / 9, 1 / 8])
 
 
 def test_end_points_and_strict_advantage():
-    alike = dict(global_feature_sq=3.0, local_feature_sq=8.0, clients=4, group_size=4)
-    assert leading_order.posthoc_odds(**alike) == 0
-    nothing_shared = dict(global_feature_sq=0.0, local_feature_sq=8.0, clients=4, group_size=1)
-    assert leading_order.posthoc_odds(**nothing_shared) == np.inf
-    opposed = dict(global_feature_sq=0.1, local_feature_sq=8.0, clients=4, group_size=0)
-    assert leading_order.posthoc_odds(**opposed) == np.inf
-    assert independent_assets.independent_odds(**{**nothing_shared, "group_size": -2}) == np.inf
-    no_own_feature = dict(global_feature_sq=3.0, local_feature_sq=0.0, clients=4, group_size=1)
-    for letters in (alike, nothing_shared, opposed, no_own_feature):
-        assert not leading_order.strict_advantage(**letters)
-    assert leading_order.strict_advantage(
-        global_feature_sq=3.0, local_feature_sq=8.0, clients=4, group_size=1
-    )
+    alike = _equal(3.0, 8.0, 4, group_size=4)
+    assert leading_order.posthoc_odds(alike) == 0
+    nothing_shared = _equal(0.0, 8.0, 4)
+    assert leading_order.posthoc_odds(nothing_shared) == np.inf
+    opposed = _equal(0.1, 8.0, 4, group_size=0)
+    assert leading_order.posthoc_odds(opposed) == np.inf
+    assert independent_assets.independent_odds(nothing_shared.replace(group_size=0)) == np.inf
+    for equal in (alike, nothing_shared, opposed, _equal(3.0, 0.0, 4)):
+        assert not leading_order.strict_advantage(equal)
+    assert leading_order.strict_advantage(_equal(3.0, 8.0, 4))
 
 
 # --- T20, T21 ---
@@ -207,29 +190,23 @@ def test_end_points_and_strict_advantage():
 
 def test_reference_values_of_the_posthoc_drift():
     steps = np.array([1, 5, 50, 500, 5000])
-    k_local = margin_rate.local_rate(
-        **{
-            name: ITEM_1[name]
-            for name in ("global_feature_sq", "local_feature_sq", "noise_energy", "samples")
-        }
-    )
-    odds = training_time.posthoc_odds_at(steps, learning_rate=0.2 / k_local, **ITEM_1)
+    odds = training_time.posthoc_odds_at(ITEM_1, steps, 0.2 / margin_rate.local_rate(ITEM_1))
     # section 6 quotes three digits
     assert_allclose(leading_order.mixing_from_odds(odds), [0.373, 0.390, 0.501, 0.613, 0.648], atol=6e-4)
 
 
 def test_reference_value_of_joint_training():
-    assert_allclose(joint_law.joint_mixing(leading_order.posthoc_odds(**SHARED)), 0.433, atol=6e-4)
+    assert_allclose(joint_law.joint_mixing(leading_order.posthoc_odds(ITEM_1)), 0.433, atol=6e-4)
 
 
 def test_drift_has_its_limits_and_is_monotone():
-    start = leading_order.posthoc_odds(**SHARED)
+    start = leading_order.posthoc_odds(ITEM_1)
     steps = np.concatenate([[0], np.logspace(-9, 300, 400)])
-    odds = np.asarray(training_time.posthoc_odds_at(steps, learning_rate=1e-3, **ITEM_1))
+    odds = training_time.posthoc_odds_at(ITEM_1, steps, 1e-3)
     assert odds[0] == start
     assert_allclose(odds[1], start, rtol=1e-8)
     assert np.all(np.diff(odds) >= -1e-13)
-    limit = training_time.limiting_odds(**ITEM_1)
+    limit = training_time.limiting_odds(ITEM_1)
     # the approach is logarithmic: log(κ_L/κ_G)/log(ηκt) is 0.2 % at t = 1e300
     assert_allclose(odds[-1], limit, rtol=4e-3)
     assert odds[-1] < limit
@@ -239,35 +216,37 @@ def test_drift_has_its_limits_and_is_monotone():
 @settings(max_examples=60, deadline=None)
 def test_joint_mixing_maximises_the_joint_ratio(scale, s_global, b, rho):
     pair = _pair(s_global, s_global + b, 0.3, 1.0, rho)
-    scaled = {
-        name: value * (scale if name.startswith("signal") else scale**2) for name, value in pair.items()
-    }
-    posthoc = tangency.optimal_mixing(**pair)
+    scaled = Moments(*np.multiply(pair, scale ** np.array([1, 1, 2, 2, 2])))
+    posthoc = tangency.optimal_mixing(*pair)
     odds = np.inf if posthoc == 1 else posthoc / (1 - posthoc)
-    best = tangency.mixture_ratio(joint_law.joint_mixing(odds), **scaled, weights="joint")
-    assert best >= tangency.mixture_ratio(GRID, **scaled, weights="joint").max() * (1 - 1e-9)
+    best = tangency.mixture_ratio(joint_law.joint_mixing(odds), scaled, weights="joint")
+    assert best >= tangency.mixture_ratio(GRID, scaled, weights="joint").max() * (1 - 1e-9)
 
 
 # --- T22 ---
 
-ITEM_2: dict[str, Any] = dict(
-    global_feature_sq=8.0, local_feature_sq=14.0, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
+ITEM_2 = Federation(
+    global_feature_sq=8.0,
+    local_feature_sq=14.0,
+    noise_dim=6000,
+    sample_counts=[6, 10, 20, 40],
+    groups=[0, 1, 0, 2],
 )
 
 
 def test_reference_values_per_client():
     # section 6 quotes three digits
-    assert_allclose(per_client.posthoc_mixing(**ITEM_2), [0.062, 0.187, 0.257, 0.479], atol=6e-4)
-    assert_allclose(per_client.joint_mixing(**ITEM_2), [0.204, 0.324, 0.370, 0.490], atol=6e-4)
+    assert_allclose(per_client.posthoc_mixing(ITEM_2), [0.062, 0.187, 0.257, 0.479], atol=6e-4)
+    assert_allclose(per_client.joint_mixing(ITEM_2), [0.204, 0.324, 0.370, 0.490], atol=6e-4)
 
 
 def test_per_client_optimum_by_numeric_maximisation():
-    values = per_client.moments(**ITEM_2)
-    counts = np.array(ITEM_2["sample_counts"], dtype=float)
+    values = per_client.moments(ITEM_2)
+    counts = np.array([6.0, 10.0, 20.0, 40.0])
     weights, total = counts / counts.sum(), counts.sum()
     for k in range(4):
         # signals and noise assembled by hand from clients' shares of the average
-        group = weights[np.array(ITEM_2["groups"]) == ITEM_2["groups"][k]].sum()
+        group = weights[ITEM_2.groups == ITEM_2.groups[k]].sum()
         s = np.array([8 + 14 * group, 22.0])
         noise = np.array(
             [[np.sum(weights**2 / counts), weights[k] / counts[k]], [weights[k] / counts[k], 1 / counts[k]]]
@@ -278,8 +257,8 @@ def test_per_client_optimum_by_numeric_maximisation():
             [1 / total, 1 / total, 1 / counts[k]],
         )
         for power, expected in (
-            (1, per_client.posthoc_mixing(**ITEM_2)),
-            (2, per_client.joint_mixing(**ITEM_2)),
+            (1, per_client.posthoc_mixing(ITEM_2)),
+            (2, per_client.joint_mixing(ITEM_2)),
         ):
 
             def negative_ratio(theta, s=s, noise=noise, power=power):
@@ -293,15 +272,13 @@ def test_per_client_optimum_by_numeric_maximisation():
 
 @pytest.mark.parametrize("clients", [2, 5])
 def test_equal_clients_reduce_to_the_leading_order_form(clients):
-    letters: dict[str, Any] = dict(global_feature_sq=2.0, local_feature_sq=3.0)
-    theta = per_client.posthoc_mixing(**letters, sample_counts=[7] * clients, groups=list(range(clients)))
-    odds = leading_order.posthoc_odds(**letters, clients=clients, group_size=1)
+    equal = _equal(2.0, 3.0, clients)
+    theta = per_client.posthoc_mixing(equal.federation())
+    odds = leading_order.posthoc_odds(equal)
     assert_allclose(theta, leading_order.mixing_from_odds(odds), rtol=1e-12)
 
 
 def test_clients_that_share_nothing_stay_local():
-    letters: dict[str, Any] = dict(
-        global_feature_sq=0.0, local_feature_sq=3.0, sample_counts=[7, 7], groups=[0, 1]
-    )
-    assert per_client.posthoc_mixing(**letters).tolist() == [1.0, 1.0]
-    assert per_client.joint_mixing(**letters).tolist() == [1.0, 1.0]
+    apart = _equal(0.0, 3.0, 2).federation()
+    assert per_client.posthoc_mixing(apart).tolist() == [1.0, 1.0]
+    assert per_client.joint_mixing(apart).tolist() == [1.0, 1.0]

@@ -7,92 +7,73 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 from theory.dynamics import detached, margin_rate
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.mixing import joint_law, leading_order, training_time
 from theory.model.accuracy import accuracy
+from theory.model.federation import EqualClients
 
 
-def _letters(dim, samples=10, clients=4):
+def _equal(dim, samples=10, clients=4):
     signal = 0.8 * np.sqrt(dim / samples)
-    return dict(
+    return EqualClients(
         global_feature_sq=0.3 * signal,
         local_feature_sq=0.7 * signal,
-        noise_feature_sq=1.0,
-        noise_std=1.0,
         noise_dim=dim,
         clients=clients,
         samples=samples,
-        group_size=1,
     )
 
 
-def _rates(letters):
-    energies = dict(
-        global_feature_sq=letters["global_feature_sq"],
-        local_feature_sq=letters["local_feature_sq"],
-        noise_energy=letters["noise_dim"] * letters["noise_std"] ** 2 * letters["noise_feature_sq"],
-        samples=letters["samples"],
-    )
-    k_local = margin_rate.local_rate(**energies)
-    return margin_rate.global_rate(
-        **energies, clients=letters["clients"], group_size=letters["group_size"]
-    ), k_local
-
-
-def _predict(scheme, theta, step, rate, letters):
-    tau = symmetric_tau(scheme, theta, step, rate, **letters)
-    return predicted_ratio(
-        theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters
-    )
+def _predict(scheme, theta, step, rate, equal):
+    return predicted_ratio(equal, scheme, theta, symmetric_tau(equal, scheme, theta, step, rate))
 
 
 def test_reference_values_of_the_detached_scheme():
-    letters = _letters(8000)
-    eta = 0.2 / _rates(letters)[1]
+    equal = _equal(8000)
+    eta = 0.2 / margin_rate.local_rate(equal)
     theta, steps = np.array([[0.2], [0.5], [0.8]]), np.array([5, 50, 500])
     expected = [[0.797, 0.798, 0.799], [0.901, 0.899, 0.892], [0.847, 0.860, 0.877]]
     # section 6 quotes three digits
-    assert_allclose(_predict("detached", theta, steps, eta, letters), expected, atol=6e-4)
+    assert_allclose(_predict("detached", theta, steps, eta, equal), expected, atol=6e-4)
 
 
 def test_reference_accuracies_of_joint_training():
-    letters = _letters(40_000)
-    eta = 0.2 / _rates(letters)[1]
-    ratios = _predict("joint", np.array([0.0, 1.0, 0.433]), 50, eta, letters)
+    equal = _equal(40_000)
+    eta = 0.2 / margin_rate.local_rate(equal)
+    ratios = _predict("joint", np.array([0.0, 1.0, 0.433]), 50, eta, equal)
     # section 6 quotes measured accuracies; they carry the noise of one run
     assert_allclose(accuracy(ratios), [0.777, 0.788, 0.8166], atol=2e-3)
 
 
 def test_best_mixing_agrees_with_the_closed_forms():
-    letters = _letters(4000)
-    k_local = _rates(letters)[1]
-    shared = {
-        name: letters[name] for name in ("global_feature_sq", "local_feature_sq", "clients", "group_size")
-    }
+    equal = _equal(4000)
+    eta = 0.2 / margin_rate.local_rate(equal)
     for step in (1, 50, 5000):
-        joint = best_mixing("joint", step, 0.2 / k_local, **letters)
-        assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(**shared)), atol=1e-6)
-        alone = best_mixing("posthoc", step, 0.2 / k_local, **letters)
-        odds = training_time.posthoc_odds_at(
-            step, learning_rate=0.2 / k_local, noise_energy=4000.0, samples=10, **shared
-        )
+        joint = best_mixing(equal, "joint", step, eta)
+        assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(equal)), atol=1e-6)
+        alone = best_mixing(equal, "posthoc", step, eta)
+        odds = training_time.posthoc_odds_at(equal, step, eta)
         assert_allclose(alone, leading_order.mixing_from_odds(odds), atol=1e-6)
 
 
 def test_end_points_agree_between_schemes():
     """θ = 0 is the global prompt alone and θ = 1 the local one, whatever the scheme; discrete steps differ
     by T10."""
-    letters = _letters(4000)
-    eta = 0.01 / _rates(letters)[1]
+    equal = _equal(4000)
+    eta = 0.01 / margin_rate.local_rate(equal)
     for theta in (0.0, 1.0):
-        values = [_predict(scheme, theta, 200, eta, letters) for scheme in ("joint", "posthoc", "detached")]
+        values = [_predict(scheme, theta, 200, eta, equal) for scheme in ("joint", "posthoc", "detached")]
         assert_allclose(values, values[0], rtol=1e-12)
 
 
 def test_detached_recursion_against_its_ode():
-    theta, eta, k_global, k_local = 0.6, 1e-4, 8.0, 30.0
+    theta, eta = 0.6, 1e-4
+    equal = EqualClients(global_feature_sq=1, local_feature_sq=1.5, noise_dim=50, clients=6, samples=10)
+    k_global, k_local = margin_rate.global_rate(equal), margin_rate.local_rate(equal)
+    assert_allclose([k_global, k_local], [25 / 3, 30], rtol=1e-14)
     steps = np.array([0, 100, 20_000])
-    tau = detached.accumulated(theta, steps, eta, rate_global=k_global, rate_local=k_local)
+    tau = detached.accumulated(equal, theta, steps, eta)
 
     def slope(t, state):
         shared, local = state
@@ -105,11 +86,11 @@ def test_detached_recursion_against_its_ode():
     assert_allclose(tau.local_prompt, solution.y[1], rtol=0, atol=eta / 2)
 
 
-def _simulate(scheme, theta, steps, eta, letters, rng):
+def _simulate(scheme, theta, steps, eta, equal, rng):
     """Train both prompts in coefficients, in the linear band (h = 2z), and return every client's ratio."""
-    clients, samples, dim = letters["clients"], letters["samples"], letters["noise_dim"]
+    clients, samples, dim = (int(size) for size in (equal.clients, equal.samples, equal.noise_dim))
     squared = np.concatenate(
-        [[letters["global_feature_sq"]], np.full(clients, letters["local_feature_sq"]), np.ones(dim)]
+        [[equal.global_feature_sq], np.full(clients, equal.local_feature_sq), np.ones(dim)]
     )
     # features times labels: the relevant coordinates are 1, the irrelevant ones stay Gaussian
     relevant = np.concatenate([np.ones((clients, 1)), np.eye(clients)], axis=1)[:, None, :]
@@ -139,10 +120,10 @@ def _simulate(scheme, theta, steps, eta, letters, rng):
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
 def test_prediction_against_a_simulation(scheme):
-    letters = _letters(4000)
-    eta, steps, theta = 0.2 / _rates(letters)[1], 40, 0.45
-    measured = _simulate(scheme, theta, steps, eta, letters, np.random.default_rng(5))
-    predicted = _predict(scheme, theta, steps, eta, letters)
+    equal = _equal(4000)
+    eta, steps, theta = 0.2 / margin_rate.local_rate(equal), 40, 0.45
+    measured = _simulate(scheme, theta, steps, eta, equal, np.random.default_rng(5))
+    predicted = _predict(scheme, theta, steps, eta, equal)
     # the mean field leaves out cross terms of size √(N/L)/√K: √(40/4000)/2 = 5 % per client, 2.5 % for four
     assert_allclose(measured.mean(), predicted, rtol=0.025)
 
@@ -151,17 +132,17 @@ def test_prediction_against_a_simulation(scheme):
 def test_ratio_matches_sampled_coefficients(theta):
     """Noise vectors drawn from the data themselves, at unequal τ."""
     rng = np.random.default_rng(6)
-    letters = {**_letters(100_000, samples=5), "noise_feature_sq": 0.7, "noise_std": 1.3, "group_size": 2}
-    dim, clients, samples = letters["noise_dim"], letters["clients"], letters["samples"]
-    tau_global, tau_local, e = 0.3, 0.2, letters["noise_feature_sq"]
-    noise = letters["noise_std"] * rng.normal(size=(clients, samples, dim))
+    equal = _equal(100_000, samples=5).replace(noise_feature_sq=0.7, noise_std=1.3, group_size=2)
+    dim, clients, samples = (int(size) for size in (equal.noise_dim, equal.clients, equal.samples))
+    tau_global, tau_local, e = 0.3, 0.2, equal.noise_feature_sq
+    noise = equal.noise_std * rng.normal(size=(clients, samples, dim))
     phi_global, phi_local = (
         2 * e * tau_global * noise.mean(axis=(0, 1)),
         2 * e * tau_local * noise[0].mean(axis=0),
     )
-    a, b = letters["global_feature_sq"], letters["local_feature_sq"]
+    a, b = equal.global_feature_sq, equal.local_feature_sq
     signal = (1 - theta) * 2 * (a + b / 2) * tau_global + theta * 2 * (a + b) * tau_local
-    expected = signal / (letters["noise_std"] * np.linalg.norm((1 - theta) * phi_global + theta * phi_local))
-    value = predicted_ratio(theta, scheme="posthoc", tau_global=tau_global, tau_local=tau_local, **letters)
+    expected = signal / (equal.noise_std * np.linalg.norm((1 - theta) * phi_global + theta * phi_local))
+    value = predicted_ratio(equal, "posthoc", theta, Accumulated(tau_global, tau_local))
     # a norm over 100000 normals has relative standard error 0.22 %; five of them
     assert_allclose(value, expected, rtol=0.011)

@@ -10,6 +10,7 @@ from scipy.special import expit
 from theory.dynamics import margin_rate
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
 from theory.dynamics.sample_sandwich import bounds, largest_spread, rates
+from theory.model.federation import EqualClients
 
 
 def _world(seed, counts, groups, dim, sigma=1.0):
@@ -59,10 +60,12 @@ def test_rows_sum_to_the_mean_field_rates_for_orthogonal_noise():
     clients = np.repeat(np.arange(share), samples)
     features = np.concatenate([np.ones((samples * share, 1)), np.eye(share)[clients], noise], axis=1)
     norms = np.concatenate([[2.0], np.full(share, 5.0), np.ones(samples * share)])
-    letters = dict(global_feature_sq=2.0, local_feature_sq=5.0, noise_energy=16.0, samples=samples)
+    equal = EqualClients(
+        global_feature_sq=2.0, local_feature_sq=5.0, noise_dim=16, clients=share, samples=samples
+    )
     for theta in (0.0, 0.3, 1.0):
         kernel = margin_kernel(features, squared_norms=norms, clients=clients, theta=theta)
-        expected = margin_rate.joint_rate(theta, **letters, clients=share, group_size=1)
+        expected = margin_rate.joint_rate(equal, theta)
         assert_allclose(kernel.sum(axis=1), expected, rtol=1e-13)
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import Population
-from theory.numerics.validation import ArrayLike, nonnegative
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -239,20 +238,15 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols, relevant), as_function(own_symbols, own)
 
 
-def kernel(people: Population, noise_energy: ArrayLike) -> Kernel:
+def kernel(people: Population) -> Kernel:
     """Return how τ of every client and type moves the margin of every client and type (T12).
 
-    Let ν̄ be `noise_energy`, a number; p_k, π_kc and σ_cr come from `people`.
-
-    Raises:
-        ValueError: a negative noise energy.
-
     >>> from theory.dynamics.sample_types import population
-    >>> people = population(global_feature_sq=1, local_feature_sq=2, sample_counts=[5, 15], groups=[0, 1])
-    >>> kernel(people, 40).average.round(6).tolist()
+    >>> from theory.model.federation import Federation
+    >>> federation = Federation(global_feature_sq=1, local_feature_sq=2, noise_dim=40, sample_counts=[5, 15])
+    >>> kernel(population(federation)).average.tolist()
     [[11.0, 3.0], [1.0, 17.0]]
     """
-    energy = nonnegative("noise_energy", noise_energy)
     relevant, own = _numeric()
     clients, types = people.fractions.shape
     size = clients * types
@@ -263,8 +257,9 @@ def kernel(people: Population, noise_energy: ArrayLike) -> Kernel:
     def summed(shares: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         acting = relevant(norms, sign_i, sign_j, weights[None, :, None, None], fractions)
         matrix = np.einsum("rkj,cjdr->kcjd", shares, acting).reshape(size, size)
-        itself = own(energy, people.sample_counts, weights)
+        itself = own(people.federation.noise_energy, people.federation.sample_counts, weights)
         return matrix + np.diag(np.repeat(itself, types))
 
     alone = np.broadcast_to(np.eye(clients), people.shares.shape)
-    return Kernel(summed(people.shares, people.weights), summed(alone, np.ones(clients)))
+    average = summed(people.shares, people.federation.client_weights)
+    return Kernel(average, summed(alone, np.ones(clients)))

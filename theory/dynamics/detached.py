@@ -8,15 +8,16 @@ set. It is the fast special case of `mean_field.accumulated`, which takes unequa
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from theory.dynamics.margin_rate import kernel_sums
+from theory.dynamics.margin_rate import global_rate, kernel_sums, local_rate
+from theory.dynamics.residuals import Accumulated
+from theory.model.federation import EqualClients
 from theory.numerics.validation import (
     ArrayLike,
-    Values,
     between,
     nonnegative,
     positive,
@@ -34,13 +35,6 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T5", "T8", "T9"),
 )
-
-
-class Accumulated(NamedTuple):
-    """Accumulated residuals τ of the global and the local prompt, in units of learning rate times steps."""
-
-    global_prompt: Values
-    local_prompt: Values
 
 
 @cache
@@ -134,26 +128,25 @@ def _numeric() -> Any:
 
 
 def accumulated(
+    equal: EqualClients,
     theta: ArrayLike,
     step: ArrayLike,
     learning_rate: ArrayLike,
-    *,
-    rate_global: ArrayLike,
-    rate_local: ArrayLike,
     participation: ArrayLike = 1.0,
 ) -> Accumulated:
     """Return (τ_G, τ_L) after t discrete steps of the detached scheme (T25).
 
-    Let θ be `theta`, t be `step` (whole numbers), η be `learning_rate`, κ_G be `rate_global`, κ_L be
-    `rate_local` and r be `participation`, the share of the steps that a local prompt takes on average (T28: 1 if
-    all clients are in every round); arguments broadcast. The cost is proportional to the largest step.
+    Let `equal` describe the clients, θ be `theta`, t `step` (whole numbers), η `learning_rate` and r
+    `participation`, the share of the steps that a local prompt takes on average (T28: 1 if all clients are in
+    every round); all broadcast. The cost is proportional to the largest step.
 
     Raises:
-        ValueError: θ outside [0, 1], steps that are negative or not whole, rates that are not positive, r
+        ValueError: θ outside [0, 1], steps that are negative or not whole, a learning rate that is not positive, r
             outside (0, 1].
 
-    >>> tau = accumulated(0.5, 1, 0.1, rate_global=5.0, rate_local=20.0)
-    >>> round(float(tau.global_prompt), 6), round(float(tau.local_prompt), 6)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
+    >>> tau = accumulated(equal, 0.5, 1, 0.1)
+    >>> float(tau.global_prompt), float(tau.local_prompt)
     (0.05, 0.05)
     """
     t = nonnegative("step", step)
@@ -163,8 +156,8 @@ def accumulated(
         unit_interval("theta", theta),
         t,
         positive("learning_rate", learning_rate),
-        positive("rate_global", rate_global),
-        positive("rate_local", rate_local),
+        global_rate(equal),
+        local_rate(equal),
         between("participation", participation, 0, 1, open_low=True),
     )
     tau_global, tau_local = np.zeros(t.shape), np.zeros(t.shape)

@@ -5,17 +5,10 @@ Statement (T8): κ_L = 4(a + b + ν̄/n), κ_G = 4(a + bχ/K + ν̄/(nK)) and κ
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from theory.numerics.validation import (
-    ArrayLike,
-    Values,
-    between,
-    checked_group_size,
-    nonnegative,
-    result,
-    unit_interval,
-)
+from theory.model.federation import EqualClients
+from theory.numerics.validation import ArrayLike, Values, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -181,84 +174,78 @@ def _numeric() -> tuple[Any, Any, Any]:
     )
 
 
-def _checked(
-    global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
-) -> tuple[Any, ...]:
-    return (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-        nonnegative("noise_energy", noise_energy),
-        between("samples", samples, 1),
-    )
+def _letters(equal: EqualClients) -> tuple[Values, ...]:
+    """a, b, ν̄, n, K and χ, in the order of `formula`."""
+    signals = equal.global_feature_sq, equal.local_feature_sq
+    return *signals, equal.noise_energy, equal.samples, equal.clients, equal.group_size
 
 
-def local_rate(
-    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, noise_energy: ArrayLike, samples: ArrayLike
-) -> Values:
+def local_rate(equal: EqualClients) -> Values:
     """Return κ_L = 4(a + b + ν̄/n), the margin rate of a local prompt alone (T8).
 
-    Let a be `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy` and n `samples` per client;
-    arguments broadcast. The unit is margin per unit of τ (learning rate times steps).
+    Let `equal` describe the clients; its fields broadcast. The unit is margin per unit of τ (learning rate times
+    steps).
 
-    Raises:
-        ValueError: negative energies, fewer than one sample.
-
-    >>> float(local_rate(global_feature_sq=3, local_feature_sq=7, noise_energy=100, samples=10))
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=100, clients=4, samples=10, group_size=1)
+    >>> float(local_rate(equal))
     80.0
     """
-    return result(_numeric()[0](*_checked(global_feature_sq, local_feature_sq, noise_energy, samples)))
+    return result(_numeric()[0](*_letters(equal)[:4]))
 
 
-def global_rate(
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def global_rate(equal: EqualClients) -> Values:
     """Return κ_G = 4(a + bχ/K + ν̄/(nK)), the margin rate of a global prompt alone (T8).
 
-    Let K be `clients` and χ be `group_size` (from 0 to K, the same for every client); the other arguments are
-    those of `local_rate`.
+    Unit and argument are those of `local_rate`.
 
-    Raises:
-        ValueError: as `local_rate`; fewer than one client; χ outside [0, K].
-
-    >>> float(global_rate(
-    ...     global_feature_sq=3, local_feature_sq=8, noise_energy=80, samples=10, clients=4, group_size=1))
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> float(global_rate(equal))
     28.0
     """
-    checked = _checked(global_feature_sq, local_feature_sq, noise_energy, samples)
-    count = between("clients", clients, 1)
-    return result(_numeric()[1](*checked, count, checked_group_size(group_size, count, symmetric=True)))
+    return result(_numeric()[1](*_letters(equal)))
 
 
-def joint_rate(
-    theta: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
     """Return κ(θ) = (1−θ)² κ_G + θ² κ_L, the margin rate of joint training (T8).
 
-    Let θ be `theta`, the weight of the local prompt; the other arguments are those of `global_rate`.
+    Let θ be `theta`, the weight of the local prompt, which broadcasts with the fields of `equal`.
 
     Raises:
-        ValueError: as `global_rate`; θ outside [0, 1].
+        ValueError: θ outside [0, 1].
 
-    >>> float(joint_rate(
-    ...     0.5, global_feature_sq=3, local_feature_sq=8, noise_energy=80, samples=10, clients=4, group_size=1))
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> float(joint_rate(equal, 0.5))
     26.0
     """
-    mixing = unit_interval("theta", theta)
-    checked = _checked(global_feature_sq, local_feature_sq, noise_energy, samples)
-    count = between("clients", clients, 1)
-    return result(
-        _numeric()[2](mixing, *checked, count, checked_group_size(group_size, count, symmetric=True))
+    return result(_numeric()[2](unit_interval("theta", theta), *_letters(equal)))
+
+
+class RateParts(NamedTuple):
+    """The two summands of κ(θ): what the samples have in common, and a sample's own noise."""
+
+    signal: Values
+    noise: Values
+
+
+def rate_parts(equal: EqualClients, theta: ArrayLike) -> RateParts:
+    """Return κ_s and κ_n, what signal and own noise contribute to κ(θ) = κ_s + κ_n (T8).
+
+    The arguments are those of `joint_rate`.
+
+    Raises:
+        ValueError: θ outside [0, 1].
+
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> parts = rate_parts(equal, 1)
+    >>> float(parts.signal), float(parts.noise)
+    (44.0, 32.0)
+    """
+    mixing, rate = unit_interval("theta", theta), _numeric()[2]
+    a, b, noise_energy, *clients = _letters(equal)
+    return RateParts(
+        result(rate(mixing, a, b, 0.0, *clients)), result(rate(mixing, 0.0, 0.0, noise_energy, *clients))
     )

@@ -1,8 +1,5 @@
 """The general mean field: unequal clients, groups, local steps, any mixing, any scheme (T12).
 
-Problem: clients with different numbers of samples train two prompts with E local steps between averages; how
-do the margins of all training samples develop?
-
 Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
 the round began, the joint scheme has
 
@@ -13,11 +10,8 @@ E times δ_k ← δ_k + η/(1+e^{M_k}), then τ_k ← τ_k + δ_k and δ_k ← 0
 (`theory.dynamics.sample_types`) have a τ_kc each; a feature acts on type c with the sign σ_cr, and only the
 term of a sample's own noise does not mix types.
 
-Protocols: *joint* as above. *Post-hoc*: every prompt sees its own margin, at full weight. *Detached* (T25): the
+That is the *joint* scheme. *Post-hoc*: every prompt sees its own margin, at full weight. *Detached* (T25): the
 global prompt sees its own margin, the local one the mixture's, with weights 1−θ and θ².
-
-Assumptions: linear band (h' = 2), zero start, near-orthogonal noise. Provenance: derived. Bound: asymptotic
-(number of samples ≪ L). Reference: T5, T8, T25; `DERIVED_HERE` in `theory.proof.derivation`.
 """
 
 from collections.abc import Sequence
@@ -27,19 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from theory.dynamics.client_margins import derivation, formula, kernel
-from theory.dynamics.sample_types import SampleTypes, population
-from theory.mixing.tangency import TrainingScheme
-from theory.numerics.validation import ArrayLike, between, nonnegative, positive, unit_interval
-
-__all__ = ["Accumulated", "Margins", "SampleTypes", "accumulated", "derivation", "formula", "margins"]
-
-
-class Accumulated(NamedTuple):
-    """Accumulated residuals τ of the global and the local prompt, in units of learning rate times steps."""
-
-    global_prompt: NDArray[np.float64]
-    local_prompt: NDArray[np.float64]
+from theory.dynamics.client_margins import kernel
+from theory.dynamics.residuals import Accumulated, increasing_rounds
+from theory.dynamics.sample_types import Population, with_axes
+from theory.model.federation import Federation
+from theory.model.schemes import TrainingScheme
+from theory.numerics.validation import ArrayLike, between, positive, unit_interval
 
 
 class Margins(NamedTuple):
@@ -76,56 +63,40 @@ def _read(weights: _Weights, full_global: Any, full_local: Any) -> Margins:
 
 
 def accumulated(
+    federation: Federation | Population,
+    scheme: TrainingScheme,
     rounds: Sequence[int] | NDArray[Any],
     theta: ArrayLike,
     learning_rate: float,
-    *,
-    scheme: TrainingScheme,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
     local_steps: int = 1,
-    types: SampleTypes | None = None,
 ) -> Accumulated:
     """Return the accumulated residuals (τ_G, τ_L) of every client at the recorded rounds (T12).
 
-    Let `rounds` be increasing whole numbers of rounds, θ `theta` (scalar or shape (thetas,)), η
-    `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy`, n_k
-    `sample_counts`, s(k) `groups` and E `local_steps`. With `types` the samples are of several types, and
-    `global_feature_sq` and `local_feature_sq` may hold one squared norm per feature
-    (`theory.dynamics.sample_types`).
-
-    The cost is a Python loop over rounds and local steps, vectorised over θ, clients and types.
+    Let `federation` describe the clients, `rounds` be increasing whole numbers of rounds, θ `theta` (scalar or
+    shape (thetas,)), η `learning_rate` and E `local_steps`. The cost is a Python loop over rounds and local steps,
+    vectorised over θ, clients and types.
 
     Returns:
-        Two arrays of shape (rounds, thetas, clients), with a last axis of types if `types` is given, in units
-        of learning rate times steps. Under `posthoc` they do not depend on θ.
+        Two arrays in units of learning rate times steps, of shape (rounds, thetas, clients) for a `Federation`,
+        whose samples must be of one type, and (rounds, thetas, clients, types) for a `Population`. Under
+        `posthoc` they do not depend on θ.
 
     Raises:
-        ValueError: an argument outside its range or of another shape than the others ask for.
+        ValueError: an argument outside its range; a federation with several types of samples.
 
-    >>> tau = accumulated([0, 2], 0.5, 0.1, scheme="joint", global_feature_sq=1, local_feature_sq=2,
-    ...                   noise_energy=40, sample_counts=[5, 20], groups=[0, 1])
-    >>> tau.local_prompt.round(4).tolist()
+    >>> federation = Federation(global_feature_sq=1, local_feature_sq=2, noise_dim=40, sample_counts=[5, 20])
+    >>> accumulated(federation, "joint", [0, 2], 0.5, 0.1).local_prompt.round(4).tolist()
     [[[0.0, 0.0]], [[0.0832, 0.0887]]]
     """
-    recorded = _recorded(rounds)
+    people, axes = with_axes(federation)
+    recorded = increasing_rounds(rounds)
     mixing = np.atleast_1d(unit_interval("theta", theta))
     if mixing.ndim != 1 or mixing.size == 0:
         raise ValueError(f"`theta` has shape {mixing.shape}; allowed: a number or (thetas,)")
     eta, steps = positive("learning_rate", learning_rate), int(between("local_steps", local_steps, 1))
     if steps != local_steps:
         raise ValueError(f"`local_steps` is {local_steps}; allowed: whole numbers")
-    people = population(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        sample_counts=sample_counts,
-        groups=groups,
-        types=types,
-    )
-    average, own = kernel(people, noise_energy)
+    average, own = kernel(people)
     weights = _weights(mixing, scheme)
     shape = (mixing.size, people.fractions.size)
     tau_global, tau_local = np.zeros(shape), np.zeros(shape)
@@ -143,8 +114,7 @@ def accumulated(
             drift_global = drift_global + eta * expit(-_seen_by_global(seen, scheme))
             drift_local = drift_local + eta * expit(-_seen_by_local(seen, scheme))
         tau_global, tau_local = tau_global + drift_global, tau_local + drift_local
-    per_type = people.fractions.shape if types is not None else people.fractions.shape[:1]
-    return Accumulated(*history.reshape(2, recorded.size, mixing.size, *per_type))
+    return Accumulated(*history.reshape(2, recorded.size, mixing.size, *axes))
 
 
 def _seen_by_global(margins: Margins, scheme: TrainingScheme) -> NDArray[np.float64]:
@@ -155,30 +125,12 @@ def _seen_by_local(margins: Margins, scheme: TrainingScheme) -> NDArray[np.float
     return margins.local_prompt if scheme == "posthoc" else margins.mixture
 
 
-def _recorded(rounds: Sequence[int] | NDArray[Any]) -> NDArray[np.float64]:
-    values = nonnegative("rounds", rounds)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"`rounds` has shape {values.shape}; allowed: (rounds,), at least one")
-    if np.any(values != np.round(values)) or np.any(np.diff(values) <= 0):
-        raise ValueError(f"`rounds` is {values}; allowed: increasing whole numbers")
-    return values
-
-
 def margins(
-    tau: Accumulated,
-    theta: ArrayLike,
-    *,
-    scheme: TrainingScheme,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-    types: SampleTypes | None = None,
+    federation: Federation | Population, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> Margins:
     """Return the margins of the training samples after the rounds of `accumulated` (T12 with δ = 0).
 
-    Let τ be `tau`, as `accumulated` returns it; the other arguments are those of `accumulated`.
+    Let τ be `tau`, as `accumulated` returns it for the same federation, scheme and θ.
 
     Returns:
         Margins through the prompts alone, as trained, and through the mixture; each of the shape of τ.
@@ -186,25 +138,17 @@ def margins(
     Raises:
         ValueError: as `accumulated`; a τ that does not fit the federation.
 
-    >>> setting = dict(scheme="posthoc", global_feature_sq=1, local_feature_sq=2, noise_energy=40,
-    ...                sample_counts=[5, 20], groups=[0, 1])
-    >>> tau = accumulated([1], 0.5, 0.1, **setting)
-    >>> margins(tau, 0.5, **setting).local_prompt.round(2).tolist()
+    >>> federation = Federation(global_feature_sq=1, local_feature_sq=2, noise_dim=40, sample_counts=[5, 20])
+    >>> tau = accumulated(federation, "posthoc", [1], 0.5, 0.1)
+    >>> margins(federation, "posthoc", 0.5, tau).local_prompt.round(2).tolist()
     [[[2.2, 1.0]]]
     """
-    people = population(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        sample_counts=sample_counts,
-        groups=groups,
-        types=types,
-    )
+    people, axes = with_axes(federation)
     mixing = np.atleast_1d(unit_interval("theta", theta))
     shapes = [np.shape(part) for part in tau]
-    per_type = people.fractions.shape if types is not None else people.fractions.shape[:1]
-    if any(shape[1:] != (mixing.size, *per_type) for shape in shapes):
-        raise ValueError(f"`tau` has shapes {shapes}; allowed: (rounds, {mixing.size}, {per_type})")
-    average, own = kernel(people, noise_energy)
-    flat = [np.asarray(part).reshape(len(part), mixing.size, -1) for part in tau]
+    if any(shape[1:] != (mixing.size, *axes) for shape in shapes):
+        raise ValueError(f"`tau` has shapes {shapes}; allowed: (rounds, {mixing.size}, {axes})")
+    average, own = kernel(people)
+    flat = [np.reshape(part, (shapes[0][0], mixing.size, -1)) for part in tau]
     read = _read(_weights(mixing, scheme), flat[0] @ average.T, flat[1] @ own.T)
     return Margins(*(part.reshape(shapes[0]) for part in read))

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
-from theory.dynamics.sample_types import SampleTypes, population
-from theory.mixing.tangency import TrainingScheme, effective_weights
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.sample_types import Population, with_axes
 from theory.model.accuracy import ratio
-from theory.numerics.validation import ArrayLike, between, nonnegative, positive
+from theory.model.federation import Federation
+from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.validation import ArrayLike, nonnegative
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -238,60 +240,41 @@ def _numeric() -> tuple[Any, Any]:
 
 
 def predicted_ratio(
-    theta: ArrayLike,
-    *,
-    scheme: TrainingScheme,
-    tau_global: ArrayLike,
-    tau_local: ArrayLike,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_feature_sq: float,
-    noise_std: float,
-    noise_dim: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-    types: SampleTypes | None = None,
+    federation: Federation | Population, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> NDArray[np.float64]:
     """Return the predicted ratio R_k of every client's mixture (T14).
 
-    Let τ^G and τ^L be `tau_global` and `tau_local`, of shape (…, clients), as `mean_field.accumulated` returns
-    them, θ `theta`, which broadcasts with the axes before the clients' (for accumulated residuals: shape
-    (thetas,)), a `global_feature_sq`, b `local_feature_sq`, e `noise_feature_sq`, σ_p `noise_std`, L
-    `noise_dim`, n_k `sample_counts` and s(k) `groups`. `scheme` selects the effective weights
-    (`tangency.effective_weights`). Untrained prompts have R = 0. The predicted accuracy is
-    `accuracy.accuracy(R)`.
-
-    With `types`, τ has a last axis of types, signals may be one per feature, and the result is the ratio of a
-    fresh sample of each type: its signs say which way it is pulled, whatever its share in training.
+    Let `federation` describe the clients, θ be `theta` and (τ^G, τ^L) `tau`, as `mean_field.accumulated` returns
+    it: of shape (…, clients) for a `Federation`, (…, clients, types) for a `Population`. θ broadcasts with the
+    axes before the clients'. `scheme` selects the effective weights (`schemes.effective_weights`). Untrained
+    prompts have R = 0. The predicted accuracy is `accuracy.accuracy(R)`. Of a `Population` the result is the ratio
+    of a fresh sample of each type: its signs say which way it is pulled, whatever its share in training.
 
     Returns:
         Array of the shape of τ and θ broadcast, (…, clients) or (…, clients, types).
 
     Raises:
-        ValueError: an argument outside its range or of another shape than the others ask for.
+        ValueError: θ outside [0, 1], a negative τ or one that does not fit the federation, an unknown scheme, a
+            federation with several types of samples.
 
-    >>> predicted_ratio([0, 1], scheme="posthoc", tau_global=[0.1, 0.1], tau_local=[0.1, 0.1], global_feature_sq=3,
-    ...                 local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 30],
-    ...                 groups=[0, 1]).round(3).tolist()
+    >>> federation = Federation(global_feature_sq=3, local_feature_sq=7, noise_dim=400, sample_counts=[10, 30])
+    >>> tau = Accumulated(np.full(2, 0.1), np.full(2, 0.1))
+    >>> predicted_ratio(federation, "posthoc", [0, 1], tau).round(3).tolist()
     [[1.502, 2.609], [1.581, 2.739]]
     """
-    people = population(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        sample_counts=sample_counts,
-        groups=groups,
-        types=types,
-    )
-    per_type = people.fractions.shape if types is not None else people.fractions.shape[:1]
+    people, axes = with_axes(federation)
     taus = []
-    for name, value in (("tau_global", tau_global), ("tau_local", tau_local)):
-        tau = nonnegative(name, value)
-        if tau.shape[tau.ndim - len(per_type) :] != per_type:
-            raise ValueError(f"`{name}` has shape {tau.shape}; allowed: (…, {', '.join(map(str, per_type))})")
-        taus.append(tau.reshape(*tau.shape[: tau.ndim - len(per_type)], *people.fractions.shape))
+    for name, value in tau._asdict().items():
+        part = nonnegative(f"tau.{name}", value)
+        if part.shape[part.ndim - len(axes) :] != axes:
+            raise ValueError(
+                f"`tau.{name}` has shape {part.shape}; allowed: (…, {', '.join(map(str, axes))})"
+            )
+        taus.append(part.reshape(*part.shape[: part.ndim - len(axes)], *people.fractions.shape))
     shared, local = taus
     weights = tuple(np.asarray(weight) for weight in effective_weights(theta, scheme))
-    counts, share, fractions = people.sample_counts, people.weights, people.fractions
+    clients = people.federation
+    counts, share, fractions = clients.sample_counts, clients.client_weights, people.fractions
     pulls = people.average_pull(shared), people.own_pull(local)
     by_feature = _numeric()[0](
         *(weight[..., None, None, None] for weight in weights),
@@ -305,12 +288,8 @@ def predicted_ratio(
     in_local = np.sum(fractions * local**2, axis=-1) / counts
     noise = _numeric()[1](
         *(weight[..., None] for weight in weights),
-        positive("noise_feature_sq", noise_feature_sq),
-        positive("noise_std", noise_std),
-        between("noise_dim", noise_dim, 1),
-        in_average,
-        in_both,
-        in_local,
+        *(clients.noise_feature_sq, clients.noise_std, clients.noise_dim),
+        *(in_average, in_both, in_local),
     )
-    answer = np.asarray(ratio(by_feature.sum(axis=-1), np.sqrt(noise)[..., None], noise_std))
-    return answer if types is not None else answer[..., 0]
+    answer = np.asarray(ratio(by_feature.sum(axis=-1), np.sqrt(noise)[..., None], clients.noise_std))
+    return answer.reshape(*answer.shape[:-2], *axes)

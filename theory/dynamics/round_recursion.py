@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import saturation
+from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.residuals import increasing_rounds
+from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, relation
 from theory.proof.symbols import letters
@@ -137,37 +140,30 @@ def derivation() -> Derivation:
 
 
 def after_round(
-    tau: ArrayLike,
-    learning_rate: ArrayLike,
-    local_steps: ArrayLike,
-    *,
-    rate_global: ArrayLike,
-    rate_local: ArrayLike,
+    equal: EqualClients, tau: ArrayLike, learning_rate: ArrayLike, local_steps: ArrayLike
 ) -> Values:
     """Return τ after one more round of E local steps (T13).
 
-    Let τ be `tau`, η `learning_rate`, E `local_steps`, κ_G `rate_global` and κ_L `rate_local` (T8); arguments
-    broadcast. [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L is computed as one increment, which neither overflows nor cancels.
+    Let `equal` describe the clients, τ be `tau`, η `learning_rate` and E `local_steps`; all broadcast.
+    [F(κ_G τ, κ_L ηE) − κ_G τ]/κ_L is computed as one increment, which neither overflows nor cancels.
 
     Raises:
-        ValueError: a negative τ, fewer than one local step, a step size or rates that are not positive.
+        ValueError: a negative τ, fewer than one local step, a learning rate that is not positive.
 
-    >>> round(float(after_round(0.0, 0.01, 5, rate_global=5.0, rate_local=20.0)), 4)
+    >>> equal = EqualClients(global_feature_sq=0, local_feature_sq=1, noise_dim=40, clients=4, samples=10)
+    >>> round(float(after_round(equal, 0.0, 0.01, 5)), 4)
     0.0221
     """
-    k_global, k_local = positive("rate_global", rate_global), positive("rate_local", rate_local)
-    before = nonnegative("tau", tau)
+    k_global, k_local, before = global_rate(equal), local_rate(equal), nonnegative("tau", tau)
     time = positive("learning_rate", learning_rate) * between("local_steps", local_steps, 1)
     return result(before + saturation.accumulated(k_local * time, k_local, k_global * before))
 
 
 def accumulated(
+    equal: EqualClients,
     rounds: Sequence[int] | NDArray[Any],
     learning_rate: ArrayLike,
     local_steps: ArrayLike,
-    *,
-    rate_global: ArrayLike,
-    rate_local: ArrayLike,
 ) -> NDArray[np.float64]:
     """Return τ of the global prompt at the recorded rounds, from a zero start (T13).
 
@@ -180,22 +176,17 @@ def accumulated(
     Raises:
         ValueError: rounds that are not increasing whole numbers, and as `after_round`.
 
-    >>> tau = accumulated([0, 1, 2], 0.01, [1, 5], rate_global=5.0, rate_local=20.0)
-    >>> tau.round(4).tolist()
+    >>> equal = EqualClients(global_feature_sq=0, local_feature_sq=1, noise_dim=40, clients=4, samples=10)
+    >>> accumulated(equal, [0, 1, 2], 0.01, [1, 5]).round(4).tolist()
     [[0.0, 0.0], [0.0049, 0.0221], [0.0097, 0.0431]]
     """
-    recorded = nonnegative("rounds", rounds)
-    if recorded.ndim != 1 or recorded.size == 0 or np.any(recorded != np.round(recorded)):
-        raise ValueError(f"`rounds` is {rounds}; allowed: whole numbers, at least one")
-    if np.any(np.diff(recorded) <= 0):
-        raise ValueError(f"`rounds` is {rounds}; allowed: increasing whole numbers")
-    arguments = (learning_rate, local_steps)
-    rates = {"rate_global": rate_global, "rate_local": rate_local}
-    tau: Values = np.zeros(np.broadcast(*(np.asarray(part) for part in (*arguments, *rates.values()))).shape)
+    recorded = increasing_rounds(rounds)
+    shape = np.broadcast(*map(np.asarray, (learning_rate, local_steps, global_rate(equal)))).shape
+    tau: Values = np.zeros(shape)
     history, done = [], 0
     for count in recorded.astype(int):
         for _ in range(done, count):
-            tau = after_round(tau, *arguments, **rates)
+            tau = after_round(equal, tau, learning_rate, local_steps)
         history.append(np.asarray(tau))
         done = count
     return np.stack(history)

@@ -9,26 +9,20 @@ The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed f
 """
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from numpy.typing import NDArray
 
 from theory.dynamics import detached
 from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import accumulated
-from theory.mixing.tangency import TrainingScheme, effective_weights
 from theory.model.accuracy import ratio
-from theory.numerics.validation import (
-    ArrayLike,
-    Values,
-    between,
-    checked_group_size,
-    nonnegative,
-    positive,
-    result,
-    unit_interval,
-)
+from theory.model.federation import EqualClients
+from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.maximise import maximise_over_mixing
+from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -43,9 +37,6 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T7", "T9", "T25"),
 )
-
-
-Accumulated: TypeAlias = detached.Accumulated
 
 
 @cache
@@ -146,108 +137,63 @@ def _numeric() -> tuple[Any, Any]:
 
 
 def predicted_ratio(
-    theta: ArrayLike,
-    *,
-    scheme: TrainingScheme,
-    tau_global: ArrayLike,
-    tau_local: ArrayLike,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_feature_sq: ArrayLike,
-    noise_std: ArrayLike,
-    noise_dim: ArrayLike,
-    clients: ArrayLike,
-    samples: ArrayLike,
-    group_size: ArrayLike,
+    equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> Values:
     """Return the predicted ratio R of a client's mixture (T14 for equal clients).
 
-    Let θ be `theta`, τ_G and τ_L `tau_global` and `tau_local` (from `symmetric_tau`), a `global_feature_sq`, b
-    `local_feature_sq`, e `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`, K `clients`, n `samples` per
-    client and χ `group_size`; arguments broadcast. `scheme` selects the effective weights
-    (`tangency.effective_weights`). The predicted accuracy is `accuracy.accuracy(R)`. Untrained prompts have R =
-    0.
+    Let `equal` describe the clients, θ be `theta` and (τ_G, τ_L) be `tau`, from `symmetric_tau`; all broadcast.
+    `scheme` selects the effective weights (`tangency.effective_weights`). The predicted accuracy is
+    `accuracy.accuracy(R)`. Untrained prompts have R = 0.
 
     Raises:
-        ValueError: any argument outside its range (named in the message), or an unknown scheme.
+        ValueError: θ outside [0, 1], a negative τ, an unknown scheme.
 
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, group_size=1)
-    >>> R = predicted_ratio([0, 1], scheme="posthoc", tau_global=0.1, tau_local=0.1, **letters)
-    >>> R.round(4).tolist()
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> predicted_ratio(equal, "posthoc", [0, 1], Accumulated(0.1, 0.1)).round(4).tolist()
     [1.5021, 1.5811]
     """
-    w_global, w_local = effective_weights(theta, scheme)
-    count = between("clients", clients, 1)
     arguments = (
-        w_global,
-        w_local,
-        nonnegative("tau_global", tau_global),
-        nonnegative("tau_local", tau_local),
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-        positive("noise_feature_sq", noise_feature_sq),
-        positive("noise_std", noise_std),
-        between("noise_dim", noise_dim, 1),
-        between("samples", samples, 1),
-        count,
-        checked_group_size(group_size, count, symmetric=True),
+        *effective_weights(theta, scheme),
+        nonnegative("tau.global_prompt", tau.global_prompt),
+        nonnegative("tau.local_prompt", tau.local_prompt),
+        *(equal.global_feature_sq, equal.local_feature_sq, equal.noise_feature_sq, equal.noise_std),
+        *(equal.noise_dim, equal.samples, equal.clients, equal.group_size),
     )
     signal, noise = _numeric()[0](*arguments), _numeric()[1](*arguments)
-    return ratio(signal, np.sqrt(noise), noise_std)
+    return ratio(signal, np.sqrt(noise), equal.noise_std)
 
 
 def symmetric_tau(
-    scheme: TrainingScheme,
-    theta: ArrayLike,
-    step: ArrayLike,
-    learning_rate: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_feature_sq: ArrayLike,
-    noise_std: ArrayLike,
-    noise_dim: ArrayLike,
-    clients: ArrayLike,
-    samples: ArrayLike,
-    group_size: ArrayLike,
+    equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, step: ArrayLike, learning_rate: ArrayLike
 ) -> Accumulated:
     """Return the accumulated residuals (τ_G, τ_L) after t steps, in units of learning rate times steps (T9,
     T25).
 
-    Let t be `step` and η be `learning_rate`; the other arguments are those of `predicted_ratio`, and all
-    broadcast.
+    Let `equal` describe the clients, θ be `theta`, t `step` and η `learning_rate`; all broadcast.
 
     - `joint`: both prompts share τ = M/κ(θ) of T9 with the rate κ(θ) of T8;
     - `posthoc`: each prompt has its own, with κ_G and κ_L; θ plays no role but in the shape;
     - `detached`: T25, iterated over whole steps (cost proportional to the largest step).
 
     Raises:
-        ValueError: as `predicted_ratio`; a negative step, a learning rate that is not positive.
+        ValueError: θ outside [0, 1], a negative step, a learning rate that is not positive, an unknown scheme.
 
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, group_size=1)
-    >>> tau = symmetric_tau("posthoc", 0.5, 10, 0.01, **letters)
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> tau = symmetric_tau(equal, "posthoc", 0.5, 10, 0.01)
     >>> bool(tau.global_prompt > tau.local_prompt)
     True
     """
     mixing = unit_interval("theta", theta)
     eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
-    feature, deviation = positive("noise_feature_sq", noise_feature_sq), positive("noise_std", noise_std)
-    energies = dict(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        noise_energy=between("noise_dim", noise_dim, 1) * deviation**2 * feature,
-        samples=samples,
-    )
-    federation = dict(clients=clients, group_size=group_size)
     if scheme == "joint":
-        k_joint = joint_rate(mixing, **energies, **federation)
+        k_joint = joint_rate(equal, mixing)
         tau = accumulated(eta * k_joint * t, k_joint)
         return Accumulated(tau, tau)
-    k_global, k_local = global_rate(**energies, **federation), local_rate(**energies)
+    k_global, k_local = global_rate(equal), local_rate(equal)
     if scheme == "detached":
-        return detached.accumulated(mixing, t, eta, rate_global=k_global, rate_local=k_local)
+        return detached.accumulated(equal, mixing, t, eta)
     if scheme == "posthoc":
         taus = (accumulated(eta * rate * t, rate) for rate in (k_global, k_local))
         shaped = np.broadcast_arrays(*taus, mixing)
@@ -255,34 +201,23 @@ def symmetric_tau(
     raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
 
 
-def best_mixing(
-    scheme: TrainingScheme, step: float | int, learning_rate: float, **letters_of: float | int
-) -> float:
-    """Return the θ in [0, 1] with the largest predicted ratio after t steps, by scalar maximisation (T14).
+def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: float, learning_rate: float) -> float:
+    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to about 1e-7 (T14).
 
     For post-hoc and joint training T20 and T21 give it in closed form; the detached scheme has none. The
-    arguments are scalars: those of `symmetric_tau`, without θ. The result is accurate to about 1e-7.
+    arguments are those of `symmetric_tau`, all scalars.
 
     Raises:
         ValueError: as `symmetric_tau`.
 
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, group_size=1)
-    >>> round(best_mixing("joint", 50, 0.001, **letters), 3)
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> round(best_mixing(equal, "joint", 50, 0.001), 3)
     0.433
     """
 
-    def value(theta: ArrayLike) -> Values:
-        tau = symmetric_tau(scheme, theta, step, learning_rate, **letters_of)
-        return predicted_ratio(
-            theta, scheme=scheme, tau_global=tau.global_prompt, tau_local=tau.local_prompt, **letters_of
-        )
+    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        tau = symmetric_tau(equal, scheme, theta, step, learning_rate)
+        return np.asarray(predicted_ratio(equal, scheme, theta, tau))
 
-    grid = np.linspace(0.0, 1.0, 101)
-    best = int(np.argmax(value(grid)))
-    bracket = grid[max(best - 1, 0)], grid[min(best + 1, 100)]
-    found = minimize_scalar(
-        lambda theta: -float(value(theta)), bounds=bracket, method="bounded", options={"xatol": 1e-8}
-    )
-    candidates = [float(found.x), *map(float, bracket)]
-    return max(candidates, key=lambda theta: float(value(theta)))
+    return float(maximise_over_mixing(values, refinements=5))

@@ -10,16 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from theory.numerics.validation import (
-    ArrayLike,
-    Values,
-    between,
-    checked_group_size,
-    nonnegative,
-    positive,
-    result,
-    unit_interval,
-)
+from theory.model.federation import EqualClients
+from theory.numerics.validation import ArrayLike, Values, nonnegative, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -150,84 +142,79 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols[1:3], gain), as_function(symbols, energy)
 
 
-def beta(global_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
+def _gain(weight: ArrayLike, tau: ArrayLike) -> Values:
+    return result(_numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
+
+
+def beta(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
     """Return β = 2aωτ, the coefficient of the shared feature (T9).
 
-    Let a be `global_feature_sq`, ω `weight` (1 for a prompt trained alone; 1−θ or θ in joint training) and τ
-    `tau` (learning rate times summed residuals); arguments broadcast.
+    Let `equal` describe the clients, ω be `weight` (1 for a prompt trained alone; 1−θ or θ in joint training) and τ
+    `tau` (learning rate times summed residuals); all broadcast.
 
     Raises:
-        ValueError: negative a or τ, ω outside [0, 1].
+        ValueError: ω outside [0, 1], a negative τ.
 
-    >>> float(beta(3.0, 0.5, 2.0))
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
+    >>> float(beta(equal, 0.5, 2.0))
     6.0
     """
-    a = nonnegative("global_feature_sq", global_feature_sq)
-    return result(a * _numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
+    return result(equal.global_feature_sq * _gain(weight, tau))
 
 
-def gamma_local(local_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike) -> Values:
+def gamma_local(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
     """Return γ_L = 2bωτ, the local prompt's coefficient of its client's own feature (T9).
 
-    Let b be `local_feature_sq`; the other arguments are those of `beta`.
+    Arguments and errors are those of `beta`.
 
-    Raises:
-        ValueError: negative b or τ, ω outside [0, 1].
-
-    >>> float(gamma_local(7.0, 1.0, 0.5))
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
+    >>> float(gamma_local(equal, 1.0, 0.5))
     7.0
     """
-    b = nonnegative("local_feature_sq", local_feature_sq)
-    return result(b * _numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
+    return result(equal.local_feature_sq * _gain(weight, tau))
 
 
-def gamma_global(
-    local_feature_sq: ArrayLike, weight: ArrayLike, tau: ArrayLike, group_size: ArrayLike, clients: ArrayLike
-) -> Values:
+def gamma_global(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
     """Return γ_G = 2bωτχ/K, the global prompt's coefficient of a client's own feature (T9).
 
-    Let b be `local_feature_sq`, χ `group_size` (from 0 to K) and K `clients`; the others are those of `beta`.
+    Arguments and errors are those of `beta`.
 
-    Raises:
-        ValueError: as `gamma_local`; fewer than one client; χ outside [0, K].
-
-    >>> float(gamma_global(7.0, 1.0, 0.5, 1, 4))
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
+    >>> float(gamma_global(equal, 1.0, 0.5))
     1.75
     """
-    count = between("clients", clients, 1)
-    share = checked_group_size(group_size, count, symmetric=True) / count
-    return result(np.asarray(gamma_local(local_feature_sq, weight, tau)) * share)
+    return result(gamma_local(equal, weight, tau) * equal.group_size / equal.clients)
 
 
-def noise_norm(
-    *,
-    noise_feature_sq: ArrayLike,
-    weight: ArrayLike,
-    tau: ArrayLike,
-    noise_std: ArrayLike,
-    noise_dim: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike = 1,
-) -> Values:
-    """Return √(E‖φ‖²) = 2eωτ σ_p √(L/(nK)), the size of the irrelevant coefficients (T9).
+def noise_norm_local(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
+    """Return √(E‖φ_L‖²) = 2eωτ σ_p √(L/n), the size of a local prompt's irrelevant coefficients (T9).
 
-    Let e be `noise_feature_sq`, ω `weight`, τ `tau`, σ_p `noise_std`, L `noise_dim`, n `samples` per client and
-    K `clients`: the number of clients whose data the prompt sees, 1 for a local prompt. Arguments broadcast.
+    Arguments and errors are those of `beta`.
 
-    Raises:
-        ValueError: σ_p not positive, negative e or τ, ω outside [0, 1], L, n or K below one.
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
+    >>> float(noise_norm_local(equal, 1.0, 0.5))
+    4.0
+    """
+    return _noise_norm(equal, weight, tau, 1.0)
 
-    >>> round(float(noise_norm(
-    ...     noise_feature_sq=1, weight=1, tau=0.5, noise_std=1, noise_dim=400, samples=25, clients=4)), 6)
+
+def noise_norm_global(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
+    """Return √(E‖φ_G‖²) = 2eωτ σ_p √(L/(nK)), the size of the global prompt's irrelevant coefficients (T9).
+
+    Arguments and errors are those of `beta`.
+
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
+    >>> float(noise_norm_global(equal, 1.0, 0.5))
     2.0
     """
+    return _noise_norm(equal, weight, tau, equal.clients)
+
+
+def _noise_norm(equal: EqualClients, weight: ArrayLike, tau: ArrayLike, clients: ArrayLike) -> Values:
     energy = _numeric()[1](
-        nonnegative("noise_feature_sq", noise_feature_sq),
+        equal.noise_feature_sq,
         unit_interval("weight", weight),
         nonnegative("tau", tau),
-        positive("noise_std", noise_std),
-        between("noise_dim", noise_dim, 1),
-        between("samples", samples, 1),
-        between("clients", clients, 1),
+        *(equal.noise_std, equal.noise_dim, equal.samples, clients),
     )
     return result(np.sqrt(energy))

@@ -17,20 +17,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from theory.dynamics import mean_field, predicted_ratio
+from theory.dynamics import client_margins, predicted_ratio
 from theory.model import accuracy
-from theory.numerics.validation import (
-    ArrayLike,
-    Values,
-    between,
-    finite,
-    nonnegative,
-    positive,
-    result,
-    unit_interval,
-)
+from theory.model.federation import Federation
+from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -98,7 +91,7 @@ def derivation() -> Derivation:
     mixture = predicted_ratio.formula()
     w_global, w_local, row, sign, _, pull_local = mixture.signal_symbols
     signed = prior * plus - (1 - prior) * minus
-    rows, relevant, _, _ = mean_field.formula()
+    rows, relevant, _, _ = client_margins.formula()
     by_types = sum(
         relevant.subs(dict(zip(rows, (norm, 1, other, 1, share), strict=True)), simultaneous=True) * level
         for other, share, level in ((1, prior, plus), (-1, 1 - prior, minus))
@@ -292,38 +285,20 @@ def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
     return result(_numeric()[1](positive("ratio", ratio), prior))
 
 
-def leans_local(
-    class_prior: ArrayLike,
-    *,
-    global_feature_sq: float,
-    local_feature_sq: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> Values:
-    """Return d_k (a + bP) − (a+b) Σ_j p_j d_j with d = 2π − 1, in units of a signal (T27).
+def leans_local(federation: Federation) -> NDArray[np.float64]:
+    """Return d_k (a + bP) − (a+b) Σ_j p_j d_j with d = 2π − 1, in units of a signal, shape (clients,) (T27).
 
     To leading order the accuracy-optimal θ of a client with π_k > 1/2 lies above T15's where this is positive, and
-    below where it is negative (for π_k < 1/2 the other way round). Let π_k be `class_prior`, n_k `sample_counts`
-    and s(k) `groups`, of shape (clients,); P = Σ p_j over the client's group, χ/K for equal clients.
+    below where it is negative (for π_k < 1/2 the other way round). Let `federation` describe the clients, with π_k
+    its `class_prior`; P = Σ p_j over the client's group, χ/K for equal clients.
 
-    Raises:
-        ValueError: π outside [0, 1], negative signals, counts below one, arrays of different shapes.
-
-    >>> leans_local([0.9, 0.5, 0.5, 0.5], global_feature_sq=3, local_feature_sq=7, sample_counts=[10] * 4,
-    ...             groups=[0, 1, 2, 3]).round(2).tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=9, sample_counts=[10] * 4,
+    ...     class_prior=[0.9, 0.5, 0.5, 0.5])
+    >>> leans_local(federation).round(2).tolist()
     [1.8, -2.0, -2.0, -2.0]
     """
-    a, b = (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-    )
-    skew = 2 * unit_interval("class_prior", class_prior) - 1
-    counts, members = between("sample_counts", sample_counts, 1), np.asarray(groups)
-    if not skew.shape == counts.shape == members.shape or counts.ndim != 1:
-        raise ValueError(
-            f"`class_prior`, `sample_counts` and `groups` have shapes {skew.shape}, {counts.shape} and"
-            f" {members.shape}; allowed: (clients,) for all"
-        )
-    weights = counts / counts.sum()
-    share = (members[:, None] == members[None, :]) @ weights
-    return result(skew * (a + b * share) - (a + b) * np.sum(weights * skew))
+    a, b = federation.global_feature_sq, federation.local_feature_sq
+    skew, weights = 2 * federation.class_prior - 1, federation.client_weights
+    share = federation.same_group @ weights
+    return np.asarray(skew * (a + b * share) - (a + b) * np.sum(weights * skew))

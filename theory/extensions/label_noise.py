@@ -9,8 +9,8 @@ the one without label noise and
 κ_s and κ_n being what signal and own noise contribute to the margin rate T8. To leading order (x = 1) every ratio
 is multiplied by 1−2ε, so θ* does not move. Later wrong labels keep the larger residuals, and memorising them lowers
 R, but never below R_0 (1−2ε)/√(1 + 4ε(1−ε) r(r+2)) with r = κ_s/κ_n: where noise dominates (r ≪ 1, for a local
-prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k: `theory.extensions.noisy_clients`, which
-also has the predictions for any scheme and time.
+prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k:
+`theory.extensions.noisy_clients`; predictions for any scheme and time: `theory.extensions.prediction`.
 """
 
 from functools import cache
@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics import mean_field, predicted_ratio
-from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics import client_margins, predicted_ratio
+from theory.dynamics.margin_rate import rate_parts
 from theory.mixing.tangency import optimum
+from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -85,7 +86,7 @@ def derivation() -> Derivation:
     pull = (1 - epsilon) * plus - epsilon * minus
     energy = (1 - epsilon) * plus**2 + epsilon * minus**2
     level, below_half = relation("=", minus, x * plus), relation("=", epsilon, 1 / (2 + half))
-    rows, relevant, _, _ = mean_field.formula()
+    rows, relevant, _, _ = client_margins.formula()
 
     def moved(sign: int) -> Formula:
         """What one feature of squared norm s does to the margin of a sample with this sign, by both types."""
@@ -277,8 +278,8 @@ def ratio_factor(label_noise: ArrayLike, disparity: ArrayLike = 1.0) -> Values:
 def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate: ArrayLike) -> Values:
     """Return x_∞ = (κ_n + 2(1−ε)κ_s)/(κ_n + 2εκ_s), which x = τ⁻/τ⁺ approaches from below (T26).
 
-    Let ε be `label_noise`, κ_s be `signal_rate` and κ_n `noise_rate`: `margin_rate.joint_rate` with and without its
-    other part. Arguments broadcast.
+    Let ε be `label_noise`, κ_s be `signal_rate` and κ_n `noise_rate`, from `margin_rate.rate_parts`; arguments
+    broadcast.
 
     Raises:
         ValueError: ε outside [0, 1/2], a negative signal rate, a noise rate that is not positive.
@@ -297,34 +298,19 @@ class Bounds(NamedTuple):
     upper: Values
 
 
-def factor_bounds(
-    label_noise: ArrayLike,
-    theta: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Bounds:
+def factor_bounds(equal: EqualClients, label_noise: ArrayLike, theta: ArrayLike) -> Bounds:
     """Return the bounds of R/R_0 over all times, for the jointly trained mixture at θ (T26).
 
-    Let ε be `label_noise` and θ `theta`; θ = 0 and 1 are the prompts trained alone. The other arguments are those
-    of `margin_rate.joint_rate`; all broadcast.
+    Let `equal` describe the clients, ε be `label_noise` and θ `theta`, where θ = 0 and 1 are the prompts trained
+    alone; all broadcast.
 
     Raises:
-        ValueError: ε outside [0, 1/2], and as `margin_rate.joint_rate`.
+        ValueError: ε outside [0, 1/2], θ outside [0, 1].
 
-    >>> bounds = factor_bounds(0.2, 1, global_feature_sq=3, local_feature_sq=7, noise_energy=400, samples=10,
-    ...                        clients=4, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
+    >>> bounds = factor_bounds(equal, 0.2, 1)
     >>> float(bounds.lower.round(3)), float(bounds.upper.round(3))
     (0.514, 0.6)
     """
-    federation = {"samples": samples, "clients": clients, "group_size": group_size}
-    signals = {"global_feature_sq": global_feature_sq, "local_feature_sq": local_feature_sq}
-    none = {"global_feature_sq": 0, "local_feature_sq": 0}
-    signal_rate = joint_rate(theta, **signals, noise_energy=0, **federation)
-    noise_rate = joint_rate(theta, **none, noise_energy=noise_energy, **federation)
-    largest = largest_disparity(label_noise, signal_rate, noise_rate)
+    largest = largest_disparity(label_noise, *rate_parts(equal, theta))
     return Bounds(ratio_factor(label_noise, largest), ratio_factor(label_noise))

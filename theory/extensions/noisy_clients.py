@@ -8,21 +8,19 @@ s_L = (a+b) f_k, while the noise stays that of T22. For equal n_k and no common 
 which is T17 if all f are equal, and grows with f_k: a client with noisier labels leans on the global prompt, and
 uses nothing else once f_k ≤ a o/((K−1)(a+b)).
 
-Later, samples are of two types, clean and flipped, and `predicted_ratios` follows them by T12 and T14.
+Later, samples are of two types, clean and flipped, and `theory.extensions.prediction` follows them by T12 and T14.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics import mean_field, predicted_ratio
-from theory.dynamics.sample_types import SampleTypes
-from theory.mixing import client_mixing, per_client
-from theory.mixing.tangency import TrainingScheme, optimal_mixing, optimum
-from theory.numerics.validation import ArrayLike, between, nonnegative
+from theory.dynamics import client_margins
+from theory.mixing import per_client
+from theory.mixing.tangency import optimal_mixing, optimum
+from theory.model.federation import Federation
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -78,7 +76,7 @@ def derivation() -> Derivation:
     own, others, more, rest = sympy.symbols("f_k o x g", positive=True)
     tau = at.tau
     plus, minus = sympy.symbols("tau_+ tau_-", positive=True)
-    rows, relevant, _, _ = mean_field.formula()
+    rows, relevant, _, _ = client_margins.formula()
     fractions = ((1, 1 - epsilon, plus), (-1, epsilon, minus))
     moved = sum(
         relevant.subs(dict(zip(rows[1:], (1, sign, 1, share), strict=True)), simultaneous=True) * level
@@ -147,157 +145,31 @@ def _numeric() -> Any:
     return as_function(*formula())
 
 
-def client_signals(
-    label_noise: ArrayLike,
-    *,
-    global_feature_sq: float,
-    local_feature_sq: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> Signals:
+def client_signals(federation: Federation) -> Signals:
     """Return every client's signals to leading order (T26).
 
-    Let ε_k be `label_noise`, a `global_feature_sq`, b `local_feature_sq`, n_k `sample_counts` and s(k)
-    `groups`, arrays of shape (clients,).
+    Let `federation` describe the clients, with ε_k its `label_noise`.
 
-    Raises:
-        ValueError: ε outside [0, 1], negative signals, sample counts below one, arrays of different shapes.
-
-    >>> client_signals([0.0, 0.25], global_feature_sq=4, local_feature_sq=8, sample_counts=[10, 10], groups=[0, 1])
+    >>> federation = Federation(
+    ...     global_feature_sq=4, local_feature_sq=8, noise_dim=9, sample_counts=[10, 10], label_noise=[0, 0.25])
+    >>> client_signals(federation)
     Signals(global_prompt=array([7., 5.]), local_prompt=array([12.,  6.]))
     """
-    flips, counts = between("label_noise", label_noise, 0, 1), between("sample_counts", sample_counts, 1)
-    members = np.asarray(groups)
-    if not flips.shape == counts.shape == members.shape or counts.ndim != 1:
-        raise ValueError(
-            f"`label_noise`, `sample_counts` and `groups` have shapes {flips.shape}, {counts.shape} and"
-            f" {members.shape}; allowed: (clients,) for all"
-        )
-    a, b = (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-    )
-    kept = counts / counts.sum() * (1 - 2 * flips)
-    in_group = (members[:, None] == members[None, :]) @ kept
-    return Signals(*_numeric()(a, b, flips, np.sum(kept), in_group))
+    kept = federation.client_weights * (1 - 2 * federation.label_noise)
+    a, b = federation.global_feature_sq, federation.local_feature_sq
+    return Signals(*_numeric()(a, b, federation.label_noise, np.sum(kept), federation.same_group @ kept))
 
 
-def leading_mixing(
-    label_noise: ArrayLike,
-    *,
-    global_feature_sq: float,
-    local_feature_sq: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> NDArray[np.float64]:
+def leading_mixing(federation: Federation) -> NDArray[np.float64]:
     """Return every client's best post-hoc θ to leading order, when clients differ in label noise (T26 in T15).
 
-    The arguments are those of `client_signals`. With equal ε_k it is T22: label noise does not move θ*.
+    The argument is that of `client_signals`. With equal ε_k it is T22: label noise does not move θ*.
 
-    Raises:
-        ValueError: as `client_signals`.
-
-    >>> leading_mixing([0.0, 0.0, 0.1], global_feature_sq=3, local_feature_sq=7, sample_counts=[10, 10, 10],
-    ...                groups=[0, 1, 2]).round(3).tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=9, sample_counts=[10] * 3, label_noise=[0, 0, 0.1])
+    >>> leading_mixing(federation).round(3).tolist()
     [0.474, 0.474, 0.357]
     """
-    signals = client_signals(
-        label_noise,
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        sample_counts=sample_counts,
-        groups=groups,
-    )
-    counts = np.asarray(sample_counts, dtype=np.float64)
+    counts = federation.sample_counts
     total = counts.sum()
-    return np.asarray(optimal_mixing(*signals, 1 / total, 1 / counts, 1 / total))
-
-
-def sample_types(label_noise: ArrayLike) -> SampleTypes:
-    """Return the types clean and flipped for the mean field (T12): signs +1 and −1 on every relevant feature.
-
-    Let ε_k be `label_noise`, shape (clients,): the chance of a flip, or the share that a client's data realised.
-
-    Raises:
-        ValueError: ε outside [0, 1], or not one for each client.
-
-    >>> sample_types([0.1, 0.3]).fractions.tolist()
-    [[0.9, 0.1], [0.7, 0.3]]
-    """
-    share = between("label_noise", label_noise, 0, 1)
-    if share.ndim != 1:
-        raise ValueError(f"`label_noise` has shape {share.shape}; allowed: (clients,)")
-    signs = np.array([[1.0], [-1.0]])
-    return SampleTypes(np.stack([1 - share, share], axis=1), signs, signs)
-
-
-def predicted_ratios(
-    rounds: Sequence[int],
-    theta: ArrayLike,
-    learning_rate: float,
-    *,
-    label_noise: ArrayLike,
-    scheme: TrainingScheme,
-    global_feature_sq: float,
-    local_feature_sq: float,
-    noise_feature_sq: float,
-    noise_std: float,
-    noise_dim: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> NDArray[np.float64]:
-    """Return the predicted ratio R_k(t, θ) of every client on clean test data (T26: T12 and T14 with two types).
-
-    Let ε_k be `label_noise`, shape (clients,), e `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`; the other
-    arguments are those of `mean_field.accumulated`.
-
-    Returns:
-        Array of shape (rounds, thetas, clients).
-
-    Raises:
-        ValueError: as `sample_types`, `mean_field.accumulated` and `predicted_ratio.predicted_ratio`.
-
-    >>> predicted_ratios([1], [0.0, 1.0], 1e-6, label_noise=[0.0, 0.2], scheme="posthoc", global_feature_sq=3,
-    ...                  local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400, sample_counts=[10, 10],
-    ...                  groups=[0, 1]).round(3).tolist()
-    [[[1.319, 1.006], [1.581, 0.949]]]
-    """
-    federation: dict[str, Any] = {
-        "scheme": scheme,
-        "global_feature_sq": global_feature_sq,
-        "local_feature_sq": local_feature_sq,
-        "sample_counts": sample_counts,
-        "groups": groups,
-        "types": sample_types(label_noise),
-    }
-    energy = noise_dim * noise_std**2 * noise_feature_sq
-    tau = mean_field.accumulated(rounds, theta, learning_rate, noise_energy=energy, **federation)
-    ratios = predicted_ratio.predicted_ratio(
-        np.atleast_1d(theta),
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        noise_feature_sq=noise_feature_sq,
-        noise_std=noise_std,
-        noise_dim=noise_dim,
-        **federation,
-    )
-    return ratios[..., 0]  # fresh samples are clean
-
-
-def best_mixing(
-    scheme: TrainingScheme, rounds: int, learning_rate: float, *, label_noise: ArrayLike, **letters_of: Any
-) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] with the largest predicted ratio on clean data, for every client (T26).
-
-    The arguments are those of `predicted_ratios`, with one number of rounds.
-
-    Raises:
-        ValueError: as `predicted_ratios`.
-
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                sample_counts=[10, 10], groups=[0, 1])
-    >>> best_mixing("posthoc", 1, 1e-6, label_noise=[0.1, 0.1], **letters).round(3).tolist()
-    [0.538, 0.538]
-    """
-    types = sample_types(label_noise)
-    return client_mixing.best_mixing(scheme, rounds, learning_rate, types=types, **letters_of)[..., 0]
+    return np.asarray(optimal_mixing(*client_signals(federation), 1 / total, 1 / counts, 1 / total))

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
-from theory.numerics.validation import ArrayLike, Values, between, positive, result, unit_interval
+from theory.model.federation import EqualClients
+from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -255,45 +257,32 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
     return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))
 
 
-def joint_mixing(
-    participation: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
     """Return θ*_joint with θ*/(1−θ*) = √(odds*/r), at every time (T28).
 
-    Let r be `participation`; the other arguments are those of `leading_order.posthoc_odds`, and all broadcast.
+    Let `equal` describe the clients and r be `participation`; all broadcast.
 
     Raises:
         ValueError: r outside (0, 1], and as `leading_order.posthoc_odds`.
 
-    >>> joint_mixing([1, 0.25], global_feature_sq=3, local_feature_sq=4, clients=4, group_size=1).round(3).tolist()
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=4, noise_dim=400, clients=4, samples=10)
+    >>> joint_mixing(equal, [1, 0.25]).round(3).tolist()
     [0.366, 0.536]
     """
-    odds = posthoc_odds(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        clients=clients,
-        group_size=group_size,
-    )
-    return mixing_from_odds(_numeric()[2](odds, _share(participation)))
+    return mixing_from_odds(_numeric()[2](posthoc_odds(equal), _share(participation)))
 
 
-def joint_rate(
-    theta: ArrayLike, participation: ArrayLike, rate_global: ArrayLike, rate_local: ArrayLike
-) -> Values:
+def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike) -> Values:
     """Return κ(θ) = (1−θ)² κ_G + rθ² κ_L, the margin rate of joint training per unit of τ_G (T28).
 
-    Let θ be `theta`, r `participation`, κ_G `rate_global` and κ_L `rate_local` (T8); they broadcast.
+    Let `equal` describe the clients, θ be `theta` and r `participation`; all broadcast.
 
     Raises:
-        ValueError: θ outside [0, 1], r outside (0, 1], rates that are not positive.
+        ValueError: θ outside [0, 1], r outside (0, 1].
 
-    >>> float(joint_rate(0.5, 0.5, 20.0, 80.0))
-    15.0
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=100, clients=4, samples=10)
+    >>> float(joint_rate(equal, 1, 0.5))
+    40.0
     """
-    rates = positive("rate_global", rate_global), positive("rate_local", rate_local)
+    rates = global_rate(equal), local_rate(equal)
     return result(_numeric()[0](unit_interval("theta", theta), _share(participation), *rates))

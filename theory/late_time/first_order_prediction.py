@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics import symmetric_ratio
+from theory.dynamics.margin_rate import joint_rate, rate_parts
+from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import margin
-from theory.dynamics.symmetric_ratio import predicted_ratio
 from theory.late_time.first_order import numeric
-from theory.mixing.client_mixing import largest_at
+from theory.model.federation import EqualClients
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -56,104 +58,66 @@ def progress(margin: ArrayLike, noise_share: ArrayLike = 1.0) -> Values:
 
 
 def first_order(
-    theta: ArrayLike,
-    margin: ArrayLike,
-    *,
-    clients: ArrayLike,
-    samples: ArrayLike,
-    noise_dim: ArrayLike,
-    noise_share: ArrayLike = 1.0,
+    equal: EqualClients, theta: ArrayLike, margin: ArrayLike, noise_share: ArrayLike = 1.0
 ) -> Values:
     """Return log R − log R₁₄, the first-order effect of overlapping noise under joint training (T29).
 
-    Let θ be `theta`, M the mean-field `margin` (infinite for t → ∞), K `clients`, n `samples` per client, L
-    `noise_dim` and λ `noise_share`, the share of κ(θ) that is noise; arguments broadcast.
+    Let `equal` describe the clients, of which only n/L and K matter, θ be `theta`, M the mean-field `margin`
+    (infinite for t → ∞) and λ `noise_share`, the share of κ(θ) that is noise; all broadcast.
 
     Raises:
-        ValueError: any argument outside its range.
+        ValueError: θ outside [0, 1], a negative margin, λ outside (0, 1].
 
-    >>> first_order([0, 1], float("inf"), clients=10, samples=20, noise_dim=4000).round(4).tolist()
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=4000, clients=10, samples=20)
+    >>> first_order(equal, [0, 1], float("inf")).round(4).tolist()
     [0.025, 0.0025]
     """
     level = between("margin", margin, 0, finite=False)
     ended = np.isinf(level)
     psi = np.where(ended, 1.0, progress(np.where(ended, 1.0, level), noise_share))
-    load = between("samples", samples, 1) / between("noise_dim", noise_dim, 1)
-    return result(load * numeric()(unit_interval("theta", theta), between("clients", clients, 1), psi))
+    bracket = numeric()(unit_interval("theta", theta), equal.clients, psi)
+    return result(equal.samples / equal.noise_dim * bracket)
 
 
-def drift_ratio(
-    theta: ArrayLike,
-    step: ArrayLike,
-    learning_rate: ArrayLike,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_feature_sq: ArrayLike,
-    noise_std: ArrayLike,
-    noise_dim: ArrayLike,
-    clients: ArrayLike,
-    samples: ArrayLike,
-    group_size: ArrayLike,
+def predicted_ratio(
+    equal: EqualClients, theta: ArrayLike, step: ArrayLike, learning_rate: ArrayLike
 ) -> Values:
     """Return the ratio R of joint training after t steps, to first order in n/L (T29).
 
-    Let θ be `theta`, t `step`, η `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, e
-    `noise_feature_sq`, σ_p `noise_std`, L `noise_dim`, K `clients`, n `samples` and χ `group_size`; arguments
-    broadcast.
+    Let `equal` describe the clients, θ be `theta`, t `step` and η `learning_rate`; all broadcast.
 
     Raises:
-        ValueError: any argument outside its range.
+        ValueError: θ outside [0, 1], a negative step, a learning rate that is not positive.
 
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=4, samples=10, group_size=1)
-    >>> drift_ratio([0, 1], 0, 0.01, **letters).round(4).tolist()
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> predicted_ratio(equal, [0, 1], 0, 0.01).round(4).tolist()
     [1.5021, 1.5811]
     """
-    length, deviation = between("noise_dim", noise_dim, 1), positive("noise_std", noise_std)
-    signals = {"global_feature_sq": global_feature_sq, "local_feature_sq": local_feature_sq}
-    federation = {"samples": samples, "clients": clients, "group_size": group_size}
-    energy = length * deviation**2 * positive("noise_feature_sq", noise_feature_sq)
-    rate = joint_rate(theta, **signals, noise_energy=energy, **federation)
-    own_noise = joint_rate(theta, global_feature_sq=0, local_feature_sq=0, noise_energy=energy, **federation)
+    rate = joint_rate(equal, theta)
     scaled = positive("learning_rate", learning_rate) * nonnegative("step", step) * rate
-    start = predicted_ratio(
-        theta,
-        scheme="joint",
-        tau_global=1.0,
-        tau_local=1.0,
-        **signals,
-        noise_feature_sq=noise_feature_sq,
-        noise_std=noise_std,
-        noise_dim=noise_dim,
-        **federation,
-    )
-    gain = first_order(
-        theta,
-        margin(scaled),
-        clients=clients,
-        samples=samples,
-        noise_dim=length,
-        noise_share=own_noise / rate,
-    )
+    # the ratio of T14 is the same for every τ that both prompts share
+    shared = Accumulated(np.float64(1), np.float64(1))
+    start = symmetric_ratio.predicted_ratio(equal, "joint", theta, shared)
+    gain = first_order(equal, theta, margin(scaled), rate_parts(equal, theta).noise / rate)
     return result(start * np.exp(gain))
 
 
-def drift_mixing(step: float | int, learning_rate: float, **letters_of: float | int) -> float:
+def best_mixing(equal: EqualClients, step: float, learning_rate: float) -> float:
     """Return θ* of joint training after t steps, to first order in n/L (T29), to about 1e-6.
 
-    The arguments are those of `drift_ratio`, without θ; scalars.
+    The arguments are those of `predicted_ratio`, without θ; scalars.
 
     Raises:
-        ValueError: as `drift_ratio`.
+        ValueError: as `predicted_ratio`.
 
-    >>> letters = dict(global_feature_sq=3, local_feature_sq=7, noise_feature_sq=1, noise_std=1, noise_dim=4000,
-    ...                clients=4, samples=10, group_size=1)
-    >>> round(drift_mixing(0, 0.01, **letters), 3), round(drift_mixing(1000, 0.01, **letters), 3)
+    >>> equal = EqualClients(
+    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=4000, clients=4, samples=10, group_size=1)
+    >>> round(best_mixing(equal, 0, 0.01), 3), round(best_mixing(equal, 1000, 0.01), 3)
     (0.433, 0.431)
     """
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(drift_ratio(theta, step, learning_rate, **letters_of))
+        return np.asarray(predicted_ratio(equal, theta, step, learning_rate))
 
-    return float(largest_at(values))
+    return float(maximise_over_mixing(values))

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar, nnls
+from scipy.optimize import nnls
 
 from theory.dynamics.margin_kernel import formula as kernel_formula
 from theory.dynamics.margin_kernel import margin_kernel, square
-from theory.mixing.tangency import TrainingScheme
 from theory.model.accuracy import accuracy, ratio
+from theory.model.schemes import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -299,7 +300,7 @@ def _least_distance(
     return np.asarray(solution / (slack * size))
 
 
-def late_time_ratio(
+def limiting_ratio(
     theta: ArrayLike, data: TrainingData, scheme: TrainingScheme = "joint"
 ) -> NDArray[np.float64]:
     """Return the ratio R of every client's mixture as t → ∞ (T29).
@@ -314,7 +315,7 @@ def late_time_ratio(
         ValueError: as `margin_kernel` and `maximum_margin`; a scheme other than joint and posthoc.
 
     >>> data = TrainingData([[1.0, 2.0], [1.0, 1.0]], [3.0, 1.0], [0, 0], noise_dim=1, noise_std=1.0)
-    >>> late_time_ratio(0.5, data).round(3).tolist()
+    >>> limiting_ratio(0.5, data).round(3).tolist()
     [3.0]
     """
     mixing = unit_interval("theta", theta)
@@ -349,22 +350,18 @@ def _limit(theta: float, data: TrainingData) -> NDArray[np.float64]:
     return feature
 
 
-def late_time_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Values:
+def limiting_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Values:
     """Return the θ with the best accuracy, mean over clients, as t → ∞ (T29), to about 1e-3.
 
     Raises:
-        ValueError: as `late_time_ratio`.
+        ValueError: as `limiting_ratio`.
 
     >>> data = TrainingData([[1.0, 2.0], [1.0, 1.0]], [3.0, 1.0], [0, 0], noise_dim=1, noise_std=1.0)
-    >>> bool(0 <= late_time_mixing(data) <= 1)
+    >>> bool(0 <= limiting_mixing(data) <= 1)
     True
     """
 
-    def error(theta: float) -> float:
-        return -float(np.mean(accuracy(late_time_ratio(theta, data, scheme))))
+    def mean_accuracy(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.mean(accuracy(limiting_ratio(theta, data, scheme)), axis=-1)
 
-    grid = np.linspace(0, 1, 11)
-    best = int(np.argmin([error(theta) for theta in grid]))
-    bracket = grid[max(best - 1, 0)], grid[min(best + 1, 10)]
-    found = minimize_scalar(error, bounds=bracket, method="bounded", options={"xatol": 1e-3})
-    return np.float64(min((float(found.x), float(grid[best])), key=error))
+    return np.float64(maximise_over_mixing(mean_accuracy, grid_points=11, refinements=2))

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.special import expit
 
-from theory.dynamics.margin_rate import joint_rate
+from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.saturation import margin
 from theory.late_time.dynamical_mean_field import numeric
 from theory.late_time.first_order import response
-from theory.mixing.tangency import TrainingScheme, effective_weights
-from theory.numerics.validation import between, checked_group_size, nonnegative, positive, unit_interval
+from theory.model.federation import EqualClients
+from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.validation import between, positive, unit_interval
 from theory.proof.derivation import as_function
 from theory.proof.symbols import letters
 
@@ -35,57 +36,46 @@ Late in training α has a kink as a function of m, so the first needs many; R is
 TOLERANCE = 1e-9
 _ITERATIONS, _NEWTON = 500, 50
 # share of a step of the static iteration that is taken, inverted
-_CAUTION = 10
+_DAMPING = 10
 
 Matrix = NDArray[np.float64]
 
 
-class Letters(NamedTuple):
-    """The letters of a symmetric federation: a, b, e, σ_p, L, K, n and χ."""
-
-    global_feature_sq: float
-    local_feature_sq: float
-    noise_feature_sq: float
-    noise_std: float
-    noise_dim: float
-    clients: float
-    samples: float
-    group_size: float
-
-
-def flow_ratio(
+def predicted_ratio(
+    equal: EqualClients,
+    scheme: TrainingScheme,
     theta: Sequence[float] | Matrix,
     step: Sequence[float] | Matrix,
     learning_rate: float,
-    *,
-    scheme: TrainingScheme = "joint",
-    **letters_of: Any,
 ) -> Matrix:
     """Return the ratio R(t, θ) of a client's mixture (T29, mean field).
 
-    Let θ be `theta`, shape (thetas,), t `step`, shape (steps,), positive, infinite for the maximum margin, and η
-    `learning_rate`; the letters are the fields of `Letters`, by name.
+    Let `equal` describe the clients by scalars, θ be `theta`, shape (thetas,), t `step`, shape (steps,), positive,
+    infinite for the maximum margin, and η `learning_rate`.
 
     Returns:
         Array of shape (steps, thetas).
 
     Raises:
-        ValueError: any argument outside its range, or a scheme other than joint and posthoc.
+        ValueError: an array in `equal`; θ outside [0, 1]; a step or learning rate that is not positive; a scheme
+            other than joint and posthoc.
         ArithmeticError: the iteration does not settle, as for N close to 2L or above.
 
-    >>> letters = dict(global_feature_sq=0.5, local_feature_sq=1.5, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=10, samples=20, group_size=1)
-    >>> flow_ratio([0.0, 0.35], [1, 500, float("inf")], 0.0023, **letters).round(2).tolist()
+    >>> equal = EqualClients(global_feature_sq=0.5, local_feature_sq=1.5, noise_dim=400, clients=10, samples=20)
+    >>> predicted_ratio(equal, "joint", [0.0, 0.35], [1, 500, float("inf")], 0.0023).round(2).tolist()
     [[0.46, 0.56], [0.55, 0.59], [0.63, 0.61]]
     """
-    at, mixing = _checked(letters_of), np.atleast_1d(unit_interval("theta", theta))
+    for name, field in vars(equal).items():
+        if np.ndim(field):
+            raise ValueError(f"`{name}` is {field}; allowed: one number")
+    mixing = np.atleast_1d(unit_interval("theta", theta))
     times = np.atleast_1d(between("step", step, 0, open_low=True, finite=False))
     eta = float(positive("learning_rate", learning_rate))
     if scheme not in ("joint", "posthoc"):
         raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc'")
     together = scheme == "posthoc"  # two prompts trained once, whatever θ
     trained = [(0.0, 1.0)] if together else [(float(value),) for value in mixing]
-    moments = [_moments([_prompt(at, value) for value in pair], times, eta, at) for pair in trained]
+    moments = [_moments([_prompt(equal, value) for value in pair], times, eta, equal) for pair in trained]
     ratio = np.empty((times.size, mixing.size))
     for index, value in enumerate(mixing):
         signal, noise = moments[0 if together else index]
@@ -95,27 +85,22 @@ def flow_ratio(
     return ratio
 
 
-def flow_mixing(
-    step: Sequence[float] | Matrix,
-    learning_rate: float,
-    *,
-    scheme: TrainingScheme = "joint",
-    **letters_of: Any,
+def best_mixing(
+    equal: EqualClients, scheme: TrainingScheme, step: Sequence[float] | Matrix, learning_rate: float
 ) -> Matrix:
     """Return θ* at every time, shape (steps,), to about 1e-3 (T29, mean field).
 
-    The arguments are those of `flow_ratio`.
+    The arguments are those of `predicted_ratio`.
 
     Raises:
-        ValueError, ArithmeticError: as `flow_ratio`.
+        ValueError, ArithmeticError: as `predicted_ratio`.
 
-    >>> letters = dict(global_feature_sq=0.5, local_feature_sq=1.5, noise_feature_sq=1, noise_std=1, noise_dim=400,
-    ...                clients=10, samples=20, group_size=1)
-    >>> flow_mixing([1, 500], 0.0023, **letters).round(2).tolist()
+    >>> equal = EqualClients(global_feature_sq=0.5, local_feature_sq=1.5, noise_dim=400, clients=10, samples=20)
+    >>> best_mixing(equal, "joint", [1, 500], 0.0023).round(2).tolist()
     [0.35, 0.31]
     """
     grid, fine = np.linspace(0, 1, 26), np.linspace(0, 1, 2001)
-    curves = flow_ratio(grid, step, learning_rate, scheme=scheme, **letters_of)
+    curves = predicted_ratio(equal, scheme, grid, step, learning_rate)
     best: Matrix = fine[np.argmax(CubicSpline(grid, curves, axis=1)(fine), axis=1)]
     return best
 
@@ -135,67 +120,42 @@ _Moments = tuple[Matrix, Matrix]
 """Signals, shape (steps, prompts), and covariance of margins, shape (steps, prompts, prompts)."""
 
 
-def _checked(values: dict[str, Any]) -> Letters:
-    at = Letters(**values)
-    for name in ("global_feature_sq", "local_feature_sq"):
-        nonnegative(name, getattr(at, name))
-    for name in ("noise_feature_sq", "noise_std"):
-        positive(name, getattr(at, name))
-    for name in ("noise_dim", "clients", "samples"):
-        between(name, getattr(at, name), 1)
-    checked_group_size(at.group_size, at.clients, symmetric=True)
-    return Letters(*map(float, at))
-
-
 @cache
 def _modes() -> Any:
     at = letters()
     return as_function((at.e, at.n, at.theta), list(response()[:2]))
 
 
-def _prompt(at: Letters, theta: float) -> _Prompt:
-    rates = [
-        float(
-            joint_rate(
-                theta,
-                global_feature_sq=at.global_feature_sq,
-                local_feature_sq=at.local_feature_sq,
-                noise_energy=energy,
-                samples=at.samples,
-                clients=at.clients,
-                group_size=at.group_size,
-            )
-        )
-        for energy in (0.0, at.noise_dim * at.noise_std**2 * at.noise_feature_sq)
-    ]
-    return _Prompt(np.array(_modes()(at.noise_feature_sq, at.samples, float(theta))), *rates)
+def _prompt(at: EqualClients, theta: float) -> _Prompt:
+    modes = np.array(_modes()(at.noise_feature_sq, at.samples, theta))
+    return _Prompt(modes, float(rate_parts(at, theta).signal), float(joint_rate(at, theta)))
 
 
-def _mean(at: Letters, modes: Any) -> Any:
+def _mean(at: EqualClients, modes: Any) -> Any:
     """⟨·⟩: the common mode once, the other K − 1 times."""
     return (modes[0] + (at.clients - 1) * modes[1]) / at.clients
 
 
-def _moments(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: Letters) -> _Moments:
+def _moments(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: EqualClients) -> _Moments:
     """Signals and covariance at every time, the infinite ones by the maximum margin."""
     ends = np.isinf(times)
     signal = np.empty((times.size, len(prompts)))
     noise = np.empty((times.size, len(prompts), len(prompts)))
     if not ends.all():
-        signal[~ends], noise[~ends] = _flow(prompts, times[~ends], eta, at)
+        signal[~ends], noise[~ends] = _history(prompts, times[~ends], eta, at)
     if ends.any():
         signal[ends], noise[ends] = _limit(prompts, at)
     return signal, noise
 
 
-def _flow(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: Letters) -> _Moments:
+def _history(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: EqualClients) -> _Moments:
     """Iterate covariance and response of the whole history to their fixed point."""
     count, variance = len(prompts), at.noise_dim * at.samples * at.noise_std**4
-    clocks = [_clock(eta * prompt.rate, prompt.rate, times) for prompt in prompts]
+    grids = [_time_grid(eta * prompt.rate, prompt.rate, times) for prompt in prompts]
     normal, chance = _normal(QUADRATURE[count])
     unit = np.eye(NODES)
     modes = [[c * unit for c in prompt.modes] for prompt in prompts]
-    alphas = [clock.integral.sum(axis=1)[None, :] for clock in clocks]
+    alphas = [grid.integral.sum(axis=1)[None, :] for grid in grids]
     weights, previous = np.ones(1), np.zeros(())
     for _ in range(_ITERATIONS):
         means = [prompt.signal * (weights @ alpha) for prompt, alpha in zip(prompts, alphas, strict=True)]
@@ -220,10 +180,10 @@ def _flow(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: Letters) ->
         spread = axes[:, -kept:][:, ::-1] * np.sqrt(np.maximum(size[-kept:][::-1], 0))
         fields = np.concatenate(means) + normal @ spread.T
         weights, alphas_next = chance, []
-        for i, (prompt, clock) in enumerate(zip(prompts, clocks, strict=True)):
+        for i, (prompt, grid) in enumerate(zip(prompts, grids, strict=True)):
             memory = at.noise_dim * at.noise_std**2 * _mean(at, modes[i])
             start = alphas[i] if alphas[i].shape[0] == chance.size else None
-            alpha, slope = _sample(fields[:, i * NODES : (i + 1) * NODES], memory, clock, start)
+            alpha, slope = _sample(fields[:, i * NODES : (i + 1) * NODES], memory, grid, start)
             reply = np.einsum("s,sij->ij", chance, slope)
             modes[i] = [
                 np.linalg.solve(unit + at.samples * at.noise_std**2 * c * reply, c * unit)
@@ -237,13 +197,13 @@ def _flow(prompts: Sequence[_Prompt], times: Matrix, eta: float, at: Letters) ->
         previous = now
     else:
         raise ArithmeticError(f"the mean field did not settle at N/L = {_load(at):.3g}")
-    signal = np.stack([clock.read @ mean for clock, mean in zip(clocks, means, strict=True)], axis=1)
+    signal = np.stack([grid.read @ mean for grid, mean in zip(grids, means, strict=True)], axis=1)
     blocks = covariance.reshape(count, NODES, count, NODES)
-    reads = np.stack([clock.read for clock in clocks])
+    reads = np.stack([grid.read for grid in grids])
     return signal, np.einsum("itp,ipjq,jtq->tij", reads, blocks, reads)
 
 
-class _Clock(NamedTuple):
+class _TimeGrid(NamedTuple):
     """Time along the mean-field margin x from 0 to its last value.
 
     Attributes:
@@ -257,14 +217,14 @@ class _Clock(NamedTuple):
     read: Matrix
 
 
-def _clock(scaled_step: float, rate: float, times: Matrix) -> _Clock:
+def _time_grid(scaled_step: float, rate: float, times: Matrix) -> _TimeGrid:
     wanted = np.asarray(margin(scaled_step * times))
     nodes, last = -np.cos(np.pi * np.arange(NODES) / (NODES - 1)), float(wanted.max())
     to_series = np.linalg.inv(chebyshev.chebvander(nodes, NODES - 1))
     integrals = [chebyshev.chebval(nodes, chebyshev.chebint(unit, lbnd=-1)) for unit in np.eye(NODES)]
     read = chebyshev.chebvander(2 * wanted / last - 1, NODES - 1) @ to_series
     integral = np.stack(integrals, axis=1) @ to_series * (last / 2 / rate)
-    return _Clock(integral, expit(-(nodes + 1) * last / 2), read)
+    return _TimeGrid(integral, expit(-(nodes + 1) * last / 2), read)
 
 
 def _normal(counts: Sequence[int]) -> tuple[Matrix, Matrix]:
@@ -279,19 +239,19 @@ def _normal(counts: Sequence[int]) -> tuple[Matrix, Matrix]:
     return nodes, weights
 
 
-def _sample(fields: Matrix, memory: Matrix, clock: _Clock, start: Matrix | None) -> tuple[Matrix, Matrix]:
+def _sample(fields: Matrix, memory: Matrix, grid: _TimeGrid, start: Matrix | None) -> tuple[Matrix, Matrix]:
     """Solve dα = q(m + Γα) dt for every path m by Newton's method; return α and its response −∂α/∂m."""
 
     def missing(alpha: Matrix) -> tuple[Matrix, Matrix, Matrix]:
         residual = expit(-(fields + alpha @ memory.T))
-        wrong = alpha - (residual / clock.residual) @ clock.integral.T
+        wrong = alpha - (residual / grid.residual) @ grid.integral.T
         return residual, wrong, np.abs(wrong).max(axis=1)
 
     alpha = np.zeros_like(fields) if start is None else start
     residual, wrong, size = missing(alpha)
     unit = np.eye(NODES)
     for _ in range(_NEWTON):
-        pull = clock.integral * (residual * (1 - residual) / clock.residual)[:, None, :]
+        pull = grid.integral * (residual * (1 - residual) / grid.residual)[:, None, :]
         slope = unit + pull @ memory
         move, length = np.linalg.solve(slope, wrong[..., None])[..., 0], np.ones(size.shape)
         settled = np.max(np.abs(move), axis=1) <= 1e-12 * np.max(np.abs(alpha), axis=1)
@@ -308,7 +268,7 @@ def _sample(fields: Matrix, memory: Matrix, clock: _Clock, start: Matrix | None)
     return alpha, np.asarray(np.linalg.solve(slope, pull), dtype=np.float64)
 
 
-def _limit(prompts: Sequence[_Prompt], at: Letters) -> _Moments:
+def _limit(prompts: Sequence[_Prompt], at: EqualClients) -> _Moments:
     """Iterate the maximum-margin equations, in which α = (1 − m)₊/Γ, to their fixed point."""
     shrink, below, first, second = numeric()
     count, variance = len(prompts), at.noise_dim * at.samples * at.noise_std**4
@@ -316,7 +276,7 @@ def _limit(prompts: Sequence[_Prompt], at: Letters) -> _Moments:
     size = np.array([load * _mean(at, prompt.modes) for prompt in prompts])
     signal, noise = np.zeros(count), np.eye(count) * 1e-3
     nodes, chance = _normal((61,))
-    for _ in range(_CAUTION * _ITERATIONS):
+    for _ in range(_DAMPING * _ITERATIONS):
         own = np.diag(noise)
         modes = np.stack(
             [
@@ -340,11 +300,11 @@ def _limit(prompts: Sequence[_Prompt], at: Letters) -> _Moments:
             return signal[None, :], noise[None, :, :]
         # a plain iteration circles at a large load
         signal, noise, size = (
-            old + (new - old) / _CAUTION
+            old + (new - old) / _DAMPING
             for old, new in ((signal, next_signal), (noise, next_noise), (size, next_size))
         )
     raise ArithmeticError(f"the maximum-margin equations did not settle at N/L = {_load(at):.3g}")
 
 
-def _load(at: Letters) -> float:
+def _load(at: EqualClients) -> float:
     return at.clients * at.samples / at.noise_dim

@@ -4,105 +4,45 @@ T20, T21 and T22 give θ* in closed form for equal clients or a small step; for 
 training, and for the detached scheme, it is found by maximising the predicted ratio, a function of one number.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics import mean_field
+from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
-from theory.dynamics.sample_types import SampleTypes
-from theory.mixing.tangency import TrainingScheme
-from theory.numerics.validation import ArrayLike, between, positive
-
-_GRID = 101
-"""First grid of `largest_at`."""
-_REFINEMENTS = 4
-"""How often its bracket shrinks, each time tenfold."""
+from theory.dynamics.residuals import Accumulated
+from theory.dynamics.sample_types import Population
+from theory.model.federation import Federation
+from theory.model.schemes import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 
 
 def best_mixing(
+    federation: Federation | Population,
     scheme: TrainingScheme,
     rounds: int,
     learning_rate: float,
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_feature_sq: float,
-    noise_std: float,
-    noise_dim: float,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
     local_steps: int = 1,
-    types: SampleTypes | None = None,
 ) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] with the largest predicted ratio, for every client (T12, T14).
+    """Return the θ in [0, 1] with the largest predicted ratio, for every client, to about 1e-6 (T12, T14).
 
-    Good to about 1e-6. Let the number of rounds be `rounds` (at least 1), η `learning_rate` and E
-    `local_steps`; the other arguments are those of `predicted_ratio`.
+    Let `federation` describe the clients, and let the number of rounds be `rounds` (at least 1), η `learning_rate`
+    and E `local_steps`.
 
     Returns:
-        Array of shape (clients,), or (clients, types) if `types` is given.
+        Array of shape (clients,) for a `Federation`, (clients, types) for a `Population`.
 
     Raises:
-        ValueError: as `mean_field.accumulated` and `predicted_ratio`.
+        ValueError: as `mean_field.accumulated`.
 
-    >>> best_mixing("joint", 1, 1e-6, global_feature_sq=8, local_feature_sq=14, noise_feature_sq=1, noise_std=1,
-    ...             noise_dim=6000, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]).round(3).tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=8, local_feature_sq=14, noise_dim=6000, sample_counts=[6, 10, 20, 40],
+    ...     groups=[0, 1, 0, 2])
+    >>> best_mixing(federation, "joint", 1, 1e-6).round(3).tolist()
     [0.204, 0.324, 0.37, 0.49]
     """
-    federation: dict[str, Any] = {
-        "scheme": scheme,
-        "global_feature_sq": global_feature_sq,
-        "local_feature_sq": local_feature_sq,
-        "sample_counts": sample_counts,
-        "groups": groups,
-        "types": types,
-    }
-    energy = between("noise_dim", noise_dim, 1) * positive("noise_std", noise_std) ** 2
-    energy = energy * positive("noise_feature_sq", noise_feature_sq)
-    count = int(between("rounds", rounds, 1))
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        tau = mean_field.accumulated(
-            [count], theta, learning_rate, noise_energy=float(energy), local_steps=local_steps, **federation
-        )
-        return predicted_ratio(
-            theta,
-            tau_global=tau.global_prompt[0],
-            tau_local=tau.local_prompt[0],
-            noise_feature_sq=noise_feature_sq,
-            noise_std=noise_std,
-            noise_dim=noise_dim,
-            **federation,
-        )
+        tau = accumulated(federation, scheme, [rounds], theta, learning_rate, local_steps)
+        return predicted_ratio(federation, scheme, theta, Accumulated(*(np.asarray(part)[0] for part in tau)))
 
-    return largest_at(values)
-
-
-def largest_at(values: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] at which each column of `values(θ)` is largest, to about 1e-6.
-
-    `values` maps an array of shape (thetas,) to one of shape (thetas, …). A grid over [0, 1] brackets the maximum
-    of every column, and finer grids narrow it.
-
-    Returns:
-        Array of the shape (…).
-
-    >>> largest_at(lambda theta: -((theta[:, None] - np.array([0.25, 2.0])) ** 2)).round(6).tolist()
-    [0.25, 1.0]
-    """
-    grid = np.linspace(0.0, 1.0, _GRID)
-    coarse = values(grid)
-    cells = coarse.shape[1:]
-    best = grid[np.argmax(coarse, axis=0)].ravel()
-    width = grid[1]
-    for _ in range(_REFINEMENTS):
-        # one row of candidates for each cell; all of them are evaluated together
-        near = np.clip(best[:, None] + width * np.linspace(-1.0, 1.0, 21), 0.0, 1.0)
-        found = values(near.ravel()).reshape(*near.shape, -1)
-        own = found[np.arange(best.size), :, np.arange(best.size)]
-        best = near[np.arange(best.size), np.argmax(own, axis=1)]
-        width /= 10
-    return best.reshape(cells)
+    return maximise_over_mixing(values)

@@ -11,7 +11,8 @@ import numpy as np
 
 from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
-from theory.numerics.validation import ArrayLike, Values, result
+from theory.model.federation import EqualClients
+from theory.numerics.validation import Values, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -90,21 +91,19 @@ def _numeric() -> Any:
     return as_function(*formula())
 
 
-def independent_odds(
-    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
-) -> Values:
+def independent_odds(equal: EqualClients) -> Values:
     """Return (a+b)/(Ka + χb), the optimal odds if the prompts had seen disjoint data (T18).
 
-    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
-    broadcast. The odds are infinite when Ka + χb is not positive.
+    They are infinite when Ka + χb is zero.
 
     Raises:
-        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+        ValueError: both features zero, fewer than two clients.
 
-    >>> round(float(independent_odds(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=1)), 6)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=400, clients=4, samples=10)
+    >>> float(independent_odds(equal))
     0.55
     """
-    a, b, count, chi = leading_order.checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
+    a, b, count, chi = leading_order.checked_letters(equal)
     inside = count * a + chi * b > 0
     safe = np.where(inside, chi, count)  # any χ with a positive denominator; the value is replaced below
     return result(np.where(inside, _numeric()(a, b, count, safe), np.inf))

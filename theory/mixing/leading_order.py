@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
-from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
+from theory.model.federation import EqualClients
+from theory.numerics.validation import ArrayLike, Values, between, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -200,47 +201,37 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols, terms.to_local), as_function(symbols, terms.to_global)
 
 
-def checked_letters(
-    global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
-) -> list[NDArray[np.float64]]:
-    """Return a, b, K and χ broadcast against each other, after checking their ranges (T17, T18).
+def checked_letters(equal: EqualClients) -> list[NDArray[np.float64]]:
+    """Return a, b, K and χ broadcast against each other, after checking that a mixture exists (T17, T18).
 
     Raises:
-        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+        ValueError: both features zero, fewer than two clients.
 
-    >>> [float(value) for value in checked_letters(1, 2, 3, 1)]
+    >>> equal = EqualClients(global_feature_sq=1, local_feature_sq=2, noise_dim=400, clients=3, samples=10)
+    >>> [float(value) for value in checked_letters(equal)]
     [1.0, 2.0, 3.0, 1.0]
     """
-    count = between("clients", clients, 2)
-    a, b, count, chi = np.broadcast_arrays(
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-        count,
-        checked_group_size(group_size, count, symmetric=False),
-    )
+    a, b = equal.global_feature_sq, equal.local_feature_sq
     if np.any(a + b == 0):
         raise ValueError(
             "`global_feature_sq` and `local_feature_sq` are both 0.0; allowed: at least one of them positive"
         )
-    return [a, b, count, chi]
+    return list(np.broadcast_arrays(a, b, between("clients", equal.clients, 2), equal.group_size))
 
 
-def posthoc_odds(
-    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
-) -> Values:
+def posthoc_odds(equal: EqualClients) -> Values:
     """Return the optimal post-hoc odds θ*/(1−θ*) = b(1 − χ/K)/((K−1)a + (χ−1)b) (T17).
 
-    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients` (at least 2) and χ `group_size`; arguments
-    broadcast. The odds are infinite (θ* = 1) when the denominator is not positive: the clients share too
-    little.
+    They are infinite (θ* = 1) when the denominator is not positive: the clients share too little.
 
     Raises:
-        ValueError: negative signals or both zero, fewer than two clients, χ outside [2−K, K].
+        ValueError: both features zero, fewer than two clients.
 
-    >>> float(posthoc_odds(global_feature_sq=3, local_feature_sq=6, clients=4, group_size=1))
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=6, noise_dim=400, clients=4, samples=10)
+    >>> float(posthoc_odds(equal))
     0.5
     """
-    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
+    values = checked_letters(equal)
     to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
     inside = to_global > 0
     return result(np.where(inside, to_local / np.where(inside, to_global, 1.0), np.inf))
@@ -261,20 +252,18 @@ def mixing_from_odds(odds: ArrayLike) -> Values:
     return result(np.where(unbounded, 1.0, bounded / (1 + bounded)))
 
 
-def strict_advantage(
-    *, global_feature_sq: ArrayLike, local_feature_sq: ArrayLike, clients: ArrayLike, group_size: ArrayLike
-) -> NDArray[np.bool_] | np.bool_:
+def strict_advantage(equal: EqualClients) -> NDArray[np.bool_] | np.bool_:
     """Return whether some mixture beats both prompts: b > 0, χ < K and (K−1)a + (χ−1)b > 0 (T17).
 
-    In words: the clients differ, and they share something. The arguments are those of `posthoc_odds`.
+    In words: the clients differ, and they share something.
 
     Raises:
         ValueError: as `posthoc_odds`.
 
-    >>> bool(strict_advantage(global_feature_sq=3, local_feature_sq=8, clients=4, group_size=4))
-    False
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=400, clients=4, samples=10)
+    >>> bool(strict_advantage(equal)), bool(strict_advantage(equal.replace(group_size=4)))
+    (True, False)
     """
-    values = checked_letters(global_feature_sq, local_feature_sq, clients, group_size)
-    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
+    to_local, to_global = (np.asarray(term(*checked_letters(equal))) for term in _numeric())
     answer: NDArray[np.bool_] | np.bool_ = ((to_local > 0) & (to_global > 0))[()]
     return answer

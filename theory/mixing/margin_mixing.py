@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from theory.mixing.margin_moments import MarginMoments, Reals
 from theory.mixing.tangency import optimum
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import Values, between, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 
@@ -272,7 +273,7 @@ def error_bounds(moments: MarginMoments, theta: ArrayLike) -> ErrorBounds:
 
 
 def optimal_mixing(moments: MarginMoments, grid_step: float = 0.01) -> MixingOptimum:
-    """θ* = argmin of the predicted error (T24): the best point of a grid, refined between its neighbours.
+    """θ* = argmin of the predicted error (T24), to a hundredth of `grid_step`; of equals the smallest on the grid.
 
     Args:
         moments: from `theory.mixing.margin_moments.margin_moments`.
@@ -288,19 +289,10 @@ def optimal_mixing(moments: MarginMoments, grid_step: float = 0.01) -> MixingOpt
         >>> optimal_mixing(moments)
         MixingOptimum(theta=0.0, error=0.0)
     """
-    from scipy.optimize import minimize_scalar
-
     step = float(between("grid_step", grid_step, 0, 1, open_low=True))
-    grid = np.linspace(0, 1, round(1 / step) + 1)
-    errors = np.asarray(predicted_error(moments, grid))
-    best = int(np.argmin(errors))
-    bounds = (grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)])
-    refined = minimize_scalar(
-        lambda theta: float(predicted_error(moments, theta)),
-        bounds=bounds,
-        method="bounded",
-        options={"xatol": 1e-4},
+    theta = maximise_over_mixing(
+        lambda theta: -np.asarray(predicted_error(moments, theta)),
+        grid_points=round(1 / step) + 1,
+        refinements=2,
     )
-    if refined.fun < errors[best]:
-        return MixingOptimum(float(refined.x), float(refined.fun))
-    return MixingOptimum(float(grid[best]), float(errors[best]))
+    return MixingOptimum(float(theta), float(predicted_error(moments, theta)))

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from theory.mixing.many_assets import formula as tangency
 from theory.mixing.many_assets import with_entries
-from theory.model.aggregation import client_group_sizes
-from theory.numerics.validation import ArrayLike, between, nonnegative
+from theory.model.federation import EqualClients, Federation
+from theory.numerics.validation import ArrayLike, between
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -267,89 +267,70 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(*formula()), as_function(*equal_formula())
 
 
-def nested_moments(
-    *,
-    global_feature_sq: float | int,
-    local_feature_sq: float | int,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-    clusters: Sequence[Sequence[int]],
-) -> LevelMoments:
+def nested_moments(federation: Federation, clusters: Sequence[Sequence[int]]) -> LevelMoments:
     """Return signals and noise of every client's prompts on all levels, up to common factors (T23, T22).
 
-    Let a be `global_feature_sq` and b `local_feature_sq` (scalars), n_k `sample_counts` and s(k) `groups`, both
-    of shape (clients,), and let `clusters` hold one partition of the clients per level between global and
-    local: the cluster of every client. Partitions need not be nested: Σ_ij = N_ij/(N_i N_j), with N_ij the
-    number of samples that the two levels share, holds for any sets that contain the client.
+    Let `clusters` hold one partition of the clients per level between global and local: the cluster of every
+    client. Partitions need not be nested: Σ_ij = N_ij/(N_i N_j), with N_ij the number of samples that the two
+    levels share, holds for any sets that contain the client.
 
     The common factors: a prompt that has accumulated τ has the signal 4τ s_i, and the noise vectors of two prompts
     the expected inner product (4τ)² e² L σ_p² Σ_ij.
 
     Raises:
-        ValueError: negative signals, sample counts below one, a partition or counts of another length than groups.
+        ValueError: a partition that is not of shape (clients,).
 
-    >>> moments = nested_moments(
-    ...     global_feature_sq=1, local_feature_sq=4, sample_counts=[5] * 4, groups=[0, 0, 1, 1],
-    ...     clusters=[[0, 1, 1, 0]],
+    >>> federation = Federation(
+    ...     global_feature_sq=1, local_feature_sq=4, noise_dim=400, sample_counts=[5] * 4, groups=[0, 0, 1, 1]
     ... )
-    >>> moments.signals[0].round(6).tolist()
+    >>> moments = nested_moments(federation, clusters=[[0, 1, 1, 0]])
+    >>> moments.signals[0].tolist()
     [3.0, 3.0, 5.0]
     >>> moments.gram[0].round(6).tolist()
     [[0.05, 0.05, 0.05], [0.05, 0.1, 0.1], [0.05, 0.1, 0.2]]
     """
-    a, b = (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-    )
-    counts, labels = between("sample_counts", sample_counts, 1), np.asarray(groups)
-    client_group_sizes(labels)  # validates the groups
-    partitions = [np.zeros_like(labels), *(np.asarray(part) for part in clusters), np.arange(labels.size)]
-    for name, values in (("sample_counts", counts), *(("clusters", part) for part in partitions)):
-        if values.shape != labels.shape:
-            raise ValueError(f"`{name}` has shape {values.shape}; allowed: that of `groups`, {labels.shape}")
+    count = federation.clients
+    partitions = [np.zeros(count), *(np.asarray(part) for part in clusters), np.arange(count)]
+    for part in partitions:
+        if part.shape != (count,):
+            raise ValueError(f"`clusters` has shape {part.shape}; allowed: ({count},), one entry per client")
     members = np.stack(
         [part[:, None] == part[None, :] for part in partitions], axis=1
     )  # client, level, member
-    held = members * counts
+    held = members * federation.sample_counts
     total = held.sum(axis=2)
-    share = (held * (labels[:, None] == labels[None, :])[:, None, :]).sum(axis=2) / total
+    share = (held * federation.same_group[:, None, :]).sum(axis=2) / total
     common = np.einsum("kim,kjm->kij", held, members.astype(float))
-    signals, gram = _numeric()[0](a, b, share[:, :, None], common, total[:, :, None], total[:, None, :])
+    features = federation.global_feature_sq, federation.local_feature_sq
+    signals, gram = _numeric()[0](*features, share[:, :, None], common, total[:, :, None], total[:, None, :])
     return LevelMoments(signals[:, :, 0], gram)
 
 
 def three_level_weights(
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    clients: ArrayLike,
-    cluster_size: ArrayLike,
-    group_size: ArrayLike,
-    group_in_cluster: ArrayLike,
+    equal: EqualClients, *, cluster_size: ArrayLike, group_in_cluster: ArrayLike
 ) -> NDArray[np.float64]:
     """Return Σ⁻¹s of the global, the cluster and the local prompt of K equal clients (T23).
 
-    Let a be `global_feature_sq`, b `local_feature_sq`, K `clients`, Q `cluster_size` (1 < Q < K), χ
-    `group_size` and c `group_in_cluster`, the number of clients of the own group in the cluster, itself
-    included; arguments broadcast. A negative entry says that the best mixture leaves this prompt out.
+    Let Q be `cluster_size` (1 < Q < K) and c `group_in_cluster`, the number of clients of the own group in the
+    cluster, itself included; arguments broadcast with the clients' letters. A negative entry says that the best
+    mixture leaves this prompt out.
 
     Returns:
         Array of shape (…, 3), in units of a client's samples; the sum is not one.
 
     Raises:
-        ValueError: negative signals, sizes outside their ranges.
+        ValueError: sizes outside their ranges, a group too small or too large for c.
 
-    >>> three_level_weights(
-    ...     global_feature_sq=1, local_feature_sq=4, clients=16, cluster_size=4, group_size=2,
-    group_in_cluster=[1, 2] ... ).round(3).tolist() [[21.333, -1.333, 4.0], [16.0, 5.333, 2.667]]
+    >>> equal = EqualClients(
+    ...     global_feature_sq=1, local_feature_sq=4, noise_dim=400, clients=16, samples=10, group_size=2
+    ... )
+    >>> three_level_weights(equal, cluster_size=4, group_in_cluster=[1, 2]).round(3).tolist()
+    [[21.333, -1.333, 4.0], [16.0, 5.333, 2.667]]
     """
     size, own = between("cluster_size", cluster_size, 2), between("group_in_cluster", group_in_cluster, 1)
-    count = between("clients", clients, size + 1)
+    count = between("clients", equal.clients, size + 1)
     between("group_in_cluster", own, 1, size)
-    group = between("group_size", group_size, own, own + count - size)
-    a, b = (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-    )
-    values = _numeric()[1](*np.broadcast_arrays(a, b, count, size, group, own))
+    group = between("group_size", equal.group_size, own, own + count - size)
+    letters_of = equal.global_feature_sq, equal.local_feature_sq, count, size, group, own
+    values = _numeric()[1](*np.broadcast_arrays(*letters_of))
     return np.stack(np.broadcast_arrays(*values), axis=-1).astype(np.float64)

@@ -6,15 +6,15 @@ holds more of the data leans more to its local prompt, if its group's share is f
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.joint_law import joint_mixing as from_odds
+from theory.mixing.moments import Moments
 from theory.mixing.tangency import optimal_mixing
-from theory.model.aggregation import client_group_sizes, noise_energy_factor
-from theory.numerics.validation import ArrayLike, between, nonnegative
+from theory.model.federation import Federation
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -30,17 +30,6 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T6", "T15", "T21"),
 )
-
-
-class Moments(NamedTuple):
-    """Signals and noise of the two prompts of every client, each of shape (clients,), up to common
-    factors."""
-
-    signal_global: NDArray[np.float64]
-    signal_local: NDArray[np.float64]
-    noise_global: NDArray[np.float64]
-    noise_local: NDArray[np.float64]
-    noise_cross: NDArray[np.float64]
 
 
 @cache
@@ -140,99 +129,49 @@ def _numeric() -> Any:
     return as_function(*formula())
 
 
-def moments(
-    *,
-    global_feature_sq: float | int,
-    local_feature_sq: float | int,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> Moments:
-    """Return the signals and noise of both prompts for every client, up to common factors (T22).
+def moments(federation: Federation) -> Moments:
+    """Return the signals and noise of both prompts for every client, each of shape (clients,), up to common
+    factors (T22).
 
-    Let a be `global_feature_sq` and b `local_feature_sq` (scalars), n_k `sample_counts` and s(k) `groups`
-    (integers), both of shape (clients,).
-
-    Raises:
-        ValueError: negative signals, sample counts below one, groups and counts of different lengths.
-
-    >>> letters = dict(global_feature_sq=1, local_feature_sq=2, sample_counts=[10, 30], groups=[0, 1])
-    >>> moments(**letters).signal_global.tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=1, local_feature_sq=2, noise_dim=400, sample_counts=[10, 30], groups=[0, 1]
+    ... )
+    >>> moments(federation).signal_global.tolist()
     [1.5, 2.5]
     """
-    a, b = (
-        nonnegative("global_feature_sq", global_feature_sq),
-        nonnegative("local_feature_sq", local_feature_sq),
-    )
-    counts = between("sample_counts", sample_counts, 1)
-    labels = np.asarray(groups)
-    client_group_sizes(labels)  # validates the groups
-    if counts.shape != labels.shape:
-        raise ValueError(
-            f"`sample_counts` has shape {counts.shape}; allowed: that of `groups`, {labels.shape}"
-        )
-    total = 1 / noise_energy_factor(counts).global_prompt
-    same_group = labels[:, None] == labels[None, :]
-    share = same_group @ counts / total
-    values = (np.broadcast_to(value, counts.shape) for value in _numeric()(a, b, share, total, counts))
-    return Moments(*(np.array(value, dtype=np.float64) for value in values))
+    counts = federation.sample_counts
+    share = federation.same_group @ federation.client_weights
+    features = federation.global_feature_sq, federation.local_feature_sq
+    values = _numeric()(*features, share, counts.sum(), counts)
+    return Moments(*(np.broadcast_to(value, counts.shape).astype(np.float64) for value in values))
 
 
-def posthoc_mixing(
-    *,
-    global_feature_sq: float | int,
-    local_feature_sq: float | int,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> NDArray[np.float64]:
+def posthoc_mixing(federation: Federation) -> NDArray[np.float64]:
     """Return the best post-hoc θ of every client, shape (clients,) (T22 in T15).
 
-    The arguments are those of `moments`; at least one signal is positive.
+    At least one of the features' squared norms is positive.
 
-    Raises:
-        ValueError: as `moments`.
-
-    >>> posthoc_mixing(
-    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
-    ... ).round(3).tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=8, local_feature_sq=14, noise_dim=400, sample_counts=[6, 10, 20, 40],
+    ...     groups=[0, 1, 0, 2],
+    ... )
+    >>> posthoc_mixing(federation).round(3).tolist()
     [0.062, 0.187, 0.257, 0.479]
     """
-    return np.asarray(
-        optimal_mixing(
-            *moments(
-                global_feature_sq=global_feature_sq,
-                local_feature_sq=local_feature_sq,
-                sample_counts=sample_counts,
-                groups=groups,
-            )
-        )
-    )
+    return np.asarray(optimal_mixing(*moments(federation)))
 
 
-def joint_mixing(
-    *,
-    global_feature_sq: float | int,
-    local_feature_sq: float | int,
-    sample_counts: ArrayLike,
-    groups: ArrayLike,
-) -> NDArray[np.float64]:
+def joint_mixing(federation: Federation) -> NDArray[np.float64]:
     """Return the best jointly trained θ of every client, shape (clients,) (T22 in T21).
 
-    The arguments are those of `moments`.
-
-    Raises:
-        ValueError: as `moments`.
-
-    >>> joint_mixing(
-    ...     global_feature_sq=8, local_feature_sq=14, sample_counts=[6, 10, 20, 40], groups=[0, 1, 0, 2]
-    ... ).round(3).tolist()
+    >>> federation = Federation(
+    ...     global_feature_sq=8, local_feature_sq=14, noise_dim=400, sample_counts=[6, 10, 20, 40],
+    ...     groups=[0, 1, 0, 2],
+    ... )
+    >>> joint_mixing(federation).round(3).tolist()
     [0.204, 0.324, 0.37, 0.49]
     """
-    alone = posthoc_mixing(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        sample_counts=sample_counts,
-        groups=groups,
-    )
+    alone = posthoc_mixing(federation)
     only_local = alone == 1
     odds = np.where(only_local, np.inf, alone / np.where(only_local, 1.0, 1 - alone))
     return np.asarray(from_odds(odds))

@@ -5,13 +5,14 @@ else the better end point; A = ‖u_G‖², B = ‖u_L‖², C = ⟨u_G, u_L⟩.
 """
 
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from theory.mixing.moments import Moments
 from theory.model.accuracy import ratio
-from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
+from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.validation import ArrayLike, Values, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -26,19 +27,6 @@ RESULT = Result(
     bound="exact",
     uses=(),
 )
-
-
-TrainingScheme = Literal["joint", "posthoc", "detached"]
-
-CAUCHY_SCHWARZ_SLACK = 1e-9
-"""Relative excess of |C| over √(AB) that is taken for rounding."""
-
-
-class Weights(NamedTuple):
-    """Effective weights of the global and the local prompt in a mixture."""
-
-    global_prompt: Values
-    local_prompt: Values
 
 
 class _Optimum(NamedTuple):
@@ -192,63 +180,22 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols, to_local), as_function(symbols, to_global)
 
 
-def effective_weights(theta: ArrayLike, scheme: TrainingScheme) -> Weights:
-    """Return the weights (w_G, w_L) that a mixing coefficient θ gives the two prompts under a scheme.
-
-    Let θ be `theta`, the weight of the local prompt, of any shape. The weights multiply the signals and noise
-    vectors of prompts *trained with full weight*, per unit of τ:
-
-    - `posthoc`: (1−θ, θ), the prompts are trained alone and mixed afterwards;
-    - `joint`: ((1−θ)², θ²), because a jointly trained prompt also grows in proportion to its own weight
-      (T21);
-    - `detached`: (1−θ, θ²), because only the local prompt is trained through the mixture (T25).
-
-    For the outputs of prompts that have been trained already, under any scheme, the mixture is `posthoc`.
-
-    Raises:
-        ValueError: θ outside [0, 1], or an unknown scheme.
-
-    >>> weights = effective_weights(0.25, "joint")
-    >>> float(weights.global_prompt), float(weights.local_prompt)
-    (0.5625, 0.0625)
-    """
-    local = unit_interval("theta", theta)
-    shared = 1 - local
-    if scheme == "posthoc":
-        return Weights(result(shared), result(local))
-    if scheme == "joint":
-        return Weights(result(shared**2), result(local**2))
-    if scheme == "detached":
-        return Weights(result(shared), result(local**2))
-    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
-
-
 def mixture_ratio(
-    theta: ArrayLike,
-    *,
-    signal_global: ArrayLike,
-    signal_local: ArrayLike,
-    noise_global: ArrayLike,
-    noise_local: ArrayLike,
-    noise_cross: ArrayLike,
-    noise_std: ArrayLike = 1.0,
-    weights: TrainingScheme = "posthoc",
+    theta: ArrayLike, moments: Moments, noise_std: ArrayLike = 1.0, *, weights: TrainingScheme = "posthoc"
 ) -> Values:
     """Return the ratio R of a mixture of two prompts (section 5).
 
-    Let θ be `theta`, s_G and s_L `signal_global` and `signal_local`, A = ‖u_G‖² `noise_global`, B = ‖u_L‖²
-    `noise_local`, C = ⟨u_G, u_L⟩ `noise_cross` and σ_p `noise_std`; arguments broadcast. With (w_G, w_L) from
-    `effective_weights(theta, weights)`, R = (w_G s_G + w_L s_L)/(σ_p √(w_G² A + 2 w_G w_L C + w_L² B)).
+    Let θ be `theta`, s_G, s_L, A, B and C the `moments` and σ_p `noise_std`; arguments broadcast. With (w_G, w_L)
+    from `effective_weights(theta, weights)`, R = (w_G s_G + w_L s_L)/(σ_p √(w_G² A + 2 w_G w_L C + w_L² B)).
 
     Raises:
-        ValueError: θ outside [0, 1]; A, B or σ_p not positive; |C| above √(AB); an unknown scheme.
+        ValueError: θ outside [0, 1]; σ_p not positive; an unknown scheme; as `Moments.checked`.
 
-    >>> prompts = dict(signal_global=1, signal_local=1, noise_global=1, noise_local=1, noise_cross=-0.5)
-    >>> round(float(mixture_ratio(0.5, **prompts)), 6)
+    >>> float(mixture_ratio(0.5, Moments(1, 1, 1, 1, -0.5)))
     2.0
     """
     w_global, w_local = effective_weights(theta, weights)
-    s_global, s_local, a, b, c = _checked(signal_global, signal_local, noise_global, noise_local, noise_cross)
+    s_global, s_local, a, b, c = moments.checked()
     variance = w_global**2 * a + 2 * w_global * w_local * c + w_local**2 * b
     # rounding can leave a perfectly hedged mixture with a tiny negative variance
     return ratio(w_global * s_global + w_local * s_local, np.sqrt(np.maximum(variance, 0.0)), noise_std)
@@ -263,38 +210,21 @@ def optimal_mixing(
 ) -> Values:
     """Return the mixing θ* with the largest ratio for weights (1−θ, θ) (T15).
 
-    Let s_G, s_L be `signal_global`, `signal_local`; A, B, C be `noise_global`, `noise_local`, `noise_cross`
-    (squared norms and inner product of the noise vectors); arguments broadcast. θ*/(1−θ*) = (s_L A − s_G
+    The arguments are the `Moments` s_G, s_L, A, B and C, in this order; they broadcast. θ*/(1−θ*) = (s_L A − s_G
     C)/(s_G B − s_L C) when both are positive, else the end point with the larger ratio (the global prompt, θ*
     = 0, if they tie).
 
     Raises:
-        ValueError: A or B not positive; |C| above √(AB); signals that are not finite.
+        ValueError: as `Moments.checked`.
 
     >>> optimal_mixing(1.0, [1.0, 2.0, 9.0], 1.0, 2.0, 0.25).round(6).tolist()
     [0.3, 0.538462, 1.0]
     """
-    values = np.broadcast_arrays(
-        *_checked(signal_global, signal_local, noise_global, noise_local, noise_cross)
-    )
+    moments = Moments(signal_global, signal_local, noise_global, noise_local, noise_cross)
+    values = np.broadcast_arrays(*moments.checked())
     s_global, s_local, a, b, _ = values
     to_local, to_global = (np.asarray(gain(*values)) for gain in _numeric())
     inside = (to_local > 0) & (to_global > 0)
     interior = to_local / np.where(inside, to_local + to_global, 1.0)
     better_end = (s_local / np.sqrt(b) > s_global / np.sqrt(a)).astype(np.float64)
     return result(np.where(inside, interior, better_end))
-
-
-def _checked(
-    signal_global: ArrayLike,
-    signal_local: ArrayLike,
-    noise_global: ArrayLike,
-    noise_local: ArrayLike,
-    noise_cross: ArrayLike,
-) -> tuple[NDArray[np.float64], ...]:
-    s_global, s_local = finite("signal_global", signal_global), finite("signal_local", signal_local)
-    a, b = positive("noise_global", noise_global), positive("noise_local", noise_local)
-    largest = np.sqrt(a) * np.sqrt(b)
-    slack = largest * (1 + CAUCHY_SCHWARZ_SLACK)
-    c = np.asarray(np.clip(between("noise_cross", noise_cross, -slack, slack), -largest, largest))
-    return s_global, s_local, a, b, c

@@ -13,6 +13,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.saturation import accumulated
 from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
+from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -148,86 +149,38 @@ def _numeric() -> Any:
     return as_function(*formula())
 
 
-def posthoc_odds_at(
-    step: ArrayLike,
-    *,
-    learning_rate: ArrayLike,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def posthoc_odds_at(equal: EqualClients, step: ArrayLike, learning_rate: ArrayLike) -> Values:
     """Return the optimal post-hoc odds θ*/(1−θ*) after t steps of separate training (T20).
 
-    Let t be `step`, η `learning_rate`, a `global_feature_sq`, b `local_feature_sq`, ν̄ = L σ_p² e `noise_energy`, n
-    `samples` per client, K `clients` (at least 2) and χ `group_size` (from 0 to K); arguments broadcast. The
-    odds are odds* τ_G(t)/τ_L(t) with τ(t) = M(t)/κ of T9, and odds* of T17 at t = 0.
+    Let t be `step` and η `learning_rate`; arguments broadcast with the clients' letters. The odds are odds*
+    τ_G(t)/τ_L(t) with τ(t) = M(t)/κ of T9, and odds* of T17 at t = 0.
 
     Raises:
-        ValueError: a negative step, a learning rate that is not positive, and as
-        `leading_order.posthoc_odds`.
+        ValueError: a negative step, a learning rate that is not positive, and as `leading_order.posthoc_odds`.
 
-    >>> letters = dict(
-    ...     global_feature_sq=3, local_feature_sq=6, noise_energy=400, samples=10, clients=4, group_size=1
-    ... )
-    >>> posthoc_odds_at([0, 10, 1000], learning_rate=0.01, **letters).round(3).tolist()
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=6, noise_dim=400, clients=4, samples=10)
+    >>> posthoc_odds_at(equal, [0, 10, 1000], learning_rate=0.01).round(3).tolist()
     [0.5, 0.964, 1.417]
     """
     eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
-    rates = dict(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        noise_energy=noise_energy,
-        samples=samples,
-    )
-    k_global = global_rate(**rates, clients=clients, group_size=group_size)
-    k_local = local_rate(**rates)
-    odds = leading_order.posthoc_odds(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        clients=clients,
-        group_size=group_size,
-    )
+    k_global, k_local = global_rate(equal), local_rate(equal)
     tau_global = np.asarray(accumulated(eta * k_global * t, k_global))
     tau_local = np.asarray(accumulated(eta * k_local * t, k_local))
     started = tau_local > 0
     # before the first step both are zero and their ratio is its limit, 1
-    return result(_numeric()(odds, np.where(started, tau_global, 1.0), np.where(started, tau_local, 1.0)))
+    ratio = np.where(started, tau_global, 1.0), np.where(started, tau_local, 1.0)
+    return result(_numeric()(leading_order.posthoc_odds(equal), *ratio))
 
 
-def limiting_odds(
-    *,
-    global_feature_sq: ArrayLike,
-    local_feature_sq: ArrayLike,
-    noise_energy: ArrayLike,
-    samples: ArrayLike,
-    clients: ArrayLike,
-    group_size: ArrayLike,
-) -> Values:
+def limiting_odds(equal: EqualClients) -> Values:
     """Return odds* κ_L/κ_G, the odds that `posthoc_odds_at` approaches (logarithmically slowly) as t → ∞
     (T20).
 
-    The arguments are those of `posthoc_odds_at`.
-
     Raises:
-        ValueError: as `posthoc_odds_at`.
+        ValueError: as `leading_order.posthoc_odds`.
 
-    >>> round(float(limiting_odds(
-    ...     global_feature_sq=3, local_feature_sq=6, noise_energy=400, samples=10, clients=4, group_size=1)), 3)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=6, noise_dim=400, clients=4, samples=10)
+    >>> round(float(limiting_odds(equal)), 3)
     1.69
     """
-    rates = dict(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        noise_energy=noise_energy,
-        samples=samples,
-    )
-    odds = leading_order.posthoc_odds(
-        global_feature_sq=global_feature_sq,
-        local_feature_sq=local_feature_sq,
-        clients=clients,
-        group_size=group_size,
-    )
-    return result(odds * local_rate(**rates) / global_rate(**rates, clients=clients, group_size=group_size))
+    return result(leading_order.posthoc_odds(equal) * local_rate(equal) / global_rate(equal))

@@ -10,7 +10,7 @@ encoders with any slope h'.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,10 +161,20 @@ def _numeric() -> Callable[..., Any]:
     return as_function(*formula())
 
 
-def _mean_pull(features: ArrayLike, labels: ArrayLike, margins: ArrayLike, rows: int) -> NDArray[np.float64]:
-    g = finite("features", features)
-    y = finite("labels", labels)
-    margin = finite("margins", margins)
+class Batch(NamedTuple):
+    """The samples of one gradient step, and their margins under the mixture being trained."""
+
+    features: ArrayLike
+    """g; shape (samples, rows)."""
+    labels: ArrayLike
+    """y, ±1; shape (samples,)."""
+    margins: ArrayLike
+    """M = y f(g); shape (samples,)."""
+
+
+def _mean_pull(batch: Batch, rows: int) -> NDArray[np.float64]:
+    """mean_i q_i y_i g_i, shape (rows,)."""
+    g, y, margin = (finite(name, values) for name, values in batch._asdict().items())
     if g.ndim != 2 or g.shape[0] == 0 or g.shape[1] != rows:
         raise ValueError(
             f"`features` has shape {g.shape}; allowed: (samples, {rows}) with at least one sample"
@@ -182,21 +192,13 @@ def _mean_pull(features: ArrayLike, labels: ArrayLike, margins: ArrayLike, rows:
 
 
 def coefficient_increment(
-    *,
-    learning_rate: ArrayLike,
-    weight: ArrayLike,
-    squared_norms: ArrayLike,
-    slope: ArrayLike,
-    features: ArrayLike,
-    labels: ArrayLike,
-    margins: ArrayLike,
+    batch: Batch, *, learning_rate: ArrayLike, weight: ArrayLike, squared_norms: ArrayLike, slope: ArrayLike
 ) -> NDArray[np.float64]:
     """Return the change of each coefficient in one gradient step, for orthogonal rows (T5).
 
     Let η be `learning_rate`, ω `weight` (1−θ for the global prompt, θ for the local one), ‖w_r‖²
-    `squared_norms` and h'_r `slope`, both of shape (rows,); let g be `features`, of shape (samples, rows), y
-    be `labels` (±1) and M be `margins` y f(g), both of shape (samples,). The change is η ω ‖w_r‖² h'_r mean_i
-    [y_i g_ir/(1+exp(M_i))].
+    `squared_norms` and h'_r `slope`, both of shape (rows,). The change is η ω ‖w_r‖² h'_r mean_i
+    [y_i g_ir/(1+exp(M_i))] over the samples of `batch`.
 
     Returns:
         Array of shape (rows,), in the units of ⟨w_r, p⟩.
@@ -205,32 +207,21 @@ def coefficient_increment(
         ValueError: shapes that do not match, labels other than ±1, ω outside [0, 1], negative η or squared
         norms.
 
-    >>> coefficient_increment(
-    ...     learning_rate=0.5, weight=1.0, squared_norms=[4.0], slope=[2.0],
-    ...     features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0],
-    ... ).tolist()
+    >>> batch = Batch(features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0])
+    >>> coefficient_increment(batch, learning_rate=0.5, weight=1.0, squared_norms=[4.0], slope=[2.0]).tolist()
     [2.0]
     """
-    eta = nonnegative("learning_rate", learning_rate)
-    omega = unit_interval("weight", weight)
+    eta, omega = nonnegative("learning_rate", learning_rate), unit_interval("weight", weight)
     norms = np.atleast_1d(nonnegative("squared_norms", squared_norms))
     slopes = np.atleast_1d(finite("slope", slope))
     if norms.ndim != 1 or slopes.shape != norms.shape:
         raise ValueError(f"`slope` has shape {slopes.shape}; allowed: that of `squared_norms`, (rows,)")
-    pull = _mean_pull(features, labels, margins, norms.size)
-    answer: NDArray[np.float64] = _numeric()(eta, omega, norms, slopes, pull)
+    answer: NDArray[np.float64] = _numeric()(eta, omega, norms, slopes, _mean_pull(batch, norms.size))
     return answer
 
 
 def preactivation_increment(
-    *,
-    learning_rate: ArrayLike,
-    weight: ArrayLike,
-    gram: ArrayLike,
-    slope: ArrayLike,
-    features: ArrayLike,
-    labels: ArrayLike,
-    margins: ArrayLike,
+    batch: Batch, *, learning_rate: ArrayLike, weight: ArrayLike, gram: ArrayLike, slope: ArrayLike
 ) -> NDArray[np.float64]:
     """Return the change of every pre-activation z_r in one gradient step, for any rows (general form of T5).
 
@@ -243,26 +234,16 @@ def preactivation_increment(
     Raises:
         ValueError: as `coefficient_increment`, and a `gram` that is not square.
 
-    >>> preactivation_increment(
-    ...     learning_rate=0.5, weight=1.0, gram=[[4.0]], slope=[2.0],
-    ...     features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0],
-    ... ).tolist()
+    >>> batch = Batch(features=[[1.0], [-1.0]], labels=[1, -1], margins=[0.0, 0.0])
+    >>> preactivation_increment(batch, learning_rate=0.5, weight=1.0, gram=[[4.0]], slope=[2.0]).tolist()
     [2.0]
     """
     matrix = between("gram", gram)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"`gram` has shape {matrix.shape}; allowed: (rows, rows)")
-    rows = matrix.shape[0]
-    # with unit norms the derived formula gives the drive η ω h' mean(q y g), which the Gram matrix then
-    # spreads
+    # with unit norms the derived formula gives the drive η ω h' mean(q y g), which the Gram matrix then spreads
     drive = coefficient_increment(
-        learning_rate=learning_rate,
-        weight=weight,
-        squared_norms=np.ones(rows),
-        slope=slope,
-        features=features,
-        labels=labels,
-        margins=margins,
+        batch, learning_rate=learning_rate, weight=weight, squared_norms=np.ones(len(matrix)), slope=slope
     )
     answer: NDArray[np.float64] = matrix @ drive
     return answer

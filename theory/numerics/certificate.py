@@ -1,39 +1,31 @@
-"""Proofs of the inequalities T10, T11 and T16 for given numbers, free of rounding.
+"""Proofs of the inequalities T10 and T11 for given numbers, free of rounding.
 
 A float64 input is a dyadic rational and is taken for exactly that. T10 and T11 hold exponentials: their discrete
 margins are enclosed in balls of python-flint's `arb` (midpoint and radius, every operation rounded outwards), and
 an inequality counts as proved when no point of the ball of its gap is negative. While some ball straddles zero
-and none lies below, the precision is doubled. T16 is rational and is decided exactly.
+and none lies below, the precision is doubled. T16 is rational: `theory.numerics.advantage_certificate`.
 
 The curve x(t) is never evaluated. v + e^v increases with v and x(t) + e^{x(t)} = ct + M_0 + e^{M_0}, so
 x(t) < M iff ct + M_0 + e^{M_0} < M + e^M.
 
-These proofs share nothing with those of `theory.dynamics.sandwich`, `theory.dynamics.sample_sandwich` and
-`theory.mixing.advantage` but the statements. Reference: F. Johansson, "Arb: efficient arbitrary-precision
-midpoint-radius interval arithmetic", 2017.
+These proofs share nothing with those of `theory.dynamics.sandwich` and `theory.dynamics.sample_sandwich` but the
+statements. Reference: F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval arithmetic", 2017.
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache, reduce
+from functools import reduce
 from typing import Any, TypeAlias
 
 import flint
 
 from theory.dynamics.margin_kernel import square
-from theory.mixing import advantage
-from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive
-from theory.proof.derivation import as_function
 
 FIRST_PRECISION = 64
 LARGEST_PRECISION = 1024
 """Bits of the balls' midpoints, at first and at most."""
-
-EXACT = 0
-"""Precision of a certificate in exact rational arithmetic."""
 
 
 _Gap: TypeAlias = tuple[Any, bool]
@@ -51,7 +43,7 @@ class Certificate:
         smallest_gap: lower end of the smallest ball that holds the gap of a bound. For T10 and T11 gaps are
             distances of margins, rounded down; for T16 what the mixture gains, relative to the better prompt's R²,
             NaN where it gains nothing.
-        precision_bits: working precision of the last attempt; `EXACT` for rational arithmetic.
+        precision_bits: working precision of the last attempt; 0 for rational arithmetic.
     """
 
     statement: str
@@ -153,85 +145,6 @@ def certify_samples(
 
     run = f"{count} samples, t = 1 … {steps}, η = {float(learning_rate)!r}, Δ = {float(spread)!r}"
     return _decide(f"T11, {run}: spread ≤ Δ, κ_i^- ≥ 0, ηκ_i^+ ≤ 4, both bounds", gaps)
-
-
-def certify_advantage(
-    signal_global: float | Fraction,
-    signal_local: float | Fraction,
-    noise_global: float | Fraction,
-    noise_local: float | Fraction,
-    noise_cross: float | Fraction,
-) -> Certificate:
-    """Prove T16 for two prompts, in exact rational arithmetic: no mixture does better, and one does as well.
-
-    Let s_G, s_L > 0 be `signal_global` and `signal_local`, and A, B, C `noise_global`, `noise_local` and
-    `noise_cross`, with C² < AB. R(θ)² = S²/V, S = (1−θ) s_G + θ s_L, V = (1−θ)² A + 2θ(1−θ) C + θ² B, and F is the
-    formula of T16.
-
-    - F V − S² is a quadratic form in the two weights with no negative diagonal entry and determinant zero: it is
-      nowhere negative, so no mixture exceeds F, and somewhere zero.
-    - If T15's odds are positive, T15's θ* lies inside (0, 1) and has R² = F, and it beats both prompts strictly,
-      as does the float64 θ next to it.
-    - Otherwise, with m the better prompt's R², m V − S² has no negative coefficient in θ(1−θ) nor in the square
-      of the other weight: no θ in [0, 1] exceeds m. And F = m exactly where ρ = min(R)/max(R).
-
-    Raises:
-        ValueError: signals or noise that are not positive, C² ≥ AB.
-
-    >>> certify_advantage(1.0, 2.0, 1.0, 2.0, 0.25).proved
-    True
-    """
-    given = (signal_global, signal_local, noise_global, noise_local, noise_cross)
-    s_global, s_local, a, b, c = values = tuple(Fraction(value) for value in given)
-    if min(values[:4]) <= 0 or c * c >= a * b:
-        raise ValueError(f"the moments are {given}; allowed: positive signals and noise, C² below AB")
-    functions = _in_moments()
-    formula, to_local, to_global = (Fraction(functions[i](*values)) for i in (0, 2, 3))
-
-    def squared(theta: Fraction) -> Fraction:
-        variance = (1 - theta) ** 2 * a + 2 * theta * (1 - theta) * c + theta**2 * b
-        return ((1 - theta) * s_global + theta * s_local) ** 2 / variance
-
-    singles = squared(Fraction(0)), squared(Fraction(1))
-    best = max(singles)
-    diagonal = formula * a - s_global**2, formula * b - s_local**2
-    determinant = diagonal[0] * diagonal[1] - (formula * c - s_global * s_local) ** 2
-    others = [min(diagonal) >= 0, determinant == 0]
-    strict: list[Fraction] = []
-    if to_local > 0 and to_global > 0:
-        case, mixing = "inside", Fraction(functions[1](*values))
-        strict = [formula - best, squared(Fraction(float(mixing))) - best]
-        others += [0 < mixing < 1, squared(mixing) == formula]
-    else:
-        case = "at the better prompt"
-        other_noise, other_signal = (b, s_local) if singles[0] == best else (a, s_global)
-        coefficients = best * c - s_global * s_local, best * other_noise - other_signal**2
-        touching = to_local == 0 or to_global == 0
-        others += [min(coefficients) >= 0, (formula == best) == touching]
-    shown = [*(gap > 0 for gap in strict), *others]
-    smallest = float(min(strict) / best) if strict else math.nan
-    moments = ", ".join(f"{float(value)!r}" for value in values)
-    return Certificate(
-        f"T16, optimum {case}, s_G, s_L, A, B, C = {moments}", len(shown), sum(shown), smallest, EXACT
-    )
-
-
-@cache
-def _in_moments() -> tuple[Callable[..., Any], ...]:
-    """T16's formula, T15's θ* and the two gains that decide where it lies, as rational functions of the moments
-    (σ_p = 1)."""
-    import sympy
-
-    (r_global, r_local, rho), squared = advantage.formula()
-    best = optimum()
-    symbols = s_global, s_local, a, b, c = best.symbols
-    moments = {
-        r_global: s_global / sympy.sqrt(a),
-        r_local: s_local / sympy.sqrt(b),
-        rho: c / sympy.sqrt(a * b),
-    }
-    formulas = (squared.subs(moments), best.mixing, best.gain_at_global, best.gain_at_local)
-    return tuple(as_function(symbols, sympy.cancel(sympy.simplify(formula))) for formula in formulas)
 
 
 def _distances(

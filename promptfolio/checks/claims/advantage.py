@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.assets import asset_arguments, maximise_ratio, varied_portfolios
+from promptfolio.checks.settings.assets import asset_moments, maximise_ratio, varied_portfolios
 from theory.mixing.advantage import equality_correlation, optimal_ratio_squared
+from theory.mixing.moments import Moments
 from theory.mixing.tangency import mixture_ratio
-from theory.numerics.certificate import Certificate, certify_advantage
+from theory.numerics.advantage_certificate import certify_advantage
+from theory.numerics.certificate import Certificate
 
 CLAIM = Claim(
     name="advantage",
@@ -32,51 +33,41 @@ CLAIM = Claim(
 def collect(scale: Scale) -> xr.Dataset:
     """Trained pairs, and the same noise vectors with the weaker signal set to the equality case."""
     pairs = varied_portfolios(replicates=2 if scale == "quick" else 10)
-    arguments = asset_arguments(pairs)
-    noise_std = pairs.attrs["noise_std"]
-    risk_global, risk_local = (
-        noise_std * np.sqrt(arguments[f"noise_{name}"]) for name in ("global", "local")
-    )
-    correlation = noise_std**2 * arguments["noise_cross"] / (risk_global * risk_local)
-    ratio_global = arguments["signal_global"] / risk_global
-    ratio_local = arguments["signal_local"] / risk_local
-
-    def best_ratios(moments: dict[str, Any]) -> np.ndarray:
-        rows = (dict(zip(moments, row, strict=True)) for row in zip(*moments.values(), strict=True))
-        return np.asarray([maximise_ratio(row)[1] for row in rows]) / noise_std
-
+    moments = asset_moments(pairs)
+    noise_std, correlation = pairs.attrs["noise_std"], np.asarray(moments.correlation)
+    ratio_global = np.asarray(moments.ratio_global) / noise_std
+    ratio_local = np.asarray(moments.ratio_local) / noise_std
     # Lower the local signal until R_L = ρ R_G: there, mixing can gain nothing.
     equal_case = np.flatnonzero(correlation > 0.05)
-    lowered = {name: values[equal_case].copy() for name, values in arguments.items()}
-    lowered["signal_local"] = (correlation * ratio_global * risk_local)[equal_case]
+    at_equality = correlation * moments.ratio_global * np.sqrt(moments.noise_local)
+    lowered = Moments(*(values[equal_case] for values in moments._replace(signal_local=at_equality)))
 
     columns = {
         "ratio_global": ratio_global,
         "ratio_local": ratio_local,
         "correlation": correlation,
-        "ratio_best": best_ratios(arguments),
+        "ratio_best": maximise_ratio(moments)[1] / noise_std,
         "ratio_formula": np.sqrt(optimal_ratio_squared(ratio_global, ratio_local, correlation)),
     }
     data = pairs.assign({name: ("point", values) for name, values in columns.items()})
-    data["equality_best"] = ("equality", best_ratios(lowered))
-    data["equality_single"] = ("equality", mixture_ratio(0.0, **lowered) / noise_std)
+    data["equality_best"] = ("equality", maximise_ratio(lowered)[1] / noise_std)
+    data["equality_single"] = ("equality", mixture_ratio(0.0, lowered) / noise_std)
     data["equality_predicted"] = (
         "equality",
         equality_correlation(ratio_global[equal_case], (correlation * ratio_global)[equal_case]),
     )
     data["equality_correlation"] = ("equality", correlation[equal_case])
-    return certified.record(data, lambda: _certificates(arguments))
+    return certified.record(data, lambda: _certificates(moments))
 
 
-def _certificates(arguments: dict[str, Any]) -> Iterator[Certificate]:
+def _certificates(moments: Moments) -> Iterator[Certificate]:
     """T16 for every pair, and where ρ > 0 once more with the local signal at ρ R_G exactly: s_G C/A as a
     fraction."""
-    names = ("signal_global", "signal_local", "noise_global", "noise_local", "noise_cross")
-    for moments in zip(*(arguments[name].tolist() for name in names), strict=True):
-        yield certify_advantage(*moments)
-        s_global, _, a, b, c = map(Fraction, moments)
+    for numbers in zip(*(values.tolist() for values in moments), strict=True):
+        yield certify_advantage(Moments(*numbers))
+        s_global, _, a, b, c = map(Fraction, numbers)
         if c > 0:
-            yield certify_advantage(s_global, s_global * c / a, a, b, c)
+            yield certify_advantage(Moments(s_global, s_global * c / a, a, b, c))
 
 
 def judge(data: xr.Dataset) -> Finding:

@@ -6,13 +6,13 @@ from scipy.special import ndtr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
-from promptfolio.checks.settings.letters import federation, noise
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment
 from simulate.model.fresh_samples import count_correct
 from simulate.running.runner import run
-from theory.extensions.prior_prediction import predict
+from theory.extensions.prediction import predict
 
 CLAIM = Claim(
     name="class_priors",
@@ -148,20 +148,11 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
     )
     parts, results = [], []
     for prior in SKEWS.values():
-        result = run(experiment.replace(class_prior=prior)).drop_vars(["round", "group", "samples"])
+        skewed = experiment.replace(class_prior=prior)
+        result, federation = run(skewed).drop_vars(["round", "group", "samples"]), federation_of(skewed)
         results.append(result)
         found = [
-            predict(
-                steps,
-                experiment.theta,
-                experiment.learning_rate,
-                class_prior=prior,
-                positive_share=shares.values,
-                scheme="posthoc",
-                prior_feature_sq=experiment.prior_feature_sq,
-                **federation(experiment),
-                **noise(experiment),
-            )
+            predict(federation, "posthoc", steps, experiment.theta, experiment.learning_rate, shares.values)
             for shares in result.positive_share
         ]
         mixture = result.sel(predictor="mixture", drop=True)

@@ -5,8 +5,8 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import predicted_ratios
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.checks.settings.unequal import Case, collect_cases, ratio_error, unequal
 from simulate.running.runner import run
@@ -36,9 +36,8 @@ def collect(scale: Scale) -> xr.Dataset:
         scheme="detached", theta=THETA, rounds=max(steps), record=steps, replicates=3, precision="float32"
     )
     result = run(experiment)
-    tau = symmetric_tau(
-        "detached", np.asarray(THETA), np.asarray(steps)[:, None], setting.learning_rate, **setting.letters
-    )
+    times = np.asarray(steps)[:, None]
+    tau = symmetric_tau(setting.equal_clients, "detached", THETA, times, setting.learning_rate)
     case, noise_dim = Case("detached", 5), 2500 if scale == "quick" else 6000
     many = collect_cases((case,), (noise_dim,)).isel(case=0, noise_dim=0, drop=True)
     data = xr.Dataset(

@@ -12,6 +12,7 @@ from simulate.running.portfolio import Portfolio, train_portfolio
 from theory.mixing.advantage import optimal_ratio_squared
 from theory.mixing.independent_assets import independent_odds
 from theory.mixing.leading_order import mixing_from_odds
+from theory.mixing.moments import Moments
 
 CLAIM = Claim(
     name="independent_assets",
@@ -45,37 +46,32 @@ def collect(scale: Scale) -> xr.Dataset:
         experiments.append(experiment)
         portfolios.append(portfolio)
         own = 1 + np.asarray(experiment.groups)
+        predicted = float(mixing_from_odds(independent_odds(setting.equal_clients)))
         noise = slice(1 + experiment.group_count, None)
         for seed in range(experiment.replicates):
             h_global = portfolio.feature_global[seed, 0].astype(float)
             h_locals = portfolio.feature_local[seed - 1, 0].astype(float)
             for client, h_local in enumerate(h_locals):
-                moments = {
-                    "signal_global": h_global[0] + h_global[own[client]],
-                    "signal_local": h_local[0] + h_local[own[client]],
-                    "noise_global": h_global[noise] @ h_global[noise],
-                    "noise_local": h_local[noise] @ h_local[noise],
-                    "noise_cross": h_global[noise] @ h_local[noise],
-                }
-                theta, best = maximise_ratio(moments)
-                ratio_global = moments["signal_global"] / np.sqrt(moments["noise_global"])
-                ratio_local = moments["signal_local"] / np.sqrt(moments["noise_local"])
-                predicted = mixing_from_odds(independent_odds(**setting.signals, **setting.federation))
-                correlation = moments["noise_cross"] / np.sqrt(
-                    moments["noise_global"] * moments["noise_local"]
+                moments = Moments(
+                    signal_global=h_global[0] + h_global[own[client]],
+                    signal_local=h_local[0] + h_local[own[client]],
+                    noise_global=h_global[noise] @ h_global[noise],
+                    noise_local=h_local[noise] @ h_local[noise],
+                    noise_cross=h_global[noise] @ h_local[noise],
                 )
+                theta, best = (float(found[0]) for found in maximise_ratio(moments))
                 rows.append(
                     {
                         "setting": case,
                         "clients": clients,
                         "group_size": group_size,
                         "theta": theta,
-                        "theta_predicted": float(predicted),
+                        "theta_predicted": predicted,
                         "ratio_squared": best**2,
                         "ratio_squared_predicted": float(
-                            optimal_ratio_squared(ratio_global, ratio_local, 0.0)
+                            optimal_ratio_squared(moments.ratio_global, moments.ratio_local, 0.0)
                         ),
-                        "correlation": correlation,
+                        "correlation": float(moments.correlation),
                     }
                 )
     columns = {name: ("pair", [row[name] for row in rows]) for name in rows[0]}

@@ -7,16 +7,18 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
-from promptfolio.checks.settings.letters import federation, noise
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.checks.settings.unequal import ratio_error
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
 from theory.extensions.label_noise import factor_bounds
-from theory.extensions.noisy_clients import leading_mixing, predicted_ratios
+from theory.extensions.noisy_clients import leading_mixing
+from theory.extensions.prediction import predict
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.tangency import optimal_mixing
+from theory.model.federation import Federation
 
 CLAIM = Claim(
     name="label_noise",
@@ -63,7 +65,7 @@ def collect(scale: Scale) -> xr.Dataset:
         results.append(result)
         data[f"{scheme}_ratio"] = _unlabelled(result.ratio.sel(predictor="mixture")).rename(theta="trained")
         data[f"{scheme}_predicted"] = _predicted(noisy, result, THETA).rename(theta="trained")
-    data["theta_leading"] = mixing_from_odds(posthoc_odds(**setting.signals, **setting.federation))
+    data["theta_leading"] = mixing_from_odds(posthoc_odds(setting.equal_clients))
     data = data.assign({**assumptions.of_runs(*results), "noise_dim": setting.noise_dim})
     data.attrs = {
         "experiment": experiment.to_json(),
@@ -76,19 +78,16 @@ def _unlabelled(values: xr.DataArray) -> xr.DataArray:
     return values.drop_vars(["predictor", "prompt", "round", "group", "samples"], errors="ignore")
 
 
+def _drawn(experiment: Experiment, result: xr.Dataset) -> list[Federation]:
+    """The federation with each seed's shares of wrong labels."""
+    return [federation_of(experiment).replace(label_noise=shares.values) for shares in result.flipped_share]
+
+
 def _predicted(experiment: Experiment, result: xr.Dataset, theta: tuple[float, ...]) -> xr.DataArray:
     """T14 with two types, from every seed's shares of wrong labels."""
     ratios = [
-        predicted_ratios(
-            experiment.record,
-            theta,
-            experiment.learning_rate,
-            label_noise=shares.values,
-            scheme=experiment.scheme,
-            **noise(experiment),
-            **federation(experiment),
-        )
-        for shares in result.flipped_share
+        predict(drawn, experiment.scheme, experiment.record, theta, experiment.learning_rate).ratio
+        for drawn in _drawn(experiment, result)
     ]
     coords = {"theta": list(theta), "step": result.step.values}
     return xr.DataArray(np.asarray(ratios), coords, ("seed", "step", "theta", "client"))
@@ -100,8 +99,8 @@ def _posthoc(setting: SymmetricSetting, experiment: Experiment, result: xr.Datas
     cross = first.noise_inner.mean()
     mixture = _unlabelled(result.ratio.sel(predictor="mixture"))
     shares = result.flipped_share
-    bounds = factor_bounds(shares.values, 1.0, **setting.energies, **setting.federation)
-    best = [leading_mixing(seed.values, **federation(experiment)) for seed in shares]
+    bounds = factor_bounds(setting.equal_clients, shares.values, 1.0)
+    best = [leading_mixing(drawn) for drawn in _drawn(experiment, result)]
     ends = (0.0, *THETA, 1.0)
     variables: dict[str, Any] = {
         "flipped_share": shares,

@@ -13,8 +13,8 @@ from simulate.experiment import Engine, Experiment
 from simulate.running.portfolio import train_portfolio
 from simulate.running.runner import run
 from theory.dynamics.margin_kernel import margin_kernel
-from theory.late_time.limit import TrainingData, late_time_ratio, maximum_margin
-from theory.late_time.solver import flow_ratio
+from theory.late_time.limit import TrainingData, limiting_ratio, maximum_margin
+from theory.late_time.solver import predicted_ratio
 from theory.mixing.joint_law import joint_mixing
 from theory.mixing.leading_order import posthoc_odds
 from theory.model.accuracy import accuracy
@@ -72,7 +72,7 @@ def _against_mean_field(
     experiment = _experiment(case, steps, replicates).replace(engine=engine)
     result = run(experiment).sel(predictor="mixture")
     times = np.array([*steps, np.inf])
-    predicted = flow_ratio(THETA, times, case.learning_rate, scheme="joint", **case.letters)
+    predicted = predicted_ratio(case.equal_clients, "joint", THETA, times, case.learning_rate)
     measured = result.accuracy.mean("client").transpose("seed", "step", "theta")
     step_theta = ("step", "theta")
     data = xr.Dataset(
@@ -86,7 +86,7 @@ def _against_mean_field(
             "theta_by_seed": (("seed", "step"), best(measured.values)[0]),
             "theta_predicted": ("step", best(np.asarray(accuracy(predicted[:-1])))[0]),
             "theta_limit_predicted": best(np.asarray(accuracy(predicted[-1])))[0],
-            "theta_first": float(joint_mixing(posthoc_odds(**case.signals, **case.federation))),
+            "theta_first": float(joint_mixing(posthoc_odds(case.equal_clients))),
             **assumptions.of_runs(result),
         },
         attrs=result.attrs,
@@ -117,7 +117,7 @@ def _on_the_same_data(case: SymmetricSetting, replicates: int, scale: Scale) -> 
     signal = mixture[..., 0] + np.einsum("...kk->...k", mixture[..., 1 : 1 + case.clients])
     noise = np.linalg.norm(mixture[..., 1 + case.clients :], axis=-1)
     reached = np.asarray(accuracy(signal / (case.noise_std * noise))).mean(-1)
-    predicted = flow_ratio(THETA, [COMMON], case.learning_rate, scheme="posthoc", **case.letters)[0]
+    predicted = predicted_ratio(case.equal_clients, "posthoc", THETA, [COMMON], case.learning_rate)[0]
     posthoc = xr.Dataset(
         {
             "posthoc_accuracy": (("seed", "theta"), reached.T),
@@ -135,7 +135,7 @@ def _on_the_same_data(case: SymmetricSetting, replicates: int, scale: Scale) -> 
         flat = (labels[..., None] * features).reshape(-1, norms.size)
         clients = np.repeat(np.arange(case.clients), case.samples)
         data = TrainingData(flat, norms, clients, case.noise_dim, case.noise_std)
-        limits.append(late_time_ratio(THETA, data).mean(-1))
+        limits.append(limiting_ratio(THETA, data).mean(-1))
         kernel = margin_kernel(flat, squared_norms=norms, clients=clients, theta=THETA[4])
         residuals.append(maximum_margin(kernel).residual)
     limit = xr.Dataset(

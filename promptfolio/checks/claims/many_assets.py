@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from promptfolio.checks.settings.symmetric import SymmetricSetting
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.run import run_hierarchy
@@ -99,16 +100,11 @@ def _run(experiment: Experiment, clustering: str, weights: np.ndarray) -> xr.Dat
 
 def _moments(experiment: Experiment, clustering: str) -> tuple[np.ndarray, np.ndarray]:
     """Predicted s and Σ of every client after the first step, in the simulator's units."""
-    moments = nested_moments(
-        global_feature_sq=experiment.global_feature_sq,
-        local_feature_sq=experiment.local_feature_sq,
-        sample_counts=experiment.samples,
-        groups=experiment.groups,
-        clusters=(_CLUSTERS[clustering],),
-    )
+    federation = federation_of(experiment)
+    moments = nested_moments(federation, clusters=(_CLUSTERS[clustering],))
     # From zero every residual is 1/2, so that τ = η/2; the common factor is 4τ.
     grown = 2 * experiment.learning_rate
-    energy = experiment.noise_feature_sq**2 * experiment.noise_dim * experiment.noise_std**2
+    energy = float(federation.noise_feature_sq * federation.noise_energy)
     return grown * moments.signals, grown**2 * energy * moments.gram
 
 
@@ -135,14 +131,8 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
     mean_gram = first.noise_gram.mean(("seed", "client")).values.astype(float)
     measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client")).values)
     size, own = _SIZE_AND_OWN[clustering]
-    predicted = three_level_weights(
-        global_feature_sq=experiment.global_feature_sq,
-        local_feature_sq=experiment.local_feature_sq,
-        clients=experiment.clients,
-        cluster_size=size,
-        group_size=2,
-        group_in_cluster=own,
-    )
+    equal = federation_of(experiment).equal_clients()
+    predicted = three_level_weights(equal, cluster_size=size, group_in_cluster=own)
     ratio = mixture_ratio(run.weight.values, signals, gram, experiment.noise_std)
     return xr.Dataset(
         {

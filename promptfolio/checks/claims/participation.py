@@ -7,8 +7,8 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
 from promptfolio.checks.settings.mixing import theta_grid
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
@@ -54,7 +54,7 @@ def collect(scale: Scale) -> xr.Dataset:
             compared |= {f"{scheme}_{name}": values for name, values in found.items()}
         parts.append(xr.Dataset(compared))
     data = xr.concat(parts, xr.DataArray(list(shares), dims="share", name="share"))
-    data["theta_full"] = float(joint_mixing(1.0, **setting.signals, **setting.federation))
+    data["theta_full"] = float(joint_mixing(setting.equal_clients, 1.0))
     data = data.assign(assumptions.of_runs(*results)).assign_attrs(experiment=experiment.to_json())
     return assumptions.record(data, experiment)
 
@@ -75,11 +75,11 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
     noise = (1 - theta) ** 2 * A + 2 * theta * (1 - theta) * mean.noise_inner + theta**2 * B
     ratio = ((1 - theta) * s_global + theta * s_local) / (setting.noise_std * np.sqrt(noise))
     ratio = ratio.transpose("step", "theta")
-    arguments = {"participation": share, **setting.letters}
+    equal, eta = setting.equal_clients, experiment.learning_rate
     grid, steps = theta.values[None, :], result.step.values[:, None]
-    predicted = predicted_ratio(grid, steps, experiment.learning_rate, scheme=scheme, **arguments)
+    predicted = predicted_ratio(equal, scheme, grid, steps, eta, share)
     predicted = predicted / np.sqrt(energy_excess(share, steps))
-    best = [best_mixing(scheme, step, experiment.learning_rate, **arguments) for step in experiment.record]
+    best = [best_mixing(equal, scheme, step, eta, share) for step in experiment.record]
     if scheme == "posthoc":
         moments = (s_global, s_local, A, B, mean.noise_inner)
         empirical = np.asarray(optimal_mixing(*(part.values for part in moments)))
@@ -96,10 +96,8 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
         lag = tau.sel(prompt="local", drop=True) / tau.sel(prompt="global", drop=True)
         found["lag"] = lag.rename(own)
     if scheme == "posthoc":
-        time = {"theta": 0.0, "step": result.step.values, "learning_rate": experiment.learning_rate}
-        model = {**setting.energies, **setting.federation}
-        everybody = accumulated("posthoc", participation=1.0, **time, **model).global_prompt
-        own_share = accumulated("posthoc", participation=share, **time, **model).local_prompt
+        everybody = accumulated(equal, scheme, 0.0, result.step.values, eta, 1.0).global_prompt
+        own_share = accumulated(equal, scheme, 0.0, result.step.values, eta, share).local_prompt
         found["tau"] = tau.transpose("step", "prompt")
         found["tau_predicted"] = (("step", "prompt"), np.stack([everybody, own_share], axis=-1))
     return found

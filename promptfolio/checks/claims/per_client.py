@@ -7,9 +7,9 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import federation
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.unequal import Case, unequal
+from promptfolio.federation import federation_of
 from simulate.experiment import TrainingScheme
 from simulate.running.runner import run
 from theory.mixing.per_client import joint_mixing, posthoc_mixing
@@ -40,10 +40,10 @@ def collect(scale: Scale) -> xr.Dataset:
         record=(1,),
         replicates=3 if scale == "quick" else 12,
     )
-    model = federation(experiment)
+    federation = federation_of(experiment)
     predictions: dict[TrainingScheme, Any] = {
-        "posthoc": posthoc_mixing(**model),
-        "joint": joint_mixing(**model),
+        "posthoc": posthoc_mixing(federation),
+        "joint": joint_mixing(federation),
     }
     parts = []
     for scheme, predicted in predictions.items():

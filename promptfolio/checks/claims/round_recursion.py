@@ -5,10 +5,9 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.letters import accumulated_residuals
+from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.running.runner import run
-from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.round_recursion import accumulated
 
 CLAIM = Claim(
@@ -28,10 +27,6 @@ def collect(scale: Scale) -> xr.Dataset:
     many = (5, 20) if scale == "quick" else (1, 5, 20)
     rounds = 20 if scale == "quick" else 400
     setting = SymmetricSetting(noise_dim=8000, step_size=0.1)
-    rates = {
-        "rate_global": global_rate(**setting.energies, **setting.federation),
-        "rate_local": local_rate(**setting.energies),
-    }
     record = tuple(np.unique(np.geomspace(1, rounds, 12).round().astype(int)).tolist())
     parts = []
     for local_steps in many:
@@ -50,12 +45,14 @@ def collect(scale: Scale) -> xr.Dataset:
                 "tau": tau.sel(prompt="global", drop=True).mean("seed"),
                 "tau_predicted": (
                     "round",
-                    accumulated(record, setting.learning_rate, local_steps, **rates),
+                    accumulated(setting.equal_clients, record, setting.learning_rate, local_steps),
                 ),
                 # what the rounds would have done without local steps: all E of them at the rate κ_G
                 "tau_averaging_every_step": (
                     "round",
-                    accumulated(np.asarray(record) * local_steps, setting.learning_rate, 1, **rates),
+                    accumulated(
+                        setting.equal_clients, np.asarray(record) * local_steps, setting.learning_rate, 1
+                    ),
                 ),
                 **assumptions.of_runs(result),
             }

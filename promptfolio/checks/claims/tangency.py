@@ -1,11 +1,10 @@
 """(T15): the tangency formula gives the mixture with the largest ratio."""
 
-import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
-from promptfolio.checks.settings.assets import asset_arguments, maximise_ratio, varied_portfolios
+from promptfolio.checks.settings.assets import asset_moments, maximise_ratio, varied_portfolios
 from theory.mixing.tangency import optimal_mixing
 
 CLAIM = Claim(
@@ -25,13 +24,9 @@ CLAIM = Claim(
 def collect(scale: Scale) -> xr.Dataset:
     """Trained pairs of prompts: θ* by formula, and by maximising each mixture's ratio numerically."""
     pairs = varied_portfolios(replicates=2 if scale == "quick" else 10)
-    arguments = asset_arguments(pairs)
-    points = range(pairs.sizes["point"])
-    searched = [
-        maximise_ratio({name: float(values[point]) for name, values in arguments.items()}) for point in points
-    ]
-    theta = np.asarray([best for best, _ in searched])
-    pairs["theta_formula"] = ("point", optimal_mixing(**arguments))
+    moments = asset_moments(pairs)
+    theta, _ = maximise_ratio(moments)
+    pairs["theta_formula"] = ("point", optimal_mixing(*moments))
     pairs["theta_searched"] = ("point", theta)
     pairs["interior"] = ((theta > 1e-3) & (theta < 1 - 1e-3)).mean()
     return pairs

@@ -55,25 +55,19 @@ def collect(scale: Scale) -> xr.Dataset:
 
 def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
     """β, γ and E‖φ‖ of both prompts by (T9), with dimensions (step, prompt)."""
-    tau = symmetric_tau("joint", THETA, steps, setting.learning_rate, **setting.letters)
+    equal = setting.equal_clients
+    tau = symmetric_tau(equal, "joint", THETA, steps, setting.learning_rate)
     weights = {"global": 1 - THETA, "local": THETA}
-    noise = {
-        "noise_feature_sq": setting.noise_feature_sq,
-        "noise_std": setting.noise_std,
-        "noise_dim": setting.noise_dim,
-        "samples": setting.samples,
-    }
+    trained = tuple(zip(weights.values(), tau, strict=True))
     curves = {
-        "beta": [trajectories.beta(setting.global_feature_sq, weight, tau[0]) for weight in weights.values()],
+        "beta": [trajectories.beta(equal, *one) for one in trained],
         "gamma_own": [
-            trajectories.gamma_global(
-                setting.local_feature_sq, weights["global"], tau[0], setting.group_size, setting.clients
-            ),
-            trajectories.gamma_local(setting.local_feature_sq, weights["local"], tau[1]),
+            trajectories.gamma_global(equal, *trained[0]),
+            trajectories.gamma_local(equal, *trained[1]),
         ],
         "phi_norm": [
-            trajectories.noise_norm(weight=weights["global"], tau=tau[0], clients=setting.clients, **noise),
-            trajectories.noise_norm(weight=weights["local"], tau=tau[1], **noise),
+            trajectories.noise_norm_global(equal, *trained[0]),
+            trajectories.noise_norm_local(equal, *trained[1]),
         ],
     }
     return xr.Dataset(

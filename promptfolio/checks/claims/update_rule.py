@@ -7,7 +7,7 @@ from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.portfolio import Portfolio, train_portfolio
-from theory.model.update_rule import coefficient_increment
+from theory.model.update_rule import Batch, coefficient_increment
 
 CLAIM = Claim(
     name="update_rule",
@@ -137,13 +137,11 @@ def _predicted_moves(
         ):
             moves.append(
                 coefficient_increment(
+                    Batch(features, labels, labels * (features @ seen)),
                     learning_rate=experiment.learning_rate,
                     weight=weight,
                     squared_norms=squared_norms,
                     slope=slope(z),
-                    features=features,
-                    labels=labels,
-                    margins=labels * (features @ seen),
                 )
             )
     averaged = np.average(global_moves, axis=0, weights=experiment.samples)

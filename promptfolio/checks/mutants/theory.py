@@ -39,14 +39,7 @@ def _a_tenth_of_the_width(original: Any) -> Any:
 
 
 def _everything_shared(original: Any) -> Any:
-    return lambda people, energy: original(people._replace(shares=np.ones_like(people.shares)), energy)
-
-
-def _rate_of_the_average(original: Any) -> Any:
-    def after_round(*arguments: Any, rate_global: Any, rate_local: Any) -> Any:
-        return original(*arguments, rate_global=rate_global, rate_local=rate_global)
-
-    return after_round
+    return lambda people: original(people._replace(shares=np.ones_like(people.shares)))
 
 
 def _weighted_in_training(original: Any) -> Any:
@@ -72,16 +65,13 @@ def _overlapping(original: Any) -> Any:
     return formula
 
 
-def _flipped_teach_nothing(original: Any) -> Any:
-    def sample_types(label_noise: Any) -> Any:
-        signs = np.array([[1.0], [0.0]])
-        return original(label_noise)._replace(shared_signs=signs, group_signs=signs)
+def _nothing_pulls_back(original: Any) -> Any:
+    def types_of(federation: Any) -> Any:
+        types = original(federation)
+        signs = (np.maximum(each, 0.0) for each in (types.shared_signs, types.group_signs))
+        return types._replace(**dict(zip(("shared_signs", "group_signs"), signs, strict=True)))
 
-    return sample_types
-
-
-def _negatives_leave_the_bias(original: Any) -> Any:
-    return lambda prior: original(prior)._replace(shared_signs=np.array([[1.0, 1], [1, 0]]))
+    return types_of
 
 
 def _share_squared(original: Any) -> Any:
@@ -189,13 +179,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "in_both = share / counts",
         "in_both = 0 * share / counts",
     ),
-    Replaced(
+    Edited(
         "round_rate_wrong",
         "theory.dynamics.round_recursion",
         "inside a round the margin grows at the average's rate",
         ("round_recursion",),
-        "after_round",
-        _rate_of_the_average,
+        "saturation.accumulated(k_local * time, k_local, k_global * before)",
+        "saturation.accumulated(k_global * time, k_global, k_global * before)",
     ),
     Replaced(
         "detached_weight_wrong",
@@ -231,19 +221,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Replaced(
         "flipped_samples_neutral",
-        "theory.extensions.noisy_clients",
+        "theory.dynamics.sample_types",
         "wrongly labelled samples are taken to teach nothing instead of the opposite",
         ("label_noise",),
-        "sample_types",
-        _flipped_teach_nothing,
+        "types_of",
+        _nothing_pulls_back,
     ),
     Replaced(
         "bias_one_sided",
-        "theory.extensions.prior_prediction",
+        "theory.dynamics.sample_types",
         "negative samples are taken not to move the bias",
         ("class_priors",),
-        "sample_types",
-        _negatives_leave_the_bias,
+        "types_of",
+        _nothing_pulls_back,
     ),
     Replaced(
         "cluster_share_squared",
@@ -264,7 +254,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "memory_dropped",
         "theory.late_time.solver",
-        "the memory of overlapping samples enters the late-time flow with the wrong sign",
+        "the memory of overlapping samples enters the late-time mean field with the wrong sign",
         ("late_time",),
         "np.linalg.solve(unit + at.samples",
         "np.linalg.solve(unit - at.samples",

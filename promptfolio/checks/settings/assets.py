@@ -1,15 +1,14 @@
 """Simulated portfolios as two assets: signals and noise moments of the two prompts, and the mixture's best θ."""
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize_scalar
 
 from promptfolio.checks import assumptions
 from simulate.experiment import Experiment
 from simulate.running.runner import run
+from theory.mixing.moments import Moments
 from theory.mixing.tangency import mixture_ratio
+from theory.numerics.maximise import maximise_over_mixing
 
 
 def varied_portfolios(replicates: int) -> xr.Dataset:
@@ -55,27 +54,18 @@ def varied_portfolios(replicates: int) -> xr.Dataset:
     return assumptions.record(pairs.assign(assumptions.of_runs(*results)), *runs)
 
 
-def asset_arguments(pairs: xr.Dataset) -> dict[str, Any]:
-    """The pairs' moments, as `theory.mixing.tangency` names them; arrays of shape (points,)."""
-    return {
-        "signal_global": pairs.signal.sel(prompt="global").values,
-        "signal_local": pairs.signal.sel(prompt="local").values,
-        "noise_global": pairs.noise_norm_sq.sel(prompt="global").values,
-        "noise_local": pairs.noise_norm_sq.sel(prompt="local").values,
-        "noise_cross": pairs.noise_inner.values,
-    }
+def asset_moments(pairs: xr.Dataset) -> Moments:
+    """The pairs' moments; arrays of shape (points,)."""
+    signal, noise = (pairs[name].transpose("prompt", "point") for name in ("signal", "noise_norm_sq"))
+    s_global, s_local = signal.sel(prompt=["global", "local"]).values
+    a, b = noise.sel(prompt=["global", "local"]).values
+    return Moments(s_global, s_local, a, b, pairs.noise_inner.values)
 
 
-def maximise_ratio(moments: dict[str, Any]) -> tuple[float, float]:
-    """Best θ and its ratio by a grid and a bounded search, knowing the mixture's ratio only."""
-    grid = np.linspace(0, 1, 201)
-    best = int(np.argmax(mixture_ratio(grid, **moments)))
-    found = minimize_scalar(
-        lambda theta: -float(mixture_ratio(theta, **moments)),
-        bounds=(grid[max(best - 1, 0)], grid[min(best + 1, 200)]),
-        method="bounded",
-        options={"xatol": 1e-10},
+def maximise_ratio(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Best θ and its ratio of every pair, by grids, knowing the mixture's ratio only; both of shape (points,)."""
+    pairs = Moments(*np.atleast_1d(*moments))
+    theta = maximise_over_mixing(
+        lambda theta: np.asarray(mixture_ratio(theta[:, None], pairs)), refinements=6
     )
-    candidates = [float(found.x), 0.0, 1.0]
-    ratios = [float(mixture_ratio(theta, **moments)) for theta in candidates]
-    return candidates[int(np.argmax(ratios))], max(ratios)
+    return theta, np.asarray(mixture_ratio(theta, pairs))

@@ -12,7 +12,7 @@ from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.mixing.joint_law import joint_mixing
-from theory.mixing.leading_order import mixing_from_odds
+from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.training_time import posthoc_odds_at
 from theory.model.accuracy import accuracy
 
@@ -34,13 +34,12 @@ def theta_grid(step: float) -> tuple[float, ...]:
 
 def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: int) -> float:
     """θ* after ``step`` rounds: (T20) for post-hoc, (T21) for joint, (T25) maximised for detached training."""
-    time = {"learning_rate": setting.learning_rate, **setting.energies, **setting.federation}
+    equal, eta = setting.equal_clients, setting.learning_rate
     if scheme == "posthoc":
-        return float(mixing_from_odds(posthoc_odds_at(step, **time)))
+        return float(mixing_from_odds(posthoc_odds_at(equal, step, eta)))
     if scheme == "joint":
-        # At every t: the leading-order odds, which are the post-hoc ones before the first step.
-        return float(joint_mixing(posthoc_odds_at(0, **time)))
-    return best_mixing(scheme, step, setting.learning_rate, **setting.letters)
+        return float(joint_mixing(posthoc_odds(equal)))  # at every t
+    return best_mixing(equal, scheme, step, eta)
 
 
 def predicted_ratios(
@@ -48,14 +47,8 @@ def predicted_ratios(
 ) -> np.ndarray:
     """R(θ) after each number of rounds by (T14), shape (steps, thetas)."""
     grid, time = np.asarray(theta)[None, :], np.asarray(steps)[:, None]
-    tau = symmetric_tau(scheme, grid, time, setting.learning_rate, **setting.letters)
-    ratio = predicted_ratio(
-        grid,
-        scheme=scheme,
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        **setting.letters,
-    )
+    tau = symmetric_tau(setting.equal_clients, scheme, grid, time, setting.learning_rate)
+    ratio = predicted_ratio(setting.equal_clients, scheme, grid, tau)
     return np.broadcast_to(ratio, (time.size, grid.size))
 
 

@@ -54,7 +54,7 @@ def _swept(scale: Scale) -> xr.Dataset:
     for sweep, settings in SWEEPS.items():
         for base in settings if scale == "full" else _few(settings):
             setting = SymmetricSetting(**{**vars(base), "noise_dim": noise_dim, "step_size": STEP_SIZE})
-            advantage = bool(strict_advantage(**setting.signals, **setting.federation))
+            advantage = bool(strict_advantage(setting.equal_clients))
             part = compared(setting).assign(advantage_predicted=advantage)
             coords = {
                 name: getattr(setting, name) for name in ("clients", "group_size", "local_share", "samples")

@@ -8,6 +8,7 @@ import numpy as np
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError, require_integer, require_number
 from theory.dynamics.margin_rate import local_rate
+from theory.model.federation import EqualClients
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,46 +71,23 @@ class SymmetricSetting:
         return self.local_share * self.signal
 
     @property
-    def noise_energy(self) -> float:
-        """ν̄ = L σ_p² e."""
-        return self.noise_dim * self.noise_std**2 * self.noise_feature_sq
-
-    @property
     def learning_rate(self) -> float:
         """η."""
-        return self.step_size / float(local_rate(**self.energies))
+        return self.step_size / float(local_rate(self.equal_clients))
 
     @property
-    def energies(self) -> dict[str, float]:
-        """Arguments of `theory.dynamics.margin_rate.local_rate`."""
-        return {
-            "global_feature_sq": self.global_feature_sq,
-            "local_feature_sq": self.local_feature_sq,
-            "noise_energy": self.noise_energy,
-            "samples": self.samples,
-        }
-
-    @property
-    def federation(self) -> dict[str, float]:
-        """K and χ, as the theory's functions name them."""
-        return {"clients": self.clients, "group_size": self.group_size}
-
-    @property
-    def signals(self) -> dict[str, float]:
-        """a and b, as the theory's functions name them."""
-        return {"global_feature_sq": self.global_feature_sq, "local_feature_sq": self.local_feature_sq}
-
-    @property
-    def letters(self) -> dict[str, float]:
-        """Arguments of `theory.dynamics.symmetric_ratio.predicted_ratio`."""
-        return {
-            **self.signals,
-            **self.federation,
-            "noise_feature_sq": self.noise_feature_sq,
-            "noise_std": self.noise_std,
-            "noise_dim": self.noise_dim,
-            "samples": self.samples,
-        }
+    def equal_clients(self) -> EqualClients:
+        """The setting in the theory's letters, as its functions for equal clients take it."""
+        return EqualClients(
+            global_feature_sq=self.global_feature_sq,
+            local_feature_sq=self.local_feature_sq,
+            noise_feature_sq=self.noise_feature_sq,
+            noise_std=self.noise_std,
+            noise_dim=self.noise_dim,
+            clients=self.clients,
+            samples=self.samples,
+            group_size=self.group_size,
+        )
 
     def experiment(self, **changes: Any) -> Experiment:
         """The experiment of this setting; ``changes`` are further fields of `Experiment`."""
@@ -117,7 +95,8 @@ class SymmetricSetting:
             "clients": self.clients,
             "samples": (self.samples,),
             "groups": tuple(client // self.group_size for client in range(self.clients)),
-            **self.signals,
+            "global_feature_sq": self.global_feature_sq,
+            "local_feature_sq": self.local_feature_sq,
             "noise_feature_sq": self.noise_feature_sq,
             "noise_std": self.noise_std,
             "noise_dim": self.noise_dim,

@@ -7,13 +7,15 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.settings import letters
+from promptfolio.checks.settings.residuals import accumulated_residuals
+from promptfolio.federation import federation_of
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.results.labels import PREDICTORS, PROMPTS
 from simulate.running.runner import run
 from theory.dynamics.margin_rate import local_rate
 from theory.dynamics.mean_field import accumulated, margins
 from theory.dynamics.predicted_ratio import predicted_ratio
+from theory.model.federation import EqualClients
 
 SAMPLES = (6, 10, 20, 40)
 GROUPS = (0, 1, 0, 2)
@@ -47,7 +49,7 @@ def unequal(case: Case, noise_dim: int, **changes: Any) -> Experiment:
         (1, 4, 20)
     """
     signals = {"global_feature_sq": _SHARED * noise_dim**0.5, "local_feature_sq": _OWN * noise_dim**0.5}
-    rate = local_rate(**signals, noise_energy=noise_dim, samples=min(SAMPLES))
+    rate = local_rate(EqualClients(**signals, noise_dim=noise_dim, clients=1, samples=min(SAMPLES)))
     fields: dict[str, Any] = {
         "clients": len(SAMPLES),
         "samples": SAMPLES,
@@ -86,24 +88,12 @@ def mean_field(experiment: Experiment) -> xr.Dataset:
         >>> dict(mean_field(unequal(Case("joint", 5), 400)).margin_predicted.sizes)
         {'step': 3, 'theta': 3, 'client': 4, 'predictor': 3}
     """
-    federation = {"scheme": experiment.scheme, **letters.federation(experiment)}
-    energy = letters.noise_energy(experiment)
+    federation, scheme, theta = federation_of(experiment), experiment.scheme, experiment.theta
     tau = accumulated(
-        experiment.record,
-        experiment.theta,
-        experiment.learning_rate,
-        noise_energy=energy,
-        local_steps=experiment.local_steps,
-        **federation,
+        federation, scheme, experiment.record, theta, experiment.learning_rate, experiment.local_steps
     )
-    seen = margins(tau, experiment.theta, noise_energy=energy, **federation)
-    ratio = predicted_ratio(
-        experiment.theta,
-        tau_global=tau.global_prompt,
-        tau_local=tau.local_prompt,
-        **letters.noise(experiment),
-        **federation,
-    )
+    seen = margins(federation, scheme, theta, tau)
+    ratio = predicted_ratio(federation, scheme, theta, tau)
     axes = ("step", "theta", "client")
     return xr.Dataset(
         {
@@ -139,7 +129,7 @@ def collect_cases(cases: Sequence[Case], noise_dims: Sequence[int]) -> xr.Datase
 
 def _compared(experiment: Experiment) -> xr.Dataset:
     result, predicted = run(experiment), mean_field(experiment)
-    tau = letters.accumulated_residuals(result, experiment).sel(prompt="local", drop=True)
+    tau = accumulated_residuals(result, experiment).sel(prompt="local", drop=True)
     mixture = result.sel(predictor="mixture", drop=True)
     measured = {
         # post-hoc training is the same for every θ
