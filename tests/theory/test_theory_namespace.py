@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -46,6 +47,15 @@ def test_a_curated_number_needs_no_sympy_until_a_formula_does():
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert 0 < float(printed) < 1
+
+
+def test_the_documented_example_prints_what_it_says(capsys):
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/model.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    exec(compile(example, "docs/model.md", "exec"), {})
+    (claimed,) = re.findall(r"# (\[.*?\])", example)
+    assert capsys.readouterr().out.strip() == claimed
 
 
 def names_in_code() -> set[str]:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from theory.mixing.joint_law import joint_mixing as from_odds
 from theory.mixing.moments import Moments
 from theory.mixing.tangency import optimal_mixing
-from theory.model.aggregation import noise_energy_factor
 from theory.model.federation import Federation
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -141,9 +140,9 @@ def moments(federation: Federation) -> Moments:
     [1.5, 2.5]
     """
     counts = federation.sample_counts
-    total = 1 / noise_energy_factor(counts).global_prompt
-    share = federation.same_group @ counts / total
-    values = _numeric()(federation.global_feature_sq, federation.local_feature_sq, share, total, counts)
+    share = federation.same_group @ federation.client_weights
+    features = federation.global_feature_sq, federation.local_feature_sq
+    values = _numeric()(*features, share, counts.sum(), counts)
     return Moments(*(np.broadcast_to(value, counts.shape).astype(np.float64) for value in values))
 
 

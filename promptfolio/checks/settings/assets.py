@@ -65,5 +65,7 @@ def asset_moments(pairs: xr.Dataset) -> Moments:
 def maximise_ratio(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     """Best θ and its ratio of every pair, by grids, knowing the mixture's ratio only; both of shape (points,)."""
     pairs = Moments(*np.atleast_1d(*moments))
-    theta = maximise_over_mixing(lambda theta: np.asarray(mixture_ratio(theta[:, None], pairs)))
+    theta = maximise_over_mixing(
+        lambda theta: np.asarray(mixture_ratio(theta[:, None], pairs)), refinements=6
+    )
     return theta, np.asarray(mixture_ratio(theta, pairs))
