@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from theory.dynamics import symmetric_ratio
-from theory.dynamics.margin_rate import rate_parts
+from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.residuals import Accumulated
@@ -18,9 +18,9 @@ from theory.extensions import (
     label_noise,
     noisy_clients,
     participation,
-    participation_prediction,
     prediction,
 )
+from theory.mixing.client_mixing import best_mixing
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.per_client import posthoc_mixing
 from theory.mixing.training_time import limiting_odds, posthoc_odds_at
@@ -132,7 +132,7 @@ def test_noisier_clients_lean_global():
     noisier = noisy_clients.leading_mixing(uneven)
     assert noisier[1] < even[1]
     assert noisier[0] > even[0]
-    np.testing.assert_allclose(prediction.best_mixing(uneven, "posthoc", 1, 1e-7), noisier, atol=2e-6)
+    np.testing.assert_allclose(best_mixing(uneven, "posthoc", 1, 1e-7), noisier, atol=2e-6)
 
 
 def test_no_wrong_labels_is_one_type():
@@ -231,7 +231,7 @@ def test_leading_bias_is_the_skew_of_the_data():
 def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     """To leading order, for clients with π > 1/2 and biases below the best one."""
     skewed = EQUAL.replace(noise_dim=4000, class_prior=prior, prior_feature_sq=1.0)
-    best = prediction.best_mixing(skewed, "posthoc", 1, 1e-8)
+    best = best_mixing(skewed, "posthoc", 1, 1e-8)
     unbiased = float(mixing_from_odds(posthoc_odds(SYMMETRIC)))
     pull, tested = class_priors.leans_local(skewed), np.asarray(prior) > 0.5
     np.testing.assert_array_equal(np.sign(best - unbiased)[tested], np.sign(pull)[tested])
@@ -243,10 +243,13 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
 def test_everybody_taking_part_is_the_symmetric_case(scheme):
     theta, step = np.linspace(0, 1, 5), np.array([[1], [50]])
-    tau = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, step, 2e-3)
-    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, step, 2e-3, participation=1)
-    for expected, value in zip(tau, found, strict=True):
-        np.testing.assert_allclose(value, expected, rtol=1e-12)
+    found = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, step, 2e-3, participation=1)
+    expected = accumulated(EQUAL, scheme, step[:, 0], theta, 2e-3)
+    for value, part in zip(found, expected, strict=True):
+        # T10: a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
+        np.testing.assert_allclose(value, part[..., 0], rtol=1e-12, atol=1e-3)
+    rate = participation.joint_rate(SYMMETRIC, theta, 1)
+    np.testing.assert_allclose(rate, joint_rate(SYMMETRIC, theta), rtol=1e-14)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
@@ -268,7 +271,7 @@ def test_mean_field_is_the_mean_over_draws(scheme, present):
         here = np.isin(np.arange(clients), random.choice(clients, present, replace=False))
         tau_g = tau_g + here * eta / r / (1 + np.exp(seen_g))
         tau_l = tau_l + here * eta / (1 + np.exp(seen_l))
-    found = participation_prediction.accumulated(SYMMETRIC, scheme, theta, rounds, eta, participation=r)
+    found = symmetric_ratio.symmetric_tau(SYMMETRIC, scheme, theta, rounds, eta, participation=r)
     assert float(found.global_prompt) == pytest.approx(tau_g.mean(), rel=0.01)
     assert float(found.local_prompt) == pytest.approx(tau_l.mean(), rel=0.01)
 
@@ -278,17 +281,17 @@ def test_best_mixing_under_partial_participation(share):
     odds = float(posthoc_odds(SYMMETRIC))
     joint = float(participation.joint_mixing(SYMMETRIC, share))
     for step in (1, 2000):
-        found = participation_prediction.best_mixing(SYMMETRIC, "joint", step, 1e-3, participation=share)
+        found = symmetric_ratio.best_mixing(SYMMETRIC, "joint", step, 1e-3, participation=share)
         assert found == pytest.approx(joint, abs=1e-4)
-    early = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 1, 1e-7, participation=share)
+    early = symmetric_ratio.best_mixing(SYMMETRIC, "posthoc", 1, 1e-7, participation=share)
     assert early / (1 - early) == pytest.approx(odds / share, rel=1e-3)
-    late = participation_prediction.accumulated(SYMMETRIC, "posthoc", 0.5, 1e300, 1e-3, participation=share)
+    late = symmetric_ratio.symmetric_tau(SYMMETRIC, "posthoc", 0.5, 1e300, 1e-3, participation=share)
     limit = float(limiting_odds(SYMMETRIC))
     assert odds * float(late.global_prompt / late.local_prompt) == pytest.approx(limit, rel=2e-2)
 
 
 def test_posthoc_odds_with_everybody_are_those_of_training_time():
-    found = participation_prediction.best_mixing(SYMMETRIC, "posthoc", 300, 1e-3, participation=1.0)
+    found = symmetric_ratio.best_mixing(SYMMETRIC, "posthoc", 300, 1e-3, participation=1.0)
     expected = float(mixing_from_odds(posthoc_odds_at(SYMMETRIC, 300, 1e-3)))
     assert found == pytest.approx(expected, abs=1e-4)
 
@@ -322,13 +325,11 @@ def test_draws_raise_noise_energies_by_the_excess():
         (lambda: accumulated(UNEQUAL.replace(label_noise=0.1), "joint", [1], 0.5, 0.1), "federation"),
         (lambda: participation.energy_excess(0.0, 5), "participation"),
         (
-            lambda: participation_prediction.accumulated(SYMMETRIC, "both", 0.5, 1, 0.1, participation=0.5),
+            lambda: symmetric_ratio.symmetric_tau(SYMMETRIC, "both", 0.5, 1, 0.1, participation=0.5),
             "scheme",
         ),
         (
-            lambda: participation_prediction.accumulated(
-                SYMMETRIC, "detached", 0.5, 1.5, 0.1, participation=0.5
-            ),
+            lambda: symmetric_ratio.symmetric_tau(SYMMETRIC, "detached", 0.5, 1.5, 0.1, participation=0.5),
             "step",
         ),
     ],

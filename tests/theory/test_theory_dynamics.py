@@ -160,15 +160,17 @@ def test_coefficients_by_brute_force_recursion():
         samples=samples,
         group_size=2,
     )
-    assert_allclose(trajectories.beta(equal, omega, tau), increments(a), rtol=1e-12)
-    assert_allclose(trajectories.gamma_local(equal, omega, tau), increments(b), rtol=1e-12)
+    local = trajectories.local_coefficients(equal, omega, tau)
+    shared = trajectories.global_coefficients(equal, omega, tau)
+    assert_allclose([local.beta, shared.beta], increments(a), rtol=1e-12)
+    assert_allclose(local.gamma, increments(b), rtol=1e-12)
     groups = np.array([0, 0, 1, 2])
     averaged = np.mean(groups == 0) * increments(b)
-    assert_allclose(trajectories.gamma_global(equal, omega, tau), averaged, rtol=1e-12)
-    for seen, noise_norm in ((1, trajectories.noise_norm_local), (4, trajectories.noise_norm_global)):
+    assert_allclose(shared.gamma, averaged, rtol=1e-12)
+    for seen, prompt in ((1, local), (4, shared)):
         means = sigma * rng.normal(size=(samples * seen, dim)).mean(axis=0)
         # a norm over 200000 normals has relative standard error 1/√(2·200000) = 0.16 %; six of them
-        assert_allclose(np.linalg.norm(increments(e) * means), noise_norm(equal, omega, tau), rtol=0.01)
+        assert_allclose(np.linalg.norm(increments(e) * means), prompt.phi_norm, rtol=0.01)
 
 
 # --- T10 ---

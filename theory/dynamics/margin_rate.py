@@ -186,8 +186,7 @@ def local_rate(equal: EqualClients) -> Values:
     Let `equal` describe the clients; its fields broadcast. The unit is margin per unit of τ (learning rate times
     steps).
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=100, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=100, clients=4, samples=10)
     >>> float(local_rate(equal))
     80.0
     """
@@ -199,8 +198,7 @@ def global_rate(equal: EqualClients) -> Values:
 
     Unit and argument are those of `local_rate`.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10)
     >>> float(global_rate(equal))
     28.0
     """
@@ -215,8 +213,7 @@ def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
     Raises:
         ValueError: θ outside [0, 1].
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10)
     >>> float(joint_rate(equal, 0.5))
     26.0
     """
@@ -238,8 +235,7 @@ def rate_parts(equal: EqualClients, theta: ArrayLike) -> RateParts:
     Raises:
         ValueError: θ outside [0, 1].
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10)
     >>> parts = rate_parts(equal, 1)
     >>> float(parts.signal), float(parts.noise)
     (44.0, 32.0)

@@ -15,14 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import detached
-from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
+from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import accumulated
+from theory.extensions.participation import joint_rate
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
 from theory.numerics.maximise import maximise_over_mixing
-from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result, unit_interval
+from theory.numerics.validation import (
+    ArrayLike,
+    Values,
+    between,
+    nonnegative,
+    positive,
+    result,
+    unit_interval,
+)
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
@@ -148,8 +157,7 @@ def predicted_ratio(
     Raises:
         ValueError: θ outside [0, 1], a negative τ, an unknown scheme.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
     >>> predicted_ratio(equal, "posthoc", [0, 1], Accumulated(0.1, 0.1)).round(4).tolist()
     [1.5021, 1.5811]
     """
@@ -165,59 +173,72 @@ def predicted_ratio(
 
 
 def symmetric_tau(
-    equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, step: ArrayLike, learning_rate: ArrayLike
+    equal: EqualClients,
+    scheme: TrainingScheme,
+    theta: ArrayLike,
+    step: ArrayLike,
+    learning_rate: ArrayLike,
+    participation: ArrayLike = 1.0,
 ) -> Accumulated:
     """Return the accumulated residuals (τ_G, τ_L) after t steps, in units of learning rate times steps (T9,
-    T25).
+    T25, T28).
 
-    Let `equal` describe the clients, θ be `theta`, t `step` and η `learning_rate`; all broadcast.
+    Let `equal` describe the clients, θ be `theta`, t `step`, η `learning_rate` and r `participation`, the share of
+    the clients that are drawn in each round; all broadcast. Draws enter by their mean, which is exact for r = 1.
 
-    - `joint`: both prompts share τ = M/κ(θ) of T9 with the rate κ(θ) of T8;
-    - `posthoc`: each prompt has its own, with κ_G and κ_L; θ plays no role but in the shape;
+    - `joint`: τ_G = M/κ(θ) of T9 with the rate κ(θ) of T28, which is that of T8 for r = 1, and τ_L = r τ_G;
+    - `posthoc`: each prompt has its own, with κ_G and rκ_L; θ plays no role but in the shape;
     - `detached`: T25, iterated over whole steps (cost proportional to the largest step).
 
     Raises:
-        ValueError: θ outside [0, 1], a negative step, a learning rate that is not positive, an unknown scheme.
+        ValueError: θ outside [0, 1], a negative step, a learning rate that is not positive, r outside (0, 1], an
+            unknown scheme.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
     >>> tau = symmetric_tau(equal, "posthoc", 0.5, 10, 0.01)
     >>> bool(tau.global_prompt > tau.local_prompt)
     True
+    >>> tau = symmetric_tau(equal, "joint", 0.5, 100, 0.001, participation=0.5)
+    >>> float(tau.local_prompt / tau.global_prompt)
+    0.5
     """
-    mixing = unit_interval("theta", theta)
-    eta, t = positive("learning_rate", learning_rate), nonnegative("step", step)
-    if scheme == "joint":
-        k_joint = joint_rate(equal, mixing)
-        tau = accumulated(eta * k_joint * t, k_joint)
-        return Accumulated(tau, tau)
-    k_global, k_local = global_rate(equal), local_rate(equal)
     if scheme == "detached":
-        return detached.accumulated(equal, mixing, t, eta)
-    if scheme == "posthoc":
-        taus = (accumulated(eta * rate * t, rate) for rate in (k_global, k_local))
-        shaped = np.broadcast_arrays(*taus, mixing)
-        return Accumulated(result(shaped[0]), result(shaped[1]))
-    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+        return detached.accumulated(equal, theta, step, learning_rate, participation)
+    mixing = unit_interval("theta", theta)
+    share = between("participation", participation, 0, 1, open_low=True)
+    time = positive("learning_rate", learning_rate) * nonnegative("step", step)
+    if scheme == "joint":
+        rate = joint_rate(equal, mixing, share)
+        tau_global = accumulated(time * rate, rate)
+        return Accumulated(tau_global, result(share * tau_global))
+    if scheme != "posthoc":
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+    k_global, k_local = global_rate(equal), local_rate(equal)
+    taus = accumulated(time * k_global, k_global), accumulated(time * share * k_local, k_local)
+    shaped = np.broadcast_arrays(*taus, mixing)
+    return Accumulated(result(shaped[0]), result(shaped[1]))
 
 
-def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: float, learning_rate: float) -> float:
-    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to about 1e-7 (T14).
+def best_mixing(
+    equal: EqualClients, scheme: TrainingScheme, step: float, learning_rate: float, participation: float = 1.0
+) -> float:
+    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to about 1e-7 (T14, T28).
 
-    For post-hoc and joint training T20 and T21 give it in closed form; the detached scheme has none. The
+    For post-hoc and joint training T20, T21 and T28 give it in closed form; the detached scheme has none. The
     arguments are those of `symmetric_tau`, all scalars.
 
     Raises:
         ValueError: as `symmetric_tau`.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
     >>> round(best_mixing(equal, "joint", 50, 0.001), 3)
     0.433
+    >>> round(best_mixing(equal, "joint", 50, 0.001, participation=0.25), 3)
+    0.604
     """
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        tau = symmetric_tau(equal, scheme, theta, step, learning_rate)
+        tau = symmetric_tau(equal, scheme, theta, step, learning_rate, participation)
         return np.asarray(predicted_ratio(equal, scheme, theta, tau))
 
     return float(maximise_over_mixing(values, refinements=5))

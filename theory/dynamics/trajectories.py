@@ -6,7 +6,7 @@ and (2eωτ)² L σ_p²/(nK) for the global one.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -142,12 +142,22 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(symbols[1:3], gain), as_function(symbols, energy)
 
 
-def _gain(weight: ArrayLike, tau: ArrayLike) -> Values:
-    return result(_numeric()[0](unit_interval("weight", weight), nonnegative("tau", tau)))
+class Coefficients(NamedTuple):
+    """Coefficients of one prompt; arrays of the arguments' common shape.
+
+    Attributes:
+        beta: β, of the shared feature.
+        gamma: γ, of a client's own feature.
+        phi_norm: √(E‖φ‖²), size of the irrelevant coefficients.
+    """
+
+    beta: Values
+    gamma: Values
+    phi_norm: Values
 
 
-def beta(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
-    """Return β = 2aωτ, the coefficient of the shared feature (T9).
+def local_coefficients(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Coefficients:
+    """Return β = 2aωτ, γ_L = 2bωτ and √(E‖φ_L‖²) = 2eωτ σ_p √(L/n) of a local prompt (T9).
 
     Let `equal` describe the clients, ω be `weight` (1 for a prompt trained alone; 1−θ or θ in joint training) and τ
     `tau` (learning rate times summed residuals); all broadcast.
@@ -156,65 +166,36 @@ def beta(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
         ValueError: ω outside [0, 1], a negative τ.
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
-    >>> float(beta(equal, 0.5, 2.0))
-    6.0
+    >>> [float(value) for value in local_coefficients(equal, 1.0, 0.5)]
+    [3.0, 7.0, 4.0]
     """
-    return result(equal.global_feature_sq * _gain(weight, tau))
+    return _coefficients(equal, weight, tau, 1.0, 1.0)
 
 
-def gamma_local(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
-    """Return γ_L = 2bωτ, the local prompt's coefficient of its client's own feature (T9).
+def global_coefficients(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Coefficients:
+    """Return β = 2aωτ, γ_G = 2bωτχ/K and √(E‖φ_G‖²) = 2eωτ σ_p √(L/(nK)) of the global prompt (T9).
 
-    Arguments and errors are those of `beta`.
+    Arguments and errors are those of `local_coefficients`.
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
-    >>> float(gamma_local(equal, 1.0, 0.5))
-    7.0
+    >>> [float(value) for value in global_coefficients(equal, 1.0, 0.5)]
+    [3.0, 1.75, 2.0]
     """
-    return result(equal.local_feature_sq * _gain(weight, tau))
+    return _coefficients(equal, weight, tau, equal.group_size, equal.clients)
 
 
-def gamma_global(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
-    """Return γ_G = 2bωτχ/K, the global prompt's coefficient of a client's own feature (T9).
-
-    Arguments and errors are those of `beta`.
-
-    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
-    >>> float(gamma_global(equal, 1.0, 0.5))
-    1.75
-    """
-    return result(gamma_local(equal, weight, tau) * equal.group_size / equal.clients)
-
-
-def noise_norm_local(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
-    """Return √(E‖φ_L‖²) = 2eωτ σ_p √(L/n), the size of a local prompt's irrelevant coefficients (T9).
-
-    Arguments and errors are those of `beta`.
-
-    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
-    >>> float(noise_norm_local(equal, 1.0, 0.5))
-    4.0
-    """
-    return _noise_norm(equal, weight, tau, 1.0)
-
-
-def noise_norm_global(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) -> Values:
-    """Return √(E‖φ_G‖²) = 2eωτ σ_p √(L/(nK)), the size of the global prompt's irrelevant coefficients (T9).
-
-    Arguments and errors are those of `beta`.
-
-    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=25)
-    >>> float(noise_norm_global(equal, 1.0, 0.5))
-    2.0
-    """
-    return _noise_norm(equal, weight, tau, equal.clients)
-
-
-def _noise_norm(equal: EqualClients, weight: ArrayLike, tau: ArrayLike, clients: ArrayLike) -> Values:
-    energy = _numeric()[1](
-        equal.noise_feature_sq,
-        unit_interval("weight", weight),
-        nonnegative("tau", tau),
-        *(equal.noise_std, equal.noise_dim, equal.samples, clients),
+def _coefficients(
+    equal: EqualClients,
+    weight: ArrayLike,
+    tau: ArrayLike,
+    group_size: Values | float,
+    clients: Values | float,
+) -> Coefficients:
+    omega, level = unit_interval("weight", weight), nonnegative("tau", tau)
+    gain, energy = _numeric()
+    features = equal.noise_feature_sq, omega, level, equal.noise_std, equal.noise_dim
+    return Coefficients(
+        result(equal.global_feature_sq * gain(omega, level)),
+        result(equal.local_feature_sq * gain(omega, level) * group_size / clients),
+        result(np.sqrt(energy(*features, equal.samples, clients))),
     )
-    return result(np.sqrt(energy))

@@ -1,4 +1,4 @@
-"""Predicted accuracy and best mixing with label noise and unequal class priors (numbers of T26 and T27).
+"""Predicted ratio, bias and accuracy of every client, with label noise and unequal class priors (T26, T27).
 
 `theory.extensions.label_noise` and `theory.extensions.class_priors` derive what they rest on: correct and wrong
 labels, and with a constant coordinate the two classes, are types of samples, which the mean field T12 and the ratio
@@ -17,7 +17,6 @@ from theory.dynamics.sample_types import population
 from theory.extensions.class_priors import accuracy_with_bias
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme
-from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike
 
 
@@ -41,6 +40,7 @@ def predict(
     rounds: Sequence[int],
     theta: ArrayLike,
     learning_rate: float,
+    local_steps: int = 1,
     positive_share: ArrayLike | None = None,
 ) -> Prediction:
     """Return ratio, bias and accuracy of every client's mixture (T26, T27: T12 and T14 with several types).
@@ -61,36 +61,10 @@ def predict(
     """
     trained = federation if positive_share is None else federation.replace(class_prior=positive_share)
     people = population(trained)
-    tau = accumulated(people, scheme, rounds, theta, learning_rate)
+    tau = accumulated(people, scheme, rounds, theta, learning_rate, local_steps)
     by_type = predicted_ratio(people, scheme, np.atleast_1d(theta), tau)
     # the first types are those of fresh samples: a constant coordinate gives y = ±1 the ratios (s ± B)/v
     classes = 2 if federation.prior_feature_sq > 0 else 1
     plus, minus = by_type[..., 0], by_type[..., classes - 1]
     ratio, bias = (plus + minus) / 2, (plus - minus) / 2
     return Prediction(ratio, bias, np.asarray(accuracy_with_bias(ratio, bias, federation.class_prior)))
-
-
-def best_mixing(
-    federation: Federation, scheme: TrainingScheme, rounds: int, learning_rate: float
-) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] with the largest predicted accuracy, for every client, to about 1e-6 (T26, T27).
-
-    The arguments are those of `predict`, with one number of rounds.
-
-    Raises:
-        ValueError: as `predict`.
-
-    >>> federation = Federation(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, sample_counts=[10, 10], prior_feature_sq=2)
-    >>> best_mixing(federation, "posthoc", 1, 1e-6).round(3).tolist()
-    [0.538, 0.538]
-    >>> best_mixing(federation.replace(class_prior=[0.9, 0.5]), "posthoc", 1, 1e-6).round(3).tolist()
-    [0.57, 0.56]
-    >>> best_mixing(federation.replace(label_noise=0.1, prior_feature_sq=0), "posthoc", 1, 1e-6).round(3).tolist()
-    [0.538, 0.538]
-    """
-
-    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return predict(federation, scheme, [rounds], theta, learning_rate).accuracy[0]
-
-    return maximise_over_mixing(values)

@@ -89,8 +89,7 @@ def predicted_ratio(
     Raises:
         ValueError: θ outside [0, 1], a negative step, a learning rate that is not positive.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
     >>> predicted_ratio(equal, [0, 1], 0, 0.01).round(4).tolist()
     [1.5021, 1.5811]
     """
@@ -111,8 +110,7 @@ def best_mixing(equal: EqualClients, step: float, learning_rate: float) -> float
     Raises:
         ValueError: as `predicted_ratio`.
 
-    >>> equal = EqualClients(
-    ...     global_feature_sq=3, local_feature_sq=7, noise_dim=4000, clients=4, samples=10, group_size=1)
+    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=4000, clients=4, samples=10)
     >>> round(best_mixing(equal, 0, 0.01), 3), round(best_mixing(equal, 1000, 0.01), 3)
     (0.433, 0.431)
     """

@@ -87,8 +87,8 @@ NOTATION: tuple[Entry, ...] = (
     Entry("t", "step", "()", "number of steps taken"),
     # section 2: decomposition
     Entry("a^(t)", "coefficients", "(rows,)", "coefficients of p^(t) − p^(0) along w_r/‖w_r‖²"),
-    Entry("β", "beta", "()", "coefficient of the shared feature"),
-    Entry("γ_s", "gamma_global, gamma_local", "(groups,)", "coefficient of a group's feature"),
+    Entry("β", "Coefficients.beta", "()", "coefficient of the shared feature"),
+    Entry("γ_s", "Coefficients.gamma", "(groups,)", "coefficient of a group's feature"),
     Entry("φ_l", "phi_norm", "(noise_dim,)", "coefficients of the irrelevant rows; their norm"),
     Entry("ω", "weight", "()", "weight of a prompt in the mixture: 1−θ, θ, or 1 when trained alone"),
     Entry("q", "residual", "(samples,)", "1/(1+e^M), minus the derivative of the logistic loss"),

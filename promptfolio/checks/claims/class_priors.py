@@ -152,7 +152,14 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
         result, federation = run(skewed).drop_vars(["round", "group", "samples"]), federation_of(skewed)
         results.append(result)
         found = [
-            predict(federation, "posthoc", steps, experiment.theta, experiment.learning_rate, shares.values)
+            predict(
+                federation,
+                "posthoc",
+                steps,
+                experiment.theta,
+                experiment.learning_rate,
+                positive_share=shares.values,
+            )
             for shares in result.positive_share
         ]
         mixture = result.sel(predictor="mixture", drop=True)

@@ -12,8 +12,8 @@ from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment, TrainingScheme
 from simulate.running.runner import run
+from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.extensions.participation import energy_excess, joint_mixing
-from theory.extensions.participation_prediction import accumulated, best_mixing, predicted_ratio
 from theory.mixing.tangency import optimal_mixing
 
 CLAIM = Claim(
@@ -77,8 +77,8 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
     ratio = ratio.transpose("step", "theta")
     equal, eta = setting.equal_clients, experiment.learning_rate
     grid, steps = theta.values[None, :], result.step.values[:, None]
-    predicted = predicted_ratio(equal, scheme, grid, steps, eta, share)
-    predicted = predicted / np.sqrt(energy_excess(share, steps))
+    trained = symmetric_tau(equal, scheme, grid, steps, eta, share)
+    predicted = predicted_ratio(equal, scheme, grid, trained) / np.sqrt(energy_excess(share, steps))
     best = [best_mixing(equal, scheme, step, eta, share) for step in experiment.record]
     if scheme == "posthoc":
         moments = (s_global, s_local, A, B, mean.noise_inner)
@@ -96,8 +96,8 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
         lag = tau.sel(prompt="local", drop=True) / tau.sel(prompt="global", drop=True)
         found["lag"] = lag.rename(own)
     if scheme == "posthoc":
-        everybody = accumulated(equal, scheme, 0.0, result.step.values, eta, 1.0).global_prompt
-        own_share = accumulated(equal, scheme, 0.0, result.step.values, eta, share).local_prompt
+        everybody = symmetric_tau(equal, scheme, 0.0, result.step.values, eta).global_prompt
+        own_share = symmetric_tau(equal, scheme, 0.0, result.step.values, eta, share).local_prompt
         found["tau"] = tau.transpose("step", "prompt")
         found["tau_predicted"] = (("step", "prompt"), np.stack([everybody, own_share], axis=-1))
     return found

@@ -7,8 +7,8 @@ from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Comparison, Finding, Scale, compare
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.running.runner import run
-from theory.dynamics import trajectories
 from theory.dynamics.symmetric_ratio import symmetric_tau
+from theory.dynamics.trajectories import global_coefficients, local_coefficients
 
 CLAIM = Claim(
     name="trajectories",
@@ -57,25 +57,17 @@ def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
     """β, γ and E‖φ‖ of both prompts by (T9), with dimensions (step, prompt)."""
     equal = setting.equal_clients
     tau = symmetric_tau(equal, "joint", THETA, steps, setting.learning_rate)
-    weights = {"global": 1 - THETA, "local": THETA}
-    trained = tuple(zip(weights.values(), tau, strict=True))
-    curves = {
-        "beta": [trajectories.beta(equal, *one) for one in trained],
-        "gamma_own": [
-            trajectories.gamma_global(equal, *trained[0]),
-            trajectories.gamma_local(equal, *trained[1]),
-        ],
-        "phi_norm": [
-            trajectories.noise_norm_global(equal, *trained[0]),
-            trajectories.noise_norm_local(equal, *trained[1]),
-        ],
+    prompts = {
+        "global": global_coefficients(equal, 1 - THETA, tau.global_prompt),
+        "local": local_coefficients(equal, THETA, tau.local_prompt),
     }
+    curves = dict(zip(_QUANTITIES, zip(*prompts.values(), strict=True), strict=True))
     return xr.Dataset(
         {
             f"{name}_predicted": (("step", "prompt"), np.stack(curve, axis=1))
             for name, curve in curves.items()
         },
-        coords={"step": steps, "prompt": list(weights)},
+        coords={"step": steps, "prompt": list(prompts)},
     )
 
 
