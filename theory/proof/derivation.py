@@ -92,22 +92,52 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Lemma:
+    """A part of a long derivation, which a reader can follow by itself.
+
+    Its steps may use claims of earlier lemmas. `states` holds the formulas to take along from it, each the claim of
+    one of its steps; by default the claim of the last.
+
+    Raises:
+        DerivationError: an empty title, no steps, or a statement that no step of the lemma proves.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    states: tuple[Formula, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.title or not self.steps:
+            raise DerivationError(f"lemma {self.title!r}: no title or no steps")
+        object.__setattr__(self, "states", self.states or (self.steps[-1].claim,))
+        _require_proved(f"lemma {self.title!r}", self.states, self.steps)
+
+
+@dataclass(frozen=True)
 class Derivation:
     """A result together with its proof; constructing one verifies every step.
 
     `statement` holds the displayed formulas of the result. Each must be the claim of a step, so neither can
-    be edited without the other.
+    be edited without the other. A short proof is given as `steps`, a long one as `lemmas`; `steps` then holds the
+    steps of all lemmas, in order.
 
     Raises:
-        DerivationError: a step fails or is given its own claim, or a statement is proved by no step.
+        DerivationError: a step fails or is given its own claim, a statement is proved by no step, or `steps`
+            differ from those of `lemmas`.
     """
 
     result: Result
     statement: tuple[Formula, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = ()
+    lemmas: tuple[Lemma, ...] = ()
 
     def __post_init__(self) -> None:
         tag = self.result.tag
+        if self.lemmas:
+            of_lemmas = tuple(step for lemma in self.lemmas for step in lemma.steps)
+            if self.steps not in ((), of_lemmas):
+                raise DerivationError(f"{tag}: `steps` differ from those of `lemmas`; give one of the two")
+            object.__setattr__(self, "steps", of_lemmas)
         if not self.statement or not self.steps:
             raise DerivationError(f"{tag}: no statement or no steps")
         claims: list[Formula] = []
@@ -120,9 +150,13 @@ class Derivation:
             if not step.holds():
                 raise DerivationError(f"{where}: the claim {step.claim} does not hold")
             claims.append(step.claim)
-        for formula in self.statement:
-            if not any(step.claim == formula and step.how != "assumed" for step in self.steps):
-                raise DerivationError(f"{tag}: no step proves the statement {formula}")
+        _require_proved(tag, self.statement, self.steps)
+
+
+def _require_proved(where: str, statement: Sequence[Formula], steps: Sequence[Step]) -> None:
+    for formula in statement:
+        if not any(step.claim == formula and step.how != "assumed" for step in steps):
+            raise DerivationError(f"{where}: no step proves the statement {formula}")
 
 
 def as_function(arguments: Sequence[Formula], formula: Formula) -> Callable[..., Any]:
