@@ -52,11 +52,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the kernel from the update rule T5 and the average.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive the kernel from the update rule T5 and the average."""
     import sympy
 
     eta, d = letters().eta, kernel_sums()
@@ -78,38 +74,32 @@ def derivation() -> Derivation:
     of_global = kernel.subs({theta: 0, total: count * d.K})
     in_band = relation("=", slope, 2)
     steps = (
-        Step(
+        Step.identity(
             "In the linear band the slope is s = 2 (T2). Through row r of the global prompt, sample j moves the "
             "margin of sample i by this: T5 with ω = 1−θ, averaged with the client's weight p_j = n_j/N. All N "
             "samples count alike.",
             relation("=", (1 - theta) * slope * gi * share * (1 - theta) * pull, through_global),
-            "identity",
-            (relation("=", share, count / total), in_band),
+            relation("=", share, count / total),
+            in_band,
         ),
-        Step(
+        Step.identity(
             "Through row r of the client's own prompt, a sample of the same client moves it by this (ω = θ).",
             relation("=", theta * slope * gi * theta * pull, through_local),
-            "identity",
-            (in_band,),
+            in_band,
         ),
-        Step(
+        Step.identity(
             "Both together, over all m rows: G_ij sums w_r g_ir g_jr, and the factor of η q_j is the kernel.",
             statement,
-            "identity",
-            (
-                relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
-                relation("=", over_rows(weight * gi * gj), inner),
-            ),
+            relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
+            relation("=", over_rows(weight * gi * gj), inner),
         ),
-        Step(
+        Step.identity(
             "Orthogonal noise gives T8: for θ = 1 a row, n times a + b and once ν̄, sums to κ_L …",
             relation("=", of_local.subs(inner, count * (d.a + d.b) + d.nu_bar), d.local_rate),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and for θ = 0, where the inner products of all clients' features sum to χ b, to κ_G.",
             relation("=", of_global.subs(inner, count * (d.K * d.a + d.chi * d.b) + d.nu_bar), d.global_rate),
-            "identity",
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

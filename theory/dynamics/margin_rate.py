@@ -79,11 +79,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T8 from the margin kernel.
-
-    >>> len(derivation().statement)
-    3
-    """
+    """Derive T8 from the margin kernel."""
     import sympy
 
     d = kernel_sums()
@@ -100,52 +96,49 @@ def derivation() -> Derivation:
     local_sum = 4 * (sympy.Sum(d.a + d.b + other, (j, 1, d.n - 1)) + d.a + d.b + same) / d.n
     shared_sum = d.n * (sympy.Sum(d.a, (j, 1, d.K)) + inner.lhs) + (d.n * d.K - 1) * other + same
     steps = (
-        Step(
+        Step.identity(
             "In the linear band the slope of the encoder is s = 2 (T2). One sample j moves z_r (T5), and z_r moves "
             "the margin of sample i: through row r by 4ω² ‖w_r‖² (y g)_i (y g)_j η q.",
             relation("=", margin_moved, 4 * omega**2 * norm * gi * gj * d.eta * q),
-            "identity",
-            (
-                relation("=", margin_moved, omega * s * gi * moved),
-                relation("=", moved, d.eta * omega * norm * s * q * gj),
-                relation("=", s, d.slope),
-            ),
+            relation("=", margin_moved, omega * s * gi * moved),
+            relation("=", moved, d.eta * omega * norm * s * q * gj),
+            relation("=", s, d.slope),
         ),
-        Step(
+        Step.identity(
             "Irrelevant coordinates of one sample: the expected square is σ_p² each, ν̄ = L σ_p² e in all.",
             own_noise,
-            "identity",
-            (
-                relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
-                relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
-            ),
+            relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
+            relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
         ),
-        Step(
+        Step.identity(
             "Irrelevant coordinates of two samples are independent: the expected product is zero.",
             others_noise,
-            "identity",
-            (relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),),
+            relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),
         ),
-        Step(
+        Step.identity(
             "Local prompt: the mean over the client's n samples, which share a + b; the noise of one is the "
             "sample's own.",
             local,
-            "identity",
-            (relation("=", k_local, local_sum), own_noise, others_noise),
+            relation("=", k_local, local_sum),
+            own_noise,
+            others_noise,
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
-        Step(
+        Step.assumed("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner),
+        Step.identity(
             "Global prompt: the mean over the nK samples of all clients, of which those of client j share a + G_j.",
             shared,
-            "identity",
-            (relation("=", k_global, 4 * shared_sum / (d.n * d.K)), own_noise, others_noise, inner),
+            relation("=", k_global, 4 * shared_sum / (d.n * d.K)),
+            own_noise,
+            others_noise,
+            inner,
         ),
-        Step(
+        Step.modelled(
             "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and in the "
             "output.",
             joint,
-            "modelled",
-            (relation("=", k_joint, d.joint_rate), shared, local),
+            relation("=", k_joint, d.joint_rate),
+            shared,
+            local,
         ),
     )
     return Derivation(RESULT, statement=(local, shared, joint), steps=steps)

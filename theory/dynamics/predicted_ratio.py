@@ -83,11 +83,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case.
-
-    >>> derivation().result.tag
-    'T14'
-    """
+    """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case."""
     import sympy
 
     from theory.dynamics import symmetric_ratio
@@ -154,64 +150,56 @@ def derivation() -> Derivation:
     weights = dict(zip(symmetric_symbols[:2], (w_global, w_local), strict=True))
     group_size = relation("=", over_clients(member[j]), at.chi)
     steps = (
-        Step(
+        Step.modelled(
             "The shared feature has been pulled by all clients, the group's by its members (G_j = 1); both "
             "entries of H carry the slope 2 and the coefficients 2aτ and 2bτ, a factor 4.",
             signal_claim,
-            "modelled",
-            (relation("=", s_k, both),),
+            relation("=", s_k, both),
         ),
-        Step(
+        Step.identity(
             "The noise of training sample i enters H with 4e (w_G u_i + w_L v_i); over independent coordinates of "
             "variance σ_p² the squares add.",
             relation("=", expected, noise_of(*products)),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "A client's n_k samples have the weight pτ/n_k each in the average: together p²τ²/n_k.",
             relation("=", over_own((share * level / n_k) ** 2), share**2 * level**2 / n_k),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The client's own samples enter both prompts: the cross term.",
             relation("=", over_own(p_k * tau_global / n_k * (tau_local / n_k)), moments[1]),
-            "identity",
         ),
-        Step(
-            "Its own prompt holds no others.",
-            relation("=", over_own((tau_local / n_k) ** 2), moments[2]),
-            "identity",
+        Step.identity(
+            "Its own prompt holds no others.", relation("=", over_own((tau_local / n_k) ** 2), moments[2])
         ),
-        Step(
+        Step.identity(
             "With several types τ² becomes its mean over the client's samples.",
             relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
-            "identity",
         ),
-        Step(
+        Step.modelled(
             "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
-            "modelled",
-            (relation("=", H**2, noise), *sums_of),
+            relation("=", H**2, noise),
+            *sums_of,
         ),
-        Step(
+        Step.identity(
             "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            "identity",
-            (relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))), signal_claim, noise_claim),
+            relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))),
+            signal_claim,
+            noise_claim,
         ),
-        Step(
+        Step.identity(
             "Joint training, one client alone: both prompts hold the same, and mixing makes no difference to R².",
             relation("=", one_client, (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L)),
-            "identity",
         ),
-        Step("The members of a group are counted by χ.", group_size, "assumed"),
-        Step(
+        Step.assumed("The members of a group are counted by χ.", group_size),
+        Step.identity(
             "Equal clients: the signal of the symmetric formula …",
             relation("=", even_signal, symmetric_signal.subs(weights)),
-            "identity",
-            (group_size,),
+            group_size,
         ),
-        Step("… and its noise.", relation("=", even, symmetric_noise.subs(weights)), "identity"),
+        Step.identity("… and its noise.", relation("=", even, symmetric_noise.subs(weights))),
     )
     return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 

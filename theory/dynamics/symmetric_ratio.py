@@ -90,11 +90,7 @@ def _noise(w_global: Formula, w_local: Formula) -> Formula:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the symmetric case of T14 from the coefficients of both prompts.
-
-    >>> derivation().result.tag
-    'T14 (symmetric)'
-    """
+    """Derive the symmetric case of T14 from the coefficients of both prompts."""
     import sympy
 
     at = letters()
@@ -117,31 +113,29 @@ def derivation() -> Derivation:
     )
     entries = w_global * (beta_global + gamma_global) + w_local * (beta_local + gamma_local)
     steps = (
-        Step(
+        Step.identity(
             "The relevant entries of H are the coefficients of T9 (full weights) times the slope h = 2 (T2).",
             relation("=", s, signal),
-            "identity",
-            (relation("=", s, h * entries), *coefficients, relation("=", h, 2)),
+            relation("=", s, h * entries),
+            *coefficients,
+            relation("=", h, 2),
         ),
-        Step(
+        Step.identity(
             "The client's own samples enter both prompts with their noise, the others only the average.",
             relation("=", _noise(w_global, w_local), 16 * at.e**2 * at.sigma**2 * at.L * inner),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The factor 4 of both cancels from s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            "identity",
-            (relation("=", R, signal / (at.sigma * sympy.sqrt(noise))),),
+            relation("=", R, signal / (at.sigma * sympy.sqrt(noise))),
         ),
-        Step(
+        Step.identity(
             "Joint training: both prompts share τ, which cancels too.",
             relation(
                 "=",
                 displayed.subs({at.tau_G: at.tau, at.tau_L: at.tau}),
                 displayed.subs({at.tau_G: 1, at.tau_L: 1}),
             ),
-            "identity",
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -73,11 +73,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the coefficients of T9 by summing T5 over steps.
-
-    >>> len(derivation().statement)
-    5
-    """
+    """Derive the coefficients of T9 by summing T5 over steps."""
     import sympy
 
     at = letters()
@@ -99,42 +95,39 @@ def derivation() -> Derivation:
         return sympy.Sum((at.e * full) ** 2 * of_mean, (l, 1, at.L))
 
     steps = (
-        Step("τ is the learning rate times the sum of the residuals.", tau, "assumed"),
-        Step(
+        Step.assumed("τ is the learning rate times the sum of the residuals.", tau),
+        Step.identity(
             "A relevant coordinate times the label is 1 on every sample: T5 sums to β = 2aωτ.",
             signal,
-            "identity",
-            (relation("=", beta, at.a * increments), tau),
+            relation("=", beta, at.a * increments),
+            tau,
         ),
-        Step(
+        Step.identity(
             "The client's own coordinate gains γ_L = 2bωτ likewise.",
             local,
-            "identity",
-            (relation("=", own, at.b * increments), tau),
+            relation("=", own, at.b * increments),
+            tau,
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
-        Step(
+        Step.assumed("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner),
+        Step.identity(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
-            "identity",
-            (relation("=", averaged, gain * inner.lhs / at.K), inner),
+            relation("=", averaged, gain * inner.lhs / at.K),
+            inner,
         ),
-        Step(
+        Step.identity(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
             relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Over L coordinates and the nK samples of all clients the expected energy is this.",
             noise_global,
-            "identity",
-            (relation("=", squared[0], summed_over(at.n * at.K)),),
+            relation("=", squared[0], summed_over(at.n * at.K)),
         ),
-        Step(
+        Step.identity(
             "A local prompt is trained on the n samples of one client.",
             noise_local,
-            "identity",
-            (relation("=", squared[1], summed_over(at.n)),),
+            relation("=", squared[1], summed_over(at.n)),
         ),
     )
     return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)

@@ -83,11 +83,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case."""
     parts = _cramer()
     gram, inner, unknown, solved = parts.gram, parts.inner, parts.unknown, parts.solved
     rows = range(ROWS)
@@ -95,37 +91,37 @@ def derivation() -> Derivation:
     orthogonal = tuple(relation("=", gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
     system = [relation("=", inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
     definitions = (
-        *(Step("A cofactor of the Gram matrix G = W Wᵀ.", minor, "assumed") for minor in parts.minors),
-        Step(
+        *(Step.assumed("A cofactor of the Gram matrix G = W Wᵀ.", minor) for minor in parts.minors),
+        Step.assumed(
             "Its determinant, positive because the rows are linearly independent; C/D is the inverse.",
             parts.expanded,
-            "assumed",
         ),
     )
     existence = tuple(
-        Step(
+        Step.identity(
             f"With the coefficients of the formula, Σ_s a_s w_s/‖w_s‖² has the right product with w_{r + 1}.",
             system[r],
-            "identity",
-            (*solved, *inverse),
+            *solved,
+            *inverse,
         )
         for r in rows
     )
     uniqueness = tuple(
-        Step(
+        Step.identity(
             f"Any coefficients that have the right products give back a_{r + 1} by the formula.",
             solved[r],
-            "identity",
-            (*system, *inverse),
+            *system,
+            *inverse,
         )
         for r in rows
     )
     special = tuple(
-        Step(
+        Step.identity(
             f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
             relation("=", unknown[r], inner[r]),
-            "identity",
-            (solved[r], *inverse, *orthogonal),
+            solved[r],
+            *inverse,
+            *orthogonal,
         )
         for r in rows
     )

@@ -78,11 +78,7 @@ def _overlap() -> tuple[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T1's moments from the coordinates of an image.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive T1's moments from the coordinates of an image."""
     return Derivation(
         RESULT, statement=_moments().states + _overlaps().states[-1:], lemmas=(_moments(), _overlaps())
     )
@@ -104,58 +100,48 @@ def _moments() -> Lemma:
     variance_of = relation("=", sympy.Symbol(r"\mathrm{Var}[yf]"), variance)
     image = d.y * (d.shared + d.own) + summed
     steps = (
-        Step(
+        Step.modelled(
             "The score of an image is the label times two entries of H, plus noise times the others; the label "
             "multiplies it into the margin.",
             relation("=", d.y * image, d.y**2 * (d.shared + d.own) + d.y * summed),
-            "modelled",
         ),
         *(
-            Step(
+            Step.identity(
                 f"The square of a label is 1, here for the label {label}: the signed relevant coordinates are 1.",
                 relation("=", d.y**2, d.label_squared),
-                "identity",
-                (relation("=", d.y, label),),
+                relation("=", d.y, label),
             )
             for label in (-1, 1)
         ),
-        Step("The noise has mean zero …", relation("=", expectation(d.x, d.x, d.sigma), 0), "identity"),
-        Step(
-            "… and variance σ_p² …", relation("=", expectation(d.x**2, d.x, d.sigma), d.sigma**2), "identity"
-        ),
-        Step(
+        Step.identity("The noise has mean zero …", relation("=", expectation(d.x, d.x, d.sigma), 0)),
+        Step.identity("… and variance σ_p² …", relation("=", expectation(d.x**2, d.x, d.sigma), d.sigma**2)),
+        Step.identity(
             "… and multiplied by a label it has the same law.",
             relation(
                 "=",
                 expectation(sympy.exp(-u * d.x), d.x, d.sigma),
                 expectation(sympy.exp(u * d.x), d.x, d.sigma),
             ),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Hence the mean of the margin: the noise, of mean zero, drops out.",
             mean_of,
-            "identity",
-            (
-                relation("=", mean_of.lhs, d.shared + d.own + sympy.Sum(entry * average, (l, 1, d.L))),
-                relation("=", average, expectation(d.x, d.x, d.sigma)),
-            ),
+            relation("=", mean_of.lhs, d.shared + d.own + sympy.Sum(entry * average, (l, 1, d.L))),
+            relation("=", average, expectation(d.x, d.x, d.sigma)),
         ),
-        Step(
+        Step.identity(
             "One coordinate adds σ_p² H_l² to the variance.",
             relation("=", expectation((d.x * any_entry) ** 2, d.x, d.sigma), d.sigma**2 * any_entry**2),
-            "identity",
         ),
-        Step(
+        Step.modelled(
             "Different coordinates are independent: the mean of their product is a product of means.",
             relation("=", any_entry**2 * expectation(d.x, d.x, d.sigma) ** 2, 0),
-            "modelled",
         ),
-        Step(
+        Step.identity(
             "Hence the variance of the margin, with ‖H_ξ‖² the sum of the squared entries.",
             variance_of,
-            "identity",
-            (relation("=", variance_of.lhs, sympy.Sum(d.sigma**2 * entry**2, (l, 1, d.L))), length),
+            relation("=", variance_of.lhs, sympy.Sum(d.sigma**2 * entry**2, (l, 1, d.L))),
+            length,
         ),
     )
     return Lemma("Mean and variance of the margin", steps, states=(mean_of, variance_of))
@@ -174,24 +160,21 @@ def _overlaps() -> Lemma:
     spread_of = relation("=", spread, d.L * d.sigma**4)
     overlap = relation("=", sympy.sqrt(spread) / energy, _overlap()[1])
     steps = (
-        Step(
+        Step.identity(
             "The expected squared length of an image's noise.",
             energy_of,
-            "identity",
-            (relation("=", energy, sympy.Sum(second, (l, 1, d.L))),),
+            relation("=", energy, sympy.Sum(second, (l, 1, d.L))),
         ),
-        Step(
+        Step.identity(
             "The inner product of two images' noise has mean zero and this variance: each coordinate's is the "
             "product of two independent second moments.",
             spread_of,
-            "identity",
-            (relation("=", spread, sympy.Sum(second**2, (l, 1, d.L))),),
+            relation("=", spread, sympy.Sum(second**2, (l, 1, d.L))),
         ),
-        Step("So two images overlap by 1/√L of their length …", overlap, "identity", (energy_of, spread_of)),
-        Step(
+        Step.identity("So two images overlap by 1/√L of their length …", overlap, energy_of, spread_of),
+        Step.identity(
             "… which vanishes as L grows: noise vectors are nearly orthogonal.",
             relation("=", sympy.Limit(_overlap()[1], d.L, sympy.oo), 0),
-            "identity",
         ),
     )
     return Lemma("Overlap of two images' noise", steps, states=(energy_of, spread_of, overlap))

@@ -6,7 +6,7 @@ and names the step. SymPy is imported on first use.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from theory.proof.bounds import Bound
 
@@ -28,7 +28,7 @@ class DerivationError(ValueError):
 class Step:
     """One line of a derivation: a sentence, the claim it makes, and how SymPy verifies the claim.
 
-    `how` is one of
+    Each kind of step has a constructor of its name, `Step.identity(text, claim, *given)`. `how` is one of
 
     - `assumed`: a definition, a model equation or a hypothesis; nothing to verify;
     - `modelled`: an equation that puts the sentence into letters. Its algebra is verified as an identity, but what
@@ -54,10 +54,45 @@ class Step:
 
         >>> import sympy
         >>> x = sympy.Symbol("x", positive=True)
-        >>> Step("A square.", sympy.Eq((x + 1) ** 2, x**2 + 2 * x + 1), "identity").holds()
+        >>> Step.identity("A square.", sympy.Eq((x + 1) ** 2, x**2 + 2 * x + 1)).holds()
         True
         """
         return _VERIFIERS[self.how](self.claim, self.given)
+
+    @classmethod
+    def assumed(cls, text: str, claim: Formula) -> Self:
+        """A definition, a model equation, a hypothesis or an earlier result."""
+        return cls(text, claim, "assumed")
+
+    @classmethod
+    def modelled(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A sentence put into letters."""
+        return cls(text, claim, "modelled", given)
+
+    @classmethod
+    def identity(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An equation that SymPy carries out."""
+        return cls(text, claim, "identity", given)
+
+    @classmethod
+    def sign(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An inequality from the signs of the symbols."""
+        return cls(text, claim, "sign", given)
+
+    @classmethod
+    def chain(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An inequality that sums earlier ones."""
+        return cls(text, claim, "chain", given)
+
+    @classmethod
+    def root(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A solution of equations."""
+        return cls(text, claim, "root", given)
+
+    @classmethod
+    def ode(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A solution of a differential equation."""
+        return cls(text, claim, "ode", given)
 
 
 @dataclass(frozen=True)
