@@ -32,11 +32,7 @@ RESULT = Result(
         "Near-orthogonal noise: inner products of noise vectors equal their expectation (number of samples ≪ L).",
     ),
     bound="asymptotic",
-    uses=("T2", "T5", "T8"),
-    sources=(
-        "McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-Efficient Learning of Deep "
-        "Networks from Decentralized Data (federated averaging)",
-    ),
+    uses=("T2", "T5", "T6", "T8"),
 )
 
 

@@ -1,6 +1,6 @@
 """The detached scheme: the local prompt trains through the mixture, the global one by itself (T25).
 
-Statement (T25): the local prompt sees the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
+Statement (T25): the local prompt is trained on the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
 while τ_G follows the recursion of the global prompt alone; the effective weights are (1−θ) and θ².
 
 There is no closed form in t, so `accumulated` iterates the discrete recursion, one scalar pair per parameter

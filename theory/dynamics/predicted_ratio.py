@@ -172,7 +172,7 @@ def derivation() -> Derivation:
         Step.identity(
             "Its own prompt holds no others.", relation("=", over_own((tau_local / n_k) ** 2), moments[2])
         ),
-        Step.identity(
+        Step.modelled(
             "With several types τ² becomes its mean over the client's samples.",
             relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
         ),

@@ -172,8 +172,8 @@ def _order() -> Lemma:
     import sympy
 
     (c, level), increment = formula()
-    low, gap, slack = sympy.Symbol("u", real=True), *sympy.symbols("g h", nonnegative=True)
-    r = sympy.Symbol("r", real=True)
+    low, r = sympy.symbols("u r", real=True)
+    gap, slack = sympy.symbols("g h", nonnegative=True)
     ahead = level + increment
     slope = ((1 - sympy.exp(level)) ** 2 + (4 - c) * sympy.exp(level)) / (1 + sympy.exp(level)) ** 2
     rise = sympy.Integral(slope.subs(level, r), (r, low, low + gap))

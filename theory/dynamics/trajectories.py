@@ -1,7 +1,7 @@
 """Coefficients of a prompt over time (T9, coefficients).
 
 Statement: with τ = η Σ_u q^(u) and ω the prompt's weight in the mixture, β = 2aωτ, γ_L = 2bωτ, γ_G = 2bωτχ/K
-and φ_l = 2eωτ (mean of y x_l over the data the prompt sees), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
+and φ_l = 2eωτ (mean of y x_l over the prompt's training data), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
 and (2eωτ)² L σ_p²/(nK) for the global one.
 """
 

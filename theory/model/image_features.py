@@ -107,11 +107,11 @@ def _moments() -> Lemma:
         ),
         *(
             Step.identity(
-                f"The square of a label is 1, here for the label {label}: the signed relevant coordinates are 1.",
+                f"The square of a label is 1, here for the label {name}: the signed relevant coordinates are 1.",
                 relation("=", d.y**2, d.label_squared),
                 relation("=", d.y, label),
             )
-            for label in (-1, 1)
+            for label, name in ((-1, "−1"), (1, "1"))
         ),
         Step.identity("The noise has mean zero …", relation("=", expectation(d.x, d.x, d.sigma), 0)),
         Step.identity("… and variance σ_p² …", relation("=", expectation(d.x**2, d.x, d.sigma), d.sigma**2)),
