@@ -38,11 +38,7 @@ RESULT = Result(
 
 @cache
 def kernel_sums() -> SimpleNamespace:
-    """Return the growth of one sample's margin per unit of η q, derived from T5, as SymPy expressions.
-
-    A prompt with weight ω in the mixture moves z_r by η ω ‖w_r‖² h' (mean of q y g_r), and the margin of
-    sample i moves by ω h' Σ_r y_i g_ir times that. With h' = 2 this is 4ω² times the mean over the training
-    samples j of Σ_r ‖w_r‖² (y_i g_ir)(y_j g_jr) η q.
+    """Return the shared letters, the slope in the linear band and the three rates, as SymPy expressions.
 
     >>> sums = kernel_sums()
     >>> sums.local_rate.has(sums.chi)
@@ -50,19 +46,12 @@ def kernel_sums() -> SimpleNamespace:
     """
     import sympy
 
-    at, x = letters(), sympy.Symbol("x", real=True)
-    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
-    slope = sympy.Integer(2)
-    second, first = (expectation(power, x, at.sigma).doit() for power in (x**2, x))
-    same_sample, other_sample = (sympy.Sum(at.e * of, (l, 1, at.L)).doit() for of in (second, first**2))
-    noise = same_sample.subs(at.L, at.nu_bar / (at.sigma**2 * at.e))
-    inner = group_size()
-    local_mean = (sympy.Sum(at.a + at.b + other_sample, (j, 1, at.n)).doit() + noise) / at.n
-    global_mean = (at.n * (at.K * at.a + inner.rhs) + noise) / (at.n * at.K)
-    local_rate, global_rate = (sympy.expand(slope**2 * mean) for mean in (local_mean, global_mean))
+    at = letters()
+    local_rate = sympy.expand(4 * (at.a + at.b + at.nu_bar / at.n))
+    global_rate = sympy.expand(4 * (at.a + at.b * at.chi / at.K + at.nu_bar / (at.n * at.K)))
     joint = (1 - at.theta) ** 2 * global_rate + at.theta**2 * local_rate
     rates = dict(local_rate=local_rate, global_rate=global_rate, joint_rate=joint)
-    return SimpleNamespace(slope=slope, **rates, **vars(at))
+    return SimpleNamespace(slope=sympy.Integer(2), **rates, **vars(at))
 
 
 @cache

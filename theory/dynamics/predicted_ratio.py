@@ -63,21 +63,15 @@ def formula() -> Expressions:
     w_global, w_local = sympy.symbols("w_G w_L", nonnegative=True)
     norm, sign = sympy.Symbol("s", positive=True), sympy.Symbol("sigma", real=True)
     pulls = sympy.symbols("P_G P_L", real=True)
-    in_global, in_local = sympy.symbols("u v", real=True)
     sums = sympy.symbols("Q_GG Q_GL Q_LL", real=True)
     # coefficients are h' = 2 times squared norm times pull (T5); the output multiplies them by h' again
-    signal = slope * sign * (w_global * slope * norm * pulls[0] + w_local * slope * norm * pulls[1])
-    coefficient = slope * (w_global * slope * at.e * in_global + w_local * slope * at.e * in_local)
-    in_weights = sympy.Poly(sympy.expand(at.L * coefficient**2 * at.sigma**2), in_global, in_local)
-    products = (in_global**2, in_global * in_local, in_local**2)
-    noise = sum(
-        in_weights.coeff_monomial(product) * total for product, total in zip(products, sums, strict=True)
-    )
+    signal = slope**2 * sign * norm * (w_global * pulls[0] + w_local * pulls[1])
+    energy = w_global**2 * sums[0] + 2 * w_global * w_local * sums[1] + w_local**2 * sums[2]
     return Expressions(
         (w_global, w_local, norm, sign, *pulls),
-        sympy.factor(signal),
+        signal,
         (w_global, w_local, at.e, at.sigma, at.L, *sums),
-        sympy.factor(noise),
+        slope**4 * at.L * at.e**2 * at.sigma**2 * energy,
     )
 
 

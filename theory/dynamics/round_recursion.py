@@ -85,11 +85,8 @@ def derivation() -> Derivation:
         ),
         Step.identity(
             "At u = 0 the solution solves x + e^x = c with c = κ_G τ + e^{κ_G τ}, that is x = κ_G τ.",
-            relation(
-                "=",
-                solution.subs(u, 0) + sympy.exp(solution.subs(u, 0)),
-                k_global * tau + sympy.exp(k_global * tau),
-            ),
+            relation("=", margin_of(0) + sympy.exp(margin_of(0)), k_global * tau + sympy.exp(k_global * tau)),
+            relation("=", margin_of(0), solution.subs(u, 0)),
         ),
         Step.sign(
             "No other x does, because the left side increases.",
@@ -116,9 +113,11 @@ def derivation() -> Derivation:
             "in each.",
             relation(
                 "=",
-                (k_local * after + sympy.exp(k_local * after)).subs(k_global, k_local),
+                k_local * tau_new + sympy.exp(k_local * tau_new),
                 k_local * tau + sympy.exp(k_local * tau) + eta * k_local * steps_of,
             ),
+            statement,
+            relation("=", k_global, k_local),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

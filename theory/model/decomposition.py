@@ -34,12 +34,11 @@ ROWS = 3
 """Rows in the derivation: the fewest for which a row has more than one neighbour."""
 
 
-def _symmetric(letter: str, diagonal_positive: bool) -> Formula:
+def _symmetric(letter: str) -> Formula:
     import sympy
 
     def entry(r: int, s: int) -> Formula:
-        sign = {"positive": True} if diagonal_positive and r == s else {"real": True}
-        return sympy.Symbol(f"{letter}_{min(r, s) + 1}{max(r, s) + 1}", **sign)
+        return sympy.Symbol(f"{letter}_{min(r, s) + 1}{max(r, s) + 1}", real=True)
 
     return sympy.Matrix(ROWS, ROWS, entry)
 
@@ -49,7 +48,7 @@ def _cramer() -> SimpleNamespace:
     """Cramer's rule for three rows: the letters, the coefficients in cofactors, and the cofactors."""
     import sympy
 
-    gram, cofactors = _symmetric("g", diagonal_positive=True), _symmetric("C", diagonal_positive=False)
+    gram, cofactors = _symmetric("g"), _symmetric("C")
     inner, unknown = (sympy.symbols(f"{letter}_1:{ROWS + 1}", real=True) for letter in "da")
     determinant = sympy.Symbol("D", positive=True)
     rows = range(ROWS)

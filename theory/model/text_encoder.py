@@ -69,6 +69,14 @@ def derivation() -> Derivation:
     relu = sympy.Max(0, z + offset) - sympy.Max(0, -z + offset)
     statement = relation("=", relu, pieces)
     inside, above, below = (relation("=", feature(z), piece.expr) for piece in pieces.args)
+    slopes = tuple(
+        Step.identity(text, relation("=", sympy.Derivative(feature(z), z), value), piece)
+        for text, value, piece in (
+            ("The piece inside has slope 2 …", 2, inside),
+            ("… and the pieces outside have slope 1: above …", 1, above),
+            ("… and below the band.", 1, below),
+        )
+    )
     steps = (
         Step.identity(
             "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, *definition
@@ -96,9 +104,7 @@ def derivation() -> Derivation:
             statement,
             relation("=", z, -offset - beyond),
         ),
-        Step.identity("The piece inside has slope 2 …", _slope_of(inside, z, 2), inside),
-        Step.identity("… and the pieces outside have slope 1: above …", _slope_of(above, z, 1), above),
-        Step.identity("… and below the band.", _slope_of(below, z, 1), below),
+        *slopes,
         Step.identity(
             "At the upper border the pieces meet …",
             relation("=", inside.rhs, above.rhs),
@@ -109,12 +115,6 @@ def derivation() -> Derivation:
         ),
     )
     return Derivation(RESULT, statement=(odd, slope, statement), steps=steps)
-
-
-def _slope_of(piece: Formula, z: Formula, value: int) -> Formula:
-    import sympy
-
-    return relation("=", sympy.Derivative(piece.lhs, z), value)
 
 
 @cache
