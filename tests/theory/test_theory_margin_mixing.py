@@ -129,7 +129,7 @@ def test_predicted_error_is_a_probability_and_the_optimum_no_worse_than_its_grid
     errors = predicted_error(moments, np.linspace(0, 1, 101))
     assert ((errors >= 0) & (errors <= 1)).all()
     best = optimal_mixing(moments)
-    assert best.error <= errors.min()
+    assert best.error <= errors.min() * (1 + 1e-12)  # evaluated in another batch, hence in another order
     assert 0 <= best.theta <= 1
 
 

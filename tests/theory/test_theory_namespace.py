@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 
+from tests.support import ROOT
 from theory.proof.notation import NOTATION
 
 CURATED = ("theory", "simulate", "figures", "promptfolio.audit", "promptfolio.companion")
