@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
 from promptfolio.audit.numbers import points
 from promptfolio.audit.observation import Table
+from promptfolio.audit.scalar_prompts import MOMENTUM, horizon_of, idle_movement, rates, rates_predicted
 from promptfolio.audit.setting import Setting
-from promptfolio.audit.turns import Turns, measure_in_turns, take_turns, train_in_turns
+from promptfolio.audit.turns import Turns, measure_in_turns, take_turns
 from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
 
@@ -51,9 +50,6 @@ VARIANTS = {
     "both, 10 steps a visit": Variant(True, True, 10),
 }
 
-_MOMENTUM = 0.9
-_STEP = 0.1
-_TOY_CLIENTS, _TOY_ROUNDS = 4, 5
 # Sums over clients in another order.
 _ROUNDING = 1e-9
 # Effects on a ratio or an accuracy, and on a rate or a θ, below which nothing is claimed.
@@ -64,72 +60,30 @@ _LEAST_SPREAD = 0.1
 def demonstrate(setting: Setting) -> xr.Dataset:
     """Both demonstrations, with a shared optimizer and with one for each client; the model trains jointly."""
     with jax.enable_x64(True):
-        parts = [_toy_dataset(), _model_dataset(setting.experiment)]
+        parts = [_scalar_dataset(), _model_dataset(setting.experiment)]
     return xr.merge(parts).assign_attrs(experiment=setting.experiment.to_json())
 
 
-def _toy_dataset() -> xr.Dataset:
+def _scalar_dataset() -> xr.Dataset:
     shared = (True, False)
     described = {
         "idle": (
             ("state",),
-            [_idle_movement(each) for each in shared],
+            [idle_movement(each) for each in shared],
             "movement of a client without gradient, in units of the first step of the client before it",
         ),
         "rate": (
             ("state", "turn", "visit"),
-            [_rates(each) for each in shared],
+            [rates(each) for each in shared],
             "learning rate of a visit / η",
         ),
         "rate_predicted": (
             ("state", "turn", "visit"),
-            [_rates_predicted(each) for each in shared],
+            [rates_predicted(each) for each in shared],
             "the schedule's rate after as many steps as its optimizer has made / η",
         ),
     }
     return _dataset(described, {"state": list(STATES)})
-
-
-def _idle_movement(shared: bool) -> float:
-    """Two clients, the second with a loss that is constant: ½ (p − 1)² and 0."""
-    turns = take_turns(2, shared=shared, learning_rate=_STEP, momentum=_MOMENTUM, horizon=math.inf)
-
-    def gradient(first: Array, second: Array, theta: Array, slope: Array) -> tuple[Array, Array]:
-        return slope * (first - 1), slope * (second - 1)
-
-    _, local = train_in_turns(turns, gradient, jnp.array([1.0, 0.0]), *_toy_federation(2), rounds=1)
-    return float(local[1] / local[0])
-
-
-def _rates(shared: bool) -> np.ndarray:
-    """Learning rate of each visit, read off clients whose gradient is −1 at all times; shape (turns, visits)."""
-    horizon = _horizon(shared, _TOY_CLIENTS, _TOY_ROUNDS)
-    turns = take_turns(_TOY_CLIENTS, shared=shared, learning_rate=_STEP, momentum=0.0, horizon=horizon)
-
-    def gradient(first: Array, second: Array, theta: Array, slope: Array) -> tuple[Array, Array]:
-        return slope, slope
-
-    def positions(rounds: Array) -> Array:
-        slopes = jnp.full(_TOY_CLIENTS, -1.0)
-        return train_in_turns(turns, gradient, slopes, *_toy_federation(_TOY_CLIENTS), rounds=rounds)[1]
-
-    return np.diff(np.asarray(jax.vmap(positions)(jnp.arange(_TOY_ROUNDS + 1))), axis=0) / _STEP
-
-
-def _rates_predicted(shared: bool) -> np.ndarray:
-    turn, visit = np.mgrid[:_TOY_ROUNDS, :_TOY_CLIENTS]
-    steps = _TOY_CLIENTS * turn + visit if shared else turn
-    return np.cos(np.pi * steps / _horizon(shared, _TOY_CLIENTS, _TOY_ROUNDS) / 2) ** 2
-
-
-def _toy_federation(clients: int) -> tuple[Array, Array, tuple[Array, Array]]:
-    """Equal weights, no mixing, and prompts of one number that start at 0."""
-    return jnp.full(clients, 1 / clients), jnp.zeros(()), (jnp.zeros(()), jnp.zeros(clients))
-
-
-def _horizon(shared: bool, clients: int, steps: int) -> float:
-    """Steps that an optimizer makes in all: the schedule ends with the training, shared or not."""
-    return steps * (clients if shared else 1)
 
 
 def _model_dataset(experiment: Experiment) -> xr.Dataset:
@@ -170,8 +124,8 @@ def _turns(experiment: Experiment, variant: Variant, shared: bool, reverse: bool
         shared=shared,
         reverse=reverse,
         learning_rate=experiment.learning_rate,
-        momentum=_MOMENTUM if variant.momentum else 0.0,
-        horizon=_horizon(shared, experiment.clients, steps) if variant.schedule else math.inf,
+        momentum=MOMENTUM if variant.momentum else 0.0,
+        horizon=horizon_of(shared, experiment.clients, steps) if variant.schedule else math.inf,
     )
 
 
@@ -196,7 +150,7 @@ def judge(data: xr.Dataset) -> Finding:
             compare(
                 "movement of a client without gradient relative to its predecessor's step, shared (predicted: μ)",
                 shared.idle,
-                _MOMENTUM,
+                MOMENTUM,
                 bound="exact",
                 tolerance=_ROUNDING,
             ),
@@ -286,7 +240,7 @@ def tables(data: xr.Dataset) -> tuple[Table, ...]:
     )
     columns = ("with", "optimizer", ">global", ">local", ">best mixture", ">best θ", ">order changes R by")
     model = Table(
-        f"Synthetic model, joint training, full batches, momentum {_MOMENTUM}: accuracies in %, mean over clients"
+        f"Synthetic model, joint training, full batches, momentum {MOMENTUM}: accuracies in %, mean over clients"
         " and seeds; as many gradient steps in every line.",
         columns,
         tuple(_model_row(data.sel(variant=variant, state=state)) for variant in VARIANTS for state in STATES),

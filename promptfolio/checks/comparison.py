@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-Bound = Literal["exact", "upper", "lower", "sandwich", "certified", "asymptotic", "statistical"]
+from theory.proof.bounds import Bound
 
 FALSE_ALARM = 1e-5
 """Chance that one statistical comparison fails although its claim is true; a few dozen stay below 1e-3."""

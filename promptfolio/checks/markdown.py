@@ -23,7 +23,9 @@ def slack_of(comparison: Comparison) -> str:
 
 
 def number(value: float) -> str:
-    """A number of a table."""
+    """A number of a table; whole ones, such as counts, in all digits."""
+    if value.is_integer() and abs(value) < 1e7:
+        return str(int(value))
     return f"{value:.4g}" if math.isfinite(value) and abs(value) < 1e5 else f"{value:.3e}"
 
 

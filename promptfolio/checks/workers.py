@@ -15,7 +15,7 @@ ENVIRONMENT = {
     # Several processes share an accelerator only if none takes all of its memory at once.
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
-"""What processes at work beside others are told, unless the environment says otherwise already."""
+"""Environment variables of processes that work beside others, unless they are set already."""
 
 
 @contextlib.contextmanager

@@ -271,3 +271,34 @@ def test_a_check_that_raised_is_in_report_and_records() -> None:
     assert "- A figure \\| is missing." in text
     assert [record["verdict"] for record in as_records(findings)] == ["holds", "error"]
     json.dumps(as_records(findings))
+
+
+def test_what_the_paper_says_is_compared_to_the_digit() -> None:
+    bearing = dataclasses.replace(CLAIM, bears_on=("ratio",))
+    finding = Finding(bearing, _finding(1.0).comparisons)
+    written = report([finding], "full", {})
+    assert "| [A sample \\| claim](#1-a-sample--claim) | holds |" in written
+    assert first_difference(written, written.replace("(T29)", "(T28)")) is not None
+    assert first_difference(written, report([finding], "full", {}, missing=("other",))) is not None
+    failed = report([Finding(bearing, _finding(2.0).comparisons)], "full", {})
+    assert "| **fails**: A sample \\| claim |" in failed
+    with pytest.raises(ValueError, match="bears_on = 'fame'; allowed: ratio"):
+        dataclasses.replace(CLAIM, bears_on=("fame",))
+
+
+def test_counts_are_met_or_missed_and_conditions_not_needed_are_folded() -> None:
+    count = compare("failures", [0, 0, 0], 0, bound="exact", tolerance=0)
+    close = compare("x", 1.05, 1, bound="exact", tolerance=0.1)
+    conditions = (Assumption("load", 0.5, 1.0), Assumption("overlap", 0.2))
+    finding = Finding(CLAIM, (count, close), conditions)
+    assert finding.worst is close
+    text = report([finding], "full", {})
+    assert "| failures | exact | 3 | 0 | 0 | 0 | ✓ 3 |" in text
+    needed, folded = text.split("<details>")
+    assert "- load = 0.5 ≤ 1 (holds, factor 2)" in needed
+    assert "- overlap = 0.2\n" in folded
+    missed = compare("failures", [0, 1, 0], 0, bound="exact", tolerance=0)
+    assert Finding(CLAIM, (close, missed)).worst is missed
+    assert "| ✗ |" in report([Finding(CLAIM, (missed,))], "full", {})
+    with pytest.raises(ValueError, match="one comparison with bound 'lower'"):
+        compare("x", 1, 1, bound="sandwich", tolerance=0)

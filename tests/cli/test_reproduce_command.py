@@ -215,3 +215,25 @@ def test_an_interrupted_check_shows_what_it_found(
     records = json.loads(captured.out)
     assert [record["verdict"] for record in records] == ["holds", "not checked", "not checked"]
     assert "2 not checked" in captured.err
+
+
+def test_a_claim_of_ones_own_is_reported_after_the_projects(
+    claims: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import xarray as xr\n"
+        "from promptfolio.checks.claim import Claim, Finding, compare\n"
+        'CLAIM = Claim("own", "T1", "derived", "An own claim", "One is one.", "exact")\n'
+        'collect = lambda scale: xr.Dataset({"x": 1.0})\n'
+        'judge = lambda data: Finding(CLAIM, (compare("x", data.x, 1, bound="exact", tolerance=0),))\n',
+        encoding="utf-8",
+    )
+    assert _reproduce(tmp_path / "out", "--claims", str(own)) == 0
+    assert list(_verdicts(tmp_path / "out")) == [*NAMES, "own"]
+    text = (tmp_path / "out" / "paper_checks.md").read_text(encoding="utf-8")
+    assert "\n## 4. An own claim\n" in text
+    assert "Checked by `own.py`." in text
+    assert (tmp_path / "out" / "data" / "own.nc").exists()
+    assert promptfolio.main(["reproduce", "--claims", str(tmp_path / "none.py")]) == 2
+    assert "none.py" in capsys.readouterr().err

@@ -15,7 +15,7 @@ CLAIM = Claim(
     provenance="derived",
     title="Optimal mixing to leading order",
     statement="After the first steps θ*/(1−θ*) = b(1−χ/K)/((K−1)a+(χ−1)b), whatever n, L, σ_p and e; there is"
-    " a strict advantage iff χ < K and (K−1)a+(χ−1)b > 0.",
+    " a strict advantage if and only if χ < K and (K−1)a+(χ−1)b > 0.",
     bound="asymptotic",
     figure="mixing_curves",
     bears_on=("beats_both", "closed_form"),
@@ -85,7 +85,7 @@ def judge(data: xr.Dataset) -> Finding:
 def _gains(data: xr.Dataset, predicted: bool) -> np.ndarray:
     """Gains where a strict advantage is predicted, or where none is.
 
-    The sweep has settings of both kinds. A theory that knows only one of them is wrong: a missing value fails.
+    The sweep has settings of both kinds. A prediction without both kinds is wrong: a missing value fails.
     """
     gains = data.advantage.values[data.advantage_predicted.values == predicted]
     return gains if gains.size else np.full(1, np.nan)

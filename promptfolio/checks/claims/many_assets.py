@@ -157,7 +157,7 @@ def _by_client(experiment: Experiment, run: xr.Dataset) -> xr.Dataset:
 
 
 def _searched(runs: Sequence[xr.Dataset], noise_std: float, stride: int) -> xr.Dataset:
-    """Trained prompts at all times: T23 with their own moments, against what simulation and search know.
+    """Trained prompts at all times: T23 with their own moments, against simulated ratios and a numerical search.
 
     Every ``stride``-th portfolio is searched.
     """

@@ -62,7 +62,7 @@ def collect(scale: Scale) -> xr.Dataset:
 def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Dataset) -> dict[str, Any]:
     """Ratio of the moments' means, θ* and the accumulated residuals, beside their predictions.
 
-    Means are over clients and seeds: random draws raise the mean noise energies by a factor that T28 knows.
+    Means are over clients and seeds: random draws raise the mean noise energies by a factor that T28 includes.
     """
     scheme, share = experiment.scheme, experiment.participation
     own = {"theta": f"{scheme}_theta"}

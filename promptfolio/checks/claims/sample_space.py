@@ -153,7 +153,7 @@ def _noticed(quick: bool) -> dict[str, float]:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """Exact to 1e-9 where engines meet on the same draws, equal in law where they do not."""
+    """Equal to 1e-9 where both engines use the same draws, equal in distribution where they do not."""
     law = []
     for what in ("mean", "variance"):
         error = np.hypot(data[f"features_{what}_error"], data[f"wishart_{what}_error"])

@@ -72,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "gram_own_moves_forgotten",
         _ENGINE,
-        "in the space of samples, a client forgets what it did to the global prompt's noise within a round",
+        "in the space of samples, a client's own change of the global prompt's noise is left out within a round",
         _CLAIM,
         "here = here._replace(coefficients=server_margins + moved)",
         "here = here._replace(coefficients=server_margins + 0 * moved)",
@@ -154,7 +154,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Replaced(
         "band_left_unnoticed",
         "simulate.engines.gram.run",
-        "runs that leave the linear band by a factor of three are kept",
+        "runs that leave the linear band by a factor of up to three are kept",
         _CLAIM,
         "PROVED",
         _three_bands,

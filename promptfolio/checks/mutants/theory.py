@@ -110,7 +110,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "start_forgotten",
         "theory.dynamics.saturation",
-        "the closed form forgets e^{M_0}",
+        "the closed form lacks e^{M_0}",
         ("sandwich",),
         "weight = np.exp(exponent)",
         "weight = np.ones_like(exponent)",
@@ -158,7 +158,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "drift_not_averaged",
         "theory.dynamics.mean_field",
-        "the mean field forgets the drift inside a round",
+        "the mean field lacks the drift inside a round",
         ("mean_field",),
         "before_global + drift_global @ own.T",
         "before_global",
@@ -174,7 +174,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "shared_samples_dropped",
         "theory.dynamics.predicted_ratio",
-        "the prediction forgets that a client's samples enter both prompts",
+        "the prediction lacks the covariance of a client's samples, which enter both prompts",
         ("client_ratio",),
         "in_both = share / counts",
         "in_both = 0 * share / counts",
@@ -222,7 +222,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Replaced(
         "flipped_samples_neutral",
         "theory.dynamics.sample_types",
-        "wrongly labelled samples are taken to teach nothing instead of the opposite",
+        "wrongly labelled samples are taken to have no effect instead of the opposite one",
         ("label_noise",),
         "types_of",
         _nothing_pulls_back,
