@@ -13,8 +13,8 @@ CLAIM = Claim(
     provenance="derived",
     title="Derivations",
     statement="Every result follows from the model step by step, down to the expression that the numbers are"
-    " computed from (docs/derivations.md). SymPy verifies the algebra of every step that is not assumed; steps that put a"
-    " sentence about the model into letters are counted apart.",
+    " computed from (docs/derivations.md). SymPy verifies the algebra of every step that is not assumed; steps that"
+    " put a sentence about the model into letters are counted apart.",
     bound="exact",
     cost=7,
 )
