@@ -14,6 +14,12 @@ ROOT = pathlib.Path(__file__).parent.parent
 _UNCHECKED = {
     "simulate.configuration",
     "simulate.engines.choice",
+    "simulate.engines.coefficient",
+    "simulate.engines.engine",
+    "simulate.engines.gram.engine",
+    "simulate.engines.prompt",
+    "simulate.engines.registry",
+    "simulate.engines.rows.engine",
     "simulate.experiment",
     "simulate.hierarchy.config",
     "simulate.validation",

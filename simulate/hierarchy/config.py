@@ -71,7 +71,10 @@ class Hierarchy:
                 self.experiment.prior_feature_sq,
                 "0: Φ(R) knows no class prior",
             )
-        require_choice("experiment.engine", self.experiment.engine, ("coefficient", "gram"))
+        require_choice("experiment.engine", self.experiment.engine, ("auto", "coefficient", "gram"))
+        # All levels are trained by pre-activations, as by the coefficient engine, and need what it needs.
+        require_choice("experiment.optimizer", self.experiment.optimizer, ("sgd",))
+        require_choice("experiment.gram", self.experiment.gram, ("features",))
 
     @property
     def levels(self) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
-from simulate.engines.rows import draw
-from simulate.engines.synthetic import federation_of
+from simulate.engines.rows.run import draw
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.labels import label_levels
 from simulate.hierarchy.measure import LevelRecord, MixtureRecord, level_features, measure_levels
+from simulate.model.algorithm import federated_algorithm
 from simulate.model.data import ClientData
 from simulate.model.encoder import Encoder
 from simulate.model.federated import ShareHome, TrainState, autodiff, initial_state, train
@@ -87,7 +87,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
 def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     """Draw all replicates; to be called in the experiment's precision."""
     experiment = hierarchy.experiment
-    program, parameters = split(experiment)
+    program, parameters = split(experiment, "coefficient")
     dtype = parameters.noise_std.dtype
     keys, participation_keys = streams_of(experiment)
     worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)
@@ -146,7 +146,7 @@ def simulate_hierarchy(
         its own mixture; post-hoc training is one for all.
     """
     parameters, worlds, participation_keys, initial_home, together, weights = arrays
-    federation = federation_of(program, parameters, share_home=average_clusters(together))
+    federation = federated_algorithm(program, parameters, share_home=average_clusters(together))
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
     def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:

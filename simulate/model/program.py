@@ -11,12 +11,15 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float
 
-from simulate.experiment import Activation, Engine, Experiment, Gram, Precision, TrainingScheme
+from simulate.experiment import Activation, Experiment, Gram, Precision, TrainingScheme
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Static part of an experiment: array shapes and choices of algorithm. Fields as in `Experiment`."""
+    """Static part of an experiment: array shapes and choices of algorithm.
+
+    Fields as in `Experiment`, but ``engine`` is the name of the engine that runs it, never "auto".
+    """
 
     clients: int
     max_samples: int
@@ -32,7 +35,7 @@ class Program:
     participants: int
     optimizer: str
     optimizer_options: tuple[tuple[str, float], ...]
-    engine: Engine
+    engine: str
     gram: Gram
     precision: Precision
 
@@ -113,8 +116,13 @@ def label_thresholds(class_prior: tuple[float, ...]) -> np.ndarray:
     return scipy.special.ndtri(1 - np.asarray(class_prior)).astype(np.float32)
 
 
-def split(experiment: Experiment) -> tuple[Program, Parameters]:
-    """The static and the traced part of an experiment, the latter in the experiment's precision."""
+def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
+    """The static and the traced part of an experiment, the latter in the experiment's precision.
+
+    Args:
+        experiment: what to run.
+        engine: name of the engine that is to run it.
+    """
     program = Program(
         clients=experiment.clients,
         max_samples=max(experiment.samples),
@@ -130,7 +138,7 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         participants=experiment.participants,
         optimizer=experiment.optimizer,
         optimizer_options=experiment.optimizer_options,
-        engine=experiment.engine,
+        engine=engine,
         gram=experiment.gram,
         precision=experiment.precision,
     )

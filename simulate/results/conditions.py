@@ -1,7 +1,8 @@
 """Conditions and chance outcomes of a run's data: how the noise overlaps, and how the labels fell."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -18,6 +19,25 @@ class LabelShares(NamedTuple):
 
     flipped: np.ndarray
     positive: np.ndarray
+
+
+class Conditions(NamedTuple):
+    """Both, of all replicates of a batch.
+
+    Attributes:
+        noise_overlap: max |⟨x_i, x_j⟩| / ‖x_i‖² of each replicate, shape (seeds,).
+        label_shares: how its labels fell, shape (seeds, clients).
+    """
+
+    noise_overlap: np.ndarray
+    label_shares: LabelShares
+
+
+def conditions_of_data(data: ClientData, noise_dim: int) -> Conditions:
+    """The conditions of replicates, from their training samples with a leading axis of seeds."""
+    arrays: Any = jax.tree.map(np.asarray, data)
+    shares = label_shares(arrays.classes, arrays.labels, arrays.sample_weights > 0)
+    return Conditions(overlaps(arrays, noise_dim), shares)
 
 
 def label_shares(

@@ -12,11 +12,12 @@ import pytest
 import xarray as xr
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.engines.gram.run import advance_gram, prepare_gram
-from simulate.engines.rows import advance, prepare
+from simulate.engines.gram.run import advance_gram
+from simulate.engines.rows.run import advance
 from simulate.running.batching import GIB, Batching, batches, batching_for
 from simulate.running.devices import Layout
 from simulate.running.jit import ByLength
+from simulate.running.prepared import prepare
 
 ROOT = pathlib.Path(__file__).parents[2]
 BASE = Experiment(
@@ -145,26 +146,26 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
     ],
 )
 def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, lanes = [], []
+    results, threads = [], []
     for cores in (1, 2, 3):
         monkeypatch.setattr("simulate.running.batching.processor_cores", lambda cores=cores: cores)
-        lanes.append(batching_for(experiment, experiment.replicates, None).lanes)
+        threads.append(batching_for(experiment, experiment.replicates, None).threads)
         results.append(run(experiment))
-    assert lanes == sorted(lanes)
-    assert lanes[0] == 1 < lanes[1]
+    assert threads == sorted(threads)
+    assert threads[0] == 1 < threads[1]
     for result in results[1:]:
         xr.testing.assert_identical(result, results[0])
 
 
-def test_as_many_lanes_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_threads_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulate.running.batching.processor_cores", lambda: 4)
     experiment = WIDE.replace(replicates=4)
-    lanes = []
+    threads = []
     for budget in np.geomspace(0.01, 10, 40):
         with contextlib.suppress(ConfigurationError):
-            lanes.append(batching_for(experiment, experiment.replicates, float(budget)).lanes)
-    assert lanes == sorted(lanes)
-    assert set(lanes) >= {1, 2, 4}
+            threads.append(batching_for(experiment, experiment.replicates, float(budget)).threads)
+    assert threads == sorted(threads)
+    assert set(threads) >= {1, 2, 4}
 
 
 def test_too_little_memory_is_refused() -> None:
@@ -197,7 +198,7 @@ LARGE = Experiment(
 )
 def test_a_budget_covers_what_the_compiler_allots(experiment: Experiment, optimised: None) -> None:
     batching = batching_for(experiment, experiment.replicates, None)
-    allotted = batching.lanes * bytes_allotted(experiment, batching)
+    allotted = batching.threads * bytes_allotted(experiment, batching)
     needed = smallest_budget(experiment, batching) * GIB
     assert allotted < needed, "the estimate promises too much"
     assert needed < 8 * allotted, "the estimate wastes memory"
@@ -205,7 +206,7 @@ def test_a_budget_covers_what_the_compiler_allots(experiment: Experiment, optimi
 
 def bytes_allotted(experiment: Experiment, batching: Batching) -> int:
     with jax.enable_x64(True):
-        first = (prepare_gram if experiment.engine == "gram" else prepare)(
+        first = prepare(
             experiment,
             np.arange(batching.replicates),
             np.resize(experiment.trained_thetas, batching.thetas),
@@ -285,7 +286,7 @@ def test_results_do_not_depend_on_the_number_of_devices(
 def test_every_product_of_training_asks_for_full_precision(experiment: Experiment) -> None:
     with jax.enable_x64(True):
         gram = experiment.engine == "gram"
-        first = (prepare_gram if gram else prepare)(experiment)
+        first = prepare(experiment)
         function = advance_gram if gram else advance
         program = (
             function.compiled(first.layout).lower(*first.constants, first.states, jnp.asarray([1])).as_text()

@@ -7,10 +7,10 @@ from scipy.special import ndtr
 from tolerances import RELATIVE
 
 from simulate import Experiment, run
-from simulate.engines.rows import prepare
 from simulate.model.data import ClientData
 from simulate.model.fresh_samples import count_correct
 from simulate.running.portfolio import train_portfolio
+from simulate.running.prepared import prepare_rows
 
 BASE = Experiment(
     clients=3,
@@ -29,7 +29,7 @@ SKEWED = BASE.replace(class_prior=(0.9, 0.5, 0.1))
 
 def data_of(experiment: Experiment) -> ClientData:
     with jax.enable_x64(experiment.precision == "float64"):
-        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare(experiment).worlds.data)
+        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare_rows(experiment).worlds.data)
 
 
 def test_wrong_labels_leave_the_features_alone() -> None:

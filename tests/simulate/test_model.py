@@ -8,9 +8,9 @@ from scipy.special import expit, ndtr
 from tolerances import RELATIVE
 
 from simulate import Experiment, run
-from simulate.engines.rows import prepare
 from simulate.model.encoder import Encoder, activation_function
 from simulate.model.world import World
+from simulate.running.prepared import prepare_rows
 
 UNEQUAL = Experiment(
     clients=4,
@@ -27,7 +27,7 @@ UNEQUAL = Experiment(
 def world_of(experiment: Experiment) -> World:
     """The first replicate's world, as NumPy arrays."""
     with jax.enable_x64(experiment.precision == "float64"):
-        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare(experiment).worlds)
+        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare_rows(experiment).worlds)
 
 
 def test_features_follow_the_data_model() -> None:

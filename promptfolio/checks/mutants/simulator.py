@@ -3,7 +3,7 @@
 from promptfolio.checks.mutation import Mutant
 
 _FEDERATED = "simulate.model.federated"
-_COEFFICIENT = "simulate.engines.coefficient"
+_COEFFICIENT = "simulate.engines.rows.coefficients"
 _MEASURE = "simulate.results.measure"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -150,7 +150,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "class_offset_wrong",
-        "simulate.engines.prompt",
+        "simulate.engines.rows.prompts",
         "return jnp.where(switched_off, 0, offset / jnp.where(switched_off, 1, squared_norms)) @ weights",
         "return jnp.where(switched_off, 0, offset / jnp.where(switched_off, 1, jnp.sqrt(squared_norms))) @ weights",
         "class-name offsets are divided by norms instead of squared norms",

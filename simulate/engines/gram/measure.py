@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simulate.engines.choice import momentum
+from simulate.configuration import momentum_of
 from simulate.engines.gram.training import View, margins_of, seen_by_clients
 from simulate.engines.gram.world import SLOPE, GramWorld
 from simulate.model.federated import TrainState
@@ -129,7 +129,7 @@ def _within_round(program: Program, parameters: Parameters, world: GramWorld) ->
     A step is at most the rate times a sample's weight, and momentum adds up to 1/(1−m) of them. Local prompts
     keep what they do.
     """
-    steps = (program.local_steps - 1) / (1 - momentum(program.optimizer_options))
+    steps = (program.local_steps - 1) / (1 - momentum_of(program.optimizer_options))
     largest = jnp.sqrt(jnp.max(jnp.sum(world.sample_weights**2, axis=1)))
     farthest = parameters.learning_rate * steps * largest
     return jnp.concatenate([farthest[None], jnp.zeros_like(world.reach[1:])])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from simulate.running.parallel import in_lanes, processor_cores
+from simulate.running.parallel import parallel_map, processor_cores
 
 
 def test_jobs_run_side_by_side_and_results_keep_their_order() -> None:
@@ -14,11 +14,11 @@ def test_jobs_run_side_by_side_and_results_keep_their_order() -> None:
         together.wait()
         return number**2
 
-    assert in_lanes(job, range(6), lanes=3) == [0, 1, 4, 9, 16, 25]
+    assert parallel_map(job, range(6), threads=3) == [0, 1, 4, 9, 16, 25]
 
 
-def test_one_lane_is_this_thread() -> None:
-    assert in_lanes(lambda _: threading.current_thread(), [0], lanes=1) == [threading.current_thread()]
+def test_one_thread_is_this_thread() -> None:
+    assert parallel_map(lambda _: threading.current_thread(), [0], threads=1) == [threading.current_thread()]
 
 
 def test_no_job_is_begun_after_one_has_failed() -> None:
@@ -33,7 +33,7 @@ def test_no_job_is_begun_after_one_has_failed() -> None:
     failed = threading.Event()
     threading.Timer(0.2, failed.set).start()  # the second job ends well after the first has failed
     with pytest.raises(ValueError, match="the first"):
-        in_lanes(job, range(50), lanes=2)
+        parallel_map(job, range(50), threads=2)
     assert len(begun) <= 4
 
 
