@@ -47,9 +47,12 @@ class Engine(abc.ABC):
     def obstacle(self, experiment: Experiment) -> str:
         """Why this engine cannot run an experiment, as the end of a sentence ("when …"); empty if it can."""
 
-    @abc.abstractmethod
     def training_work(self, experiment: Experiment) -> float:
-        """Multiplications in the large matrix products of all trainings; drawing and recording not counted."""
+        """Multiplications in the large matrix products of all trainings; drawing and recording not counted.
+
+        Infinite, which has every run compiled for speed, unless an engine overrides it.
+        """
+        return math.inf
 
     def cost(self, experiment: Experiment) -> float:
         """What ``engine = "auto"`` compares between engines: multiplications of a whole run.

@@ -82,7 +82,7 @@ def test_a_rerun_computes_only_what_is_missing(tmp_path: pathlib.Path, runs: lis
 
 
 def test_equal_experiments_are_computed_once(tmp_path: pathlib.Path, runs: list[Experiment]) -> None:
-    sweep = sweep_of({"samples": [4, [4, 4]], "engine": ["auto", "coefficient"]})
+    sweep = sweep_of({"samples": [4, [4, 4]], "groups": [[0, 1], []]})
     outcomes = run_sweep(sweep, tmp_path, workers=0)
     assert (len(outcomes), len(runs), len(os.listdir(tmp_path))) == (4, 1, 1)
 

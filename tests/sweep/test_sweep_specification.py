@@ -251,7 +251,7 @@ def test_every_field_changes_the_name() -> None:
 
 def test_names_do_not_depend_on_the_process() -> None:
     code = (
-        "from simulate import Experiment; from sweep import cell_name\n"
+        "from simulate import Experiment; from promptfolio.sweep import cell_name\n"
         "print(cell_name(Experiment(clients=2, theta=(0.1, 0.7), optimizer_options=(('momentum', 0.9),))))"
     )
     names = {
