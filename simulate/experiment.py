@@ -43,11 +43,11 @@ class Experiment(FederatedConfiguration):
     groups: tuple[int, ...] = ()
     """s(k), the feature group of each client, numbered from 0; empty gives every client its own."""
     global_feature_sq: float = 3.4
-    """a = ‖μ_G‖², strength of the feature all clients share."""
+    """a = ‖μ_G‖², squared norm of the feature that all clients share."""
     local_feature_sq: float = 7.9
-    """b = ‖ν_s‖², strength of each group's own feature."""
+    """b = ‖ν_s‖², squared norm of each group's own feature."""
     noise_feature_sq: float = 1.0
-    """e = ‖ξ_l‖², strength of each task-irrelevant feature."""
+    """e = ‖ξ_l‖², squared norm of each task-irrelevant feature."""
     noise_std: float = 1.0
     """σ_p, standard deviation of the task-irrelevant coordinates of an image feature."""
     noise_dim: int = 2000
@@ -57,8 +57,8 @@ class Experiment(FederatedConfiguration):
     class_prior: tuple[float, ...] = (0.5,)
     """π_k, chance that a sample of the client has y = +1 (T27): one number for all clients, or one each."""
     prior_feature_sq: float = 0.0
-    """‖w_0‖², strength of a coordinate that is 1 in every image, by which a prompt can learn its data's class
-    prior (T27); 0 leaves it out, as (T1) does."""
+    """‖w_0‖², squared norm of the encoder row of a coordinate that is 1 in every image, by which a prompt can learn
+    its data's class prior (T27); 0 leaves the coordinate out, as (T1) does."""
     activation: Activation = "relu"
     """σ of the text encoder (T2)."""
     activation_parameter: float = 0.1

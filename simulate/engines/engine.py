@@ -137,4 +137,4 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def measure(self, experiment: Experiment, worlds: Any) -> "Conditions":
-        """What is reported of the worlds themselves: how noise vectors overlap, and how labels fell."""
+        """Properties of the worlds that are reported: the overlap of noise vectors, and the shares of labels."""

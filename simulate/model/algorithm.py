@@ -1,6 +1,6 @@
 """The federated algorithm with the settings of an experiment."""
 
-from simulate.model.federated import FederatedAlgorithm, ShareHome
+from simulate.model.federated import AverageLocal, FederatedAlgorithm
 from simulate.model.optimizer import build_optimizer
 from simulate.model.program import Parameters, Program
 
@@ -8,14 +8,14 @@ from simulate.model.program import Parameters, Program
 def federated_algorithm(
     program: Program,
     parameters: Parameters,
-    share_home: ShareHome | None = None,
+    average_local: AverageLocal | None = None,
     clients_in_turn: bool = False,
 ) -> FederatedAlgorithm:
     """The federated algorithm of an experiment.
 
     Args:
         program, parameters: the experiment.
-        share_home: averages parts of what clients keep; None for none.
+        average_local: averages some of the local prompts within clusters of clients; None averages none.
         clients_in_turn: whether clients are computed one after another.
     """
     return FederatedAlgorithm(
@@ -23,6 +23,6 @@ def federated_algorithm(
         client_weights=parameters.client_weights,
         local_steps=program.local_steps,
         participants=program.participants,
-        share_home=share_home,
+        average_local=average_local,
         in_turn=clients_in_turn,
     )

@@ -1,4 +1,4 @@
-"""An experiment split into what the compiler must know and what may change freely.
+"""An experiment split into its static part, which a compiled program depends on, and its traced part.
 
 Experiments with equal `Program` share one compilation, whatever their `Parameters`.
 """
@@ -51,7 +51,7 @@ class Program:
 
     @property
     def drawing(self) -> "Program":
-        """The program without what drawing a world ignores, so that such programs share its compilation."""
+        """The program with defaults in fields that drawing does not depend on, to share its compilation."""
         return dataclasses.replace(
             self,
             activation="relu",
@@ -64,7 +64,7 @@ class Program:
 
     @property
     def training(self) -> "Program":
-        """The program without what training ignores once the world is drawn."""
+        """The program with defaults in fields that training does not depend on once the world is drawn."""
         return dataclasses.replace(self, noisy_labels=False, random_start=False)
 
 
@@ -142,7 +142,7 @@ def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
         gram=experiment.gram,
         precision=experiment.precision,
     )
-    # All noise rows are alike. A Gram matrix drawn directly has none, and only asks what one is like.
+    # All noise rows have the same norm and offset; where inner products are drawn, one entry gives both.
     noise_rows = experiment.noise_dim if experiment.gram == "features" else 1
     blocks = (1, experiment.group_count, experiment.constant_rows, noise_rows)
     norms = (

@@ -1,8 +1,8 @@
 """One replicate of the synthetic world: its data, frozen text encoder and initial prompts.
 
-Every engine starts from the same draws, so that they describe the same run: the prompt engine turns them into
-vectors of R^d, the coefficient engine keeps them as pre-activations z_r = ⟨w_r, p⟩, the Gram engine keeps inner
-products of their noise.
+Every engine starts from the same draws, so that results of different engines are of the same run: the prompt engine
+turns initial prompts into vectors of R^d, the coefficient engine into pre-activations z_r = ⟨w_r, p⟩, and the Gram
+engine computes inner products of the noise.
 """
 
 from typing import NamedTuple
@@ -25,8 +25,8 @@ class World(NamedTuple):
     Attributes:
         data: training samples of all clients.
         weights: W, with orthogonal rows μ_G, ν_1…ν_S, (w_0,) ξ_1…ξ_L, shape (rows, dim), w_0 reading the
-            constant coordinate; None for the other engines, which need only the rows' norms.
-        initial_global: the global prompt before training: p ∈ R^d, or its z for the other engines.
+            constant coordinate; None for engines that need only the rows' norms.
+        initial_global: the global prompt before training: p ∈ R^d if there is W, else its z.
         initial_local: the same of the local prompts, leading axis of clients.
     """
 

@@ -1,4 +1,4 @@
-"""Conditions and chance outcomes of a run's data: how the noise overlaps, and how the labels fell."""
+"""Properties of the training data as drawn: the overlap of noise vectors, and the shares of labels."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from simulate.model.data import ClientData
 
 
 class LabelShares(NamedTuple):
-    """How the labels of the training samples fell; each of shape (…, clients).
+    """Shares of labels among the training samples; each of shape (…, clients).
 
     Attributes:
         flipped: share of the client's samples whose label contradicts their true class.
@@ -22,11 +22,11 @@ class LabelShares(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Both, of all replicates of a batch.
+    """Properties of the drawn data of all replicates of a batch.
 
     Attributes:
         noise_overlap: max |⟨x_i, x_j⟩| / ‖x_i‖² of each replicate, shape (seeds,).
-        label_shares: how its labels fell, shape (seeds, clients).
+        label_shares: shares of labels, shape (seeds, clients).
     """
 
     noise_overlap: np.ndarray
@@ -45,7 +45,7 @@ def label_shares(
     labels: Float[np.ndarray, "*seeds clients samples"],
     present: Bool[np.ndarray, "*seeds clients samples"],
 ) -> LabelShares:
-    """The shares of flipped labels and of positive classes that every client drew; not present: padding."""
+    """The shares of flipped labels and of positive classes of every client; ``present`` is False for padding."""
 
     def share(chosen: np.ndarray) -> np.ndarray:
         return (present & chosen).sum(axis=-1) / present.sum(axis=-1)

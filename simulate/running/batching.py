@@ -1,7 +1,7 @@
-"""How much of an experiment runs at a time: batches that fit a memory budget, and a processor's cores and cache.
+"""How much of an experiment runs at a time: batches that fit a memory budget and a processor's cores and cache.
 
-Sizes are estimates from the shapes alone. Batches of one experiment are equal, the last one filled up with
-replicates and θ that are thrown away, so that one compilation serves them all.
+Sizes are estimated from the shapes alone. All batches of an experiment have one shape, so that one compilation
+serves them all; the last is filled up with replicates and θ whose results are dropped.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from simulate.validation import ConfigurationError
 
 GIB = 2**30
 RECORD_CHUNKS = 16
-"""Chunks of records per batch: enough for a live progress bar, few enough that returning to the host is free."""
+"""Chunks of records per batch: enough for a live progress bar; returning to the host so rarely costs nothing."""
 
-# Copies of what a processor works on at once that the compiled step keeps: gradients, updates, uploads.
+# Copies of the states that a compiled step keeps: gradients, updates, what clients send to the server.
 _WORKING_COPIES = 5
-# Of a snapshot's margins and moments, what NumPy keeps while it works out a record.
+# Copies of a snapshot's margins and moments that NumPy keeps while it computes a record.
 _RECORD_COPIES = 6
 
 
@@ -90,7 +90,7 @@ def batching_for(
 
 
 def _budget(sizes: Sizes, memory: float | None, devices: int) -> float:
-    """Bytes for each of so many devices."""
+    """Bytes that each of so many devices may use."""
     needed = devices * sizes.of(1, 1)
     if memory is None:
         return max(default_memory() * GIB, needed) / devices
@@ -117,7 +117,7 @@ def _unit(
 
 
 def default_memory() -> float:
-    """GiB that a run may use when it is not told: one, or half of what accelerators have."""
+    """GiB that a run may use unless it is given a budget: one, or half of the accelerators' memory."""
     statistics = [device.memory_stats() for device in jax.local_devices()]
     if not all(statistics):
         return 1.0

@@ -15,9 +15,9 @@ Result = TypeVar("Result")
 
 
 def processor_cores() -> int:
-    """Cores to work on: those that this process may use, or fewer if ``OMP_NUM_THREADS`` says so.
+    """Number of cores to use: those that this process may run on, or ``OMP_NUM_THREADS`` if that is less.
 
-    That variable is what others set where several processes share a machine; Dask does for its workers.
+    The variable is the usual way to divide a machine among processes; Dask sets it for its workers.
     """
     try:
         cores = len(os.sched_getaffinity(0))

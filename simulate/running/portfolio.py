@@ -24,8 +24,8 @@ from simulate.running.prepared import prepare_rows
 class Portfolio(NamedTuple):
     """Trained prompts with the world they were trained in, as NumPy arrays.
 
-    "dim" is d for the prompt engine and the number of rows for the coefficient engine, whose prompts are
-    their pre-activations. The axis of θ has length 1 under the posthoc scheme.
+    The axis dim has length d for the prompt engine, and one entry per row for the coefficient engine, whose prompts
+    are their pre-activations. The axis of θ has length 1 under the posthoc scheme.
 
     Attributes:
         data: training samples; leaves with leading axes (seeds, clients).

@@ -55,7 +55,7 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
     Returns:
         A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
         (global, local, mixture); see `simulate.results.labels` for its variables, their units and meaning. Under
-        the posthoc scheme training knows no θ, so only what belongs to the mixture has that dimension.
+        the posthoc scheme training does not depend on θ, so only variables of the mixture have that dimension.
 
     Raises:
         ConfigurationError: when not even one replicate at one θ fits the memory given, or when a replicate fails

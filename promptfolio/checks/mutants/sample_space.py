@@ -51,7 +51,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "gram_groups_merged",
-        _ENGINE,
+        "simulate.engines.gram.view",
         'return jnp.einsum("kvs,kvt->st", sees, views)',
         'return jnp.einsum("kvs,jvt->st", sees, views) / views.shape[0]',
         "in the space of samples, clients of all groups move every group's feature alike",

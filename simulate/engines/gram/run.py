@@ -10,7 +10,8 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.engines.gram.measure import gram_snapshot, path_bound, quick_path_bound
-from simulate.engines.gram.training import View, initial_gram_state, train_gram
+from simulate.engines.gram.training import initial_gram_state, train_gram
+from simulate.engines.gram.view import View
 from simulate.engines.gram.world import GramWorld, gram_world
 from simulate.model.algorithm import federated_algorithm
 from simulate.model.federated import TrainState
@@ -68,7 +69,7 @@ def start_gram(
 
 
 def _parts_of(states: TrainState) -> Any:
-    """Where the axes of the states lie; only counters have no axis of θ."""
+    """`PartitionSpec` of every leaf of the states; only counters have no axis of θ."""
 
     def part(leaf: Any) -> PartitionSpec:
         return BY_SEED if leaf.ndim == 1 else PartitionSpec(SEEDS, *[None] * (leaf.ndim - 2), THETAS)
@@ -124,9 +125,10 @@ def advance_gram(
 
 
 def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
-    """In which replicates no noise row left the linear band at any θ, proved from the last states; shape (seeds,).
+    """Whether, for each replicate, no noise row left the linear band at any θ, proved from the last states.
 
-    False where there is no proof.
+    Returns:
+        Booleans of shape (seeds,), False where there is no proof.
     """
     program, layout, parameters, worlds = prepared[:4]
     proved = np.asarray(_proved(quick_path_bound, program, layout, parameters, worlds, states))
