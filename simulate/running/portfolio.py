@@ -61,6 +61,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         (1, 1, 2, 23)
     """
     with jax.enable_x64(experiment.precision == "float64"):
+        # Compiled as a run of the experiment would be.
         layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
         run = prepare_rows(experiment, layout)
         states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))

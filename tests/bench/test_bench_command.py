@@ -22,6 +22,7 @@ from promptfolio.bench.scaling import Curve, measure_scaling, sizes_of
 from promptfolio.bench.timing import in_turns, units_for
 from promptfolio.cli.bench import Bench
 from simulate import ConfigurationError, Experiment, run
+from simulate.engines.choice import choose_engine
 from simulate.engines.registry import engine_named
 
 TINY = {"clients": 2, "samples": 2, "noise_dim": 9, "thetas": 2, "seeds": 1, "rounds": 2}
@@ -102,7 +103,7 @@ def test_cases_are_what_they_are_called() -> None:
     first = by_name["S1"]
     assert (first.clients, first.samples[0], first.noise_dim, first.rounds) == (10, 20, 2000, 500)
     assert (len(first.theta), first.replicates, first.record) == (41, 64, (500,))
-    assert (first.engine, first.precision) == ("gram", "float32")
+    assert (choose_engine(first).name, first.precision) == ("gram", "float32")
     assert by_name["S2"] == first.replace(signal_offset=NEAR)
     assert by_name["S2b"] == first.replace(signal_offset=NEAR, noise_offset=AMID_NOISE, replicates=8)
     assert (by_name["S3"].clients, by_name["S3"].noise_dim, by_name["S3"].replicates) == (100, 5000, 8)

@@ -114,7 +114,7 @@ def test_compiled_programs_outlive_a_command(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "compiled"
 
     def programs(*words: str) -> set[str]:
-        command = [sys.executable, "promptfolio.py", *words, "--compilation-cache", str(folder)]
+        command = [sys.executable, "-m", "promptfolio", *words, "--compilation-cache", str(folder)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         return {path.name for path in folder.iterdir() if path.name.endswith("-cache")}
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from simulate import ConfigurationError, Experiment, run
+from simulate.engines.choice import choose_engine
 from simulate.model.optimizer import build_optimizer, optimizer_names
 
 NAN, INFINITY = float("nan"), float("inf")
+THETAS = tuple(i / 20 for i in range(21))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,27 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         Experiment(activation="relu_power", activation_parameter=0.5)
 
 
+def test_an_open_choice_of_the_engine_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Experiment(clients=10, samples=(20,), rounds=5, record=(5,), replicates=8, theta=THETAS)
+    long = short.replace(rounds=500, record=(500,))
+    assert (short.engine, long.engine) == ("auto", "auto")
+    assert (choose_engine(short).name, choose_engine(long).name) == ("coefficient", "gram")
+    text = long.to_json()
+    monkeypatch.setattr("simulate.engines.gram.engine.MARGIN", 1e6)
+    assert choose_engine(long).name == "coefficient"
+    assert Experiment.from_json(text) == long
+    assert long.replace(seed=0).to_json() == text
+
+
+def test_what_no_engine_can_run_is_refused_in_one_line() -> None:
+    with pytest.raises(
+        ConfigurationError, match="one that can run the experiment: not coefficient when gram"
+    ) as caught:
+        Experiment(gram="wishart", activation="tanh")
+    assert "not gram when activation = 'tanh'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_json_round_trip_and_its_errors() -> None:
     experiment = Experiment(
         clients=3, samples=(1, 2, 3), theta=(0.1, 0.2), optimizer_options=(("momentum", 0.5),)
@@ -98,8 +121,10 @@ def test_json_round_trip_and_its_errors() -> None:
         Experiment.from_json('{"client": 3}')
 
 
-def test_building_an_experiment_does_not_load_jax() -> None:
-    code = "import sys; from simulate import Experiment; Experiment(); sys.exit('jax' in sys.modules)"
+@pytest.mark.parametrize("engine", ["auto", "coefficient", "gram", "prompt"])
+def test_building_an_experiment_does_not_load_jax(engine: str) -> None:
+    code = "import sys; from simulate import Experiment; "
+    code += f"Experiment(engine={engine!r}); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -138,7 +138,7 @@ def test_a_temporary_file_that_vanishes_is_written_again(
 
         write_atomically(path, and_vanish)
 
-    monkeypatch.setattr("promptfolio.sweep.store.write_atomically", interfered)
+    monkeypatch.setattr("simulate.results.stored.write_atomically", interfered)
     sweep = sweep_of({"seed": [0]})
     assert [outcome.state for outcome in run_sweep(sweep, tmp_path, workers=0)] == ["computed"]
     assert len(attempts) == 2
