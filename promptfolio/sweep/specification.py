@@ -120,9 +120,7 @@ def _table(where: str, raw: Any) -> Mapping[str, Any]:
         raise ConfigurationError(where, raw, f"a table, written [{where}]")
     for field in raw:
         if field in FIELDS:
-            raise ConfigurationError(
-                where, field, f"{FIELDS[field]}, as that field is called since version 0.1.0"
-            )
+            raise ConfigurationError(where, field, f"{FIELDS[field]}, the present name of that field")
         if field not in field_kinds():
             raise ConfigurationError(where, field, "a field of an experiment: " + ", ".join(field_kinds()))
     return raw

@@ -140,14 +140,14 @@ class _Counter:
 
 
 def _over_thetas(outcomes: list[Outcome], thetas: int) -> Outcome:
-    """One outcome of several of the same replicates, whose worlds are the same, at different θ."""
+    """Join outcomes of the same replicates, and so of the same worlds, at different θ."""
     measurement = _joined([each.measurement for each in outcomes], 1, thetas)
     fallback = np.any([each.fallback for each in outcomes], axis=0)
     return outcomes[0]._replace(measurement=measurement, fallback=fallback)
 
 
 def _joined(parts: list[Any], axis: int, length: int) -> Any:
-    """Put arrays behind one another along an axis, and drop what only fills it up."""
+    """Concatenate arrays along an axis, and drop entries beyond ``length``, which only filled up the last batch."""
     kept = (slice(None),) * axis + (slice(length),)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis)[kept], *parts)
 

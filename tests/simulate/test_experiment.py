@@ -215,6 +215,7 @@ def test_result_says_what_it_is() -> None:
     assert Experiment.from_json(result.attrs["experiment"]) == TINY
     assert json.loads(result.attrs["versions"])["jax"]
     assert result.attrs["git_commit"]
+    assert result.attrs["format_version"] == "2"
     for name in result:
         assert result[name].attrs["long_name"]
         assert result[name].attrs["units"]

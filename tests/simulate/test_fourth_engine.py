@@ -11,7 +11,6 @@ import pytest
 from simulate import Engine, Experiment, register_engine, run
 from simulate.engines import registry
 from simulate.engines.coefficient import ENGINE as LIKE
-from simulate.engines.sizes import Arrays
 from simulate.results.snapshot import take_snapshot
 
 
@@ -21,7 +20,7 @@ class Loop(Engine):
     def obstacle(self, experiment: Experiment) -> str:
         return "" if experiment.local_steps == 1 else "when there are several local steps"
 
-    def arrays(self, experiment: Experiment) -> Arrays:
+    def arrays(self, experiment: Experiment) -> Any:
         return LIKE.arrays(experiment)
 
     def draw(self, program: Any, layout: Any, parameters: Any, keys: Any) -> Any:
@@ -34,19 +33,19 @@ class Loop(Engine):
     def advance(self, prepared: Any, states: Any, gaps: Any) -> Any:
         numbers, theta = prepared.parameters, np.asarray(prepared.trained)[:, None, None]
         (x, y, weights), records = map(np.asarray, prepared.worlds.data), []
-        share, step = np.asarray(numbers.client_weights), 2 * numbers.learning_rate * numbers.squared_norms
+        share, step = map(
+            np.asarray, (numbers.client_weights, 2 * numbers.learning_rate * numbers.squared_norms)
+        )
         shot = functools.partial(take_snapshot, prepared.program, numbers)
+        one = jax.vmap(lambda data, z: jax.vmap(lambda z: shot(data, **z))(z))
         for gap in gaps:
             for _ in range(gap):  # in ReLU's linear band, where text features are 2z
                 feature = 2 * ((1 - theta) * states[:, :, :1] + theta * states[:, :, 1:])
                 margins = y[:, None] * np.einsum("sknr,stkr->stkn", x, feature)
                 pull = np.einsum("stkn,sknr->stkr", (weights * y)[:, None] / (1 + np.exp(margins)), x)
                 averaged = np.sum(share[:, None] * pull, axis=2, keepdims=True)
-                moves = np.concatenate([(1 - theta) * averaged, theta * pull], axis=2)
-                states = states + np.asarray(step) * moves
-            pairs = {"initial": prepared.states, "present": states}
-            one = jax.vmap(lambda data, z: jax.vmap(lambda z: shot(data, **z))(z))
-            records.append(one(prepared.worlds.data, pairs))
+                states = states + step * np.concatenate([(1 - theta) * averaged, theta * pull], axis=2)
+            records.append(one(prepared.worlds.data, {"initial": prepared.states, "present": states}))
         return states, jax.tree.map(lambda *leaves: np.stack(leaves, axis=2), *records)
 
     def measure(self, experiment: Experiment, worlds: Any) -> Any:

@@ -131,7 +131,7 @@ def _trainings(
 
 
 def _axes_swapped(state: TrainState) -> TrainState:
-    """What clients keep with its axes of θ and of clients the other way round."""
+    """The state with the first two axes, θ and clients, of local prompts and optimizer states exchanged."""
     local_prompts, optimizer_states = jax.tree.map(
         lambda leaf: jnp.swapaxes(leaf, 0, 1), (state.local_prompts, state.optimizer_states)
     )
@@ -144,6 +144,7 @@ def model_of(program: Program, parameters: Parameters, world: World) -> RowModel
 
 
 def _engine(program: Program) -> RowEngine:
+    """The engine that a program names; called while JAX traces, so that a compiled program looks nothing up."""
     engine = engine_named(program.engine)
     assert isinstance(engine, RowEngine)
     return engine
