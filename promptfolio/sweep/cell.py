@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from promptfolio.sweep.fields import Kind, field_kinds
@@ -61,10 +62,15 @@ def canonical_json(experiment: Experiment) -> str:
     return json.dumps(canonical_fields(experiment), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def canonical_fields(experiment: Experiment) -> dict[str, Any]:
-    """The fields of an experiment as JSON has them, in one spelling."""
+def canonical_fields(experiment: Experiment) -> Mapping[str, Any]:
+    """The fields of an experiment as JSON has them, in one spelling; not to be changed."""
+    return _canonical_fields(experiment.to_json())
+
+
+@functools.lru_cache(maxsize=16)  # several names and texts are made of the same experiment, one after another
+def _canonical_fields(text: str) -> Mapping[str, Any]:
     kinds = field_kinds()
-    return {name: _canonical(kinds[name], value) for name, value in json.loads(experiment.to_json()).items()}
+    return {name: _canonical(kinds[name], value) for name, value in json.loads(text).items()}
 
 
 def _canonical(kind: Kind, value: Any) -> Any:
