@@ -1,9 +1,10 @@
-"""What every configuration of a federated training shares: its settings' validation, copies and JSON."""
+"""What configurations of a federated training have in common: validation, copies with changes, and JSON."""
 
 import dataclasses
 import json
 import math
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from simulate.validation import ConfigurationError, require_integer, require_number
 
@@ -14,6 +15,9 @@ class FederatedConfiguration:
     It has no fields of its own, so that each configuration lists all of its fields, with their meaning and
     default, in one place. The ones named here must be among them.
     """
+
+    former_names: ClassVar[Mapping[str, str]] = {}
+    """Fields that an earlier version called otherwise: their names then, and now. `from_json` accepts both."""
 
     clients: int
     rounds: int
@@ -72,11 +76,12 @@ class FederatedConfiguration:
 
     def to_json(self) -> str:
         """The resolved configuration as one line of JSON; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self))  # type: ignore[call-overload]
+        names = (field.name for field in dataclasses.fields(self))  # type: ignore[arg-type]
+        return json.dumps({name: getattr(self, name) for name in names})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Rebuild a configuration from `to_json`.
+        """Rebuild a configuration from `to_json`, of this version or an earlier one.
 
         Raises:
             ConfigurationError: when the text is not such an object, or a field is unknown or not allowed.
@@ -87,9 +92,16 @@ class FederatedConfiguration:
         except json.JSONDecodeError as error:
             raise ConfigurationError(name, text, f"JSON ({error})") from None
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if isinstance(fields, dict) and not any(new in fields for new in cls.former_names.values()):
+            fields = {cls.former_names.get(field, field): value for field, value in fields.items()}
         if not isinstance(fields, dict) or not known.issuperset(fields):
             raise ConfigurationError(name, text, "a JSON object with fields " + ", ".join(sorted(known)))
         return cls(**{field: _frozen(value) for field, value in fields.items()})
+
+
+def momentum_of(optimizer_options: tuple[tuple[str, float], ...]) -> float:
+    """The momentum of an sgd optimizer, 0 if it has none."""
+    return dict(optimizer_options).get("momentum", 0.0)
 
 
 def _frozen(value: Any) -> Any:

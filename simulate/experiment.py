@@ -4,15 +4,16 @@ It imports nothing heavy, so a command line can build and reject experiments at 
 """
 
 import dataclasses
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import ClassVar, Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
-from simulate.engines.choice import cheapest_engine, gram_obstacle
+from simulate.engines.registry import AUTO, engine_named, engine_names
+from simulate.former_names import FIELDS
 from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
 
 TrainingScheme = Literal["joint", "posthoc", "detached"]
 Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
-Engine = Literal["auto", "prompt", "coefficient", "gram"]
 Gram = Literal["features", "wishart"]
 Precision = Literal["float32", "float64"]
 
@@ -33,6 +34,8 @@ class Experiment(FederatedConfiguration):
         ((5, 5, 5), (0, 1, 2), 2004)
     """
 
+    former_names: ClassVar[Mapping[str, str]] = FIELDS
+
     clients: int = 4
     """K, the number of clients."""
     samples: tuple[int, ...] = (10,)
@@ -40,11 +43,11 @@ class Experiment(FederatedConfiguration):
     groups: tuple[int, ...] = ()
     """s(k), the feature group of each client, numbered from 0; empty gives every client its own."""
     global_feature_sq: float = 3.4
-    """a = ‖μ_G‖², strength of the feature all clients share."""
+    """a = ‖μ_G‖², squared norm of the feature that all clients share."""
     local_feature_sq: float = 7.9
-    """b = ‖ν_s‖², strength of each group's own feature."""
+    """b = ‖ν_s‖², squared norm of each group's own feature."""
     noise_feature_sq: float = 1.0
-    """e = ‖ξ_l‖², strength of each task-irrelevant feature."""
+    """e = ‖ξ_l‖², squared norm of each task-irrelevant feature."""
     noise_std: float = 1.0
     """σ_p, standard deviation of the task-irrelevant coordinates of an image feature."""
     noise_dim: int = 2000
@@ -54,8 +57,8 @@ class Experiment(FederatedConfiguration):
     class_prior: tuple[float, ...] = (0.5,)
     """π_k, chance that a sample of the client has y = +1 (T27): one number for all clients, or one each."""
     prior_feature_sq: float = 0.0
-    """‖w_0‖², strength of a coordinate that is 1 in every image, by which a prompt can learn its data's class
-    prior (T27); 0 leaves it out, as (T1) does."""
+    """‖w_0‖², squared norm of the encoder row of a coordinate that is 1 in every image, by which a prompt can learn
+    its data's class prior (T27); 0 leaves the coordinate out, as (T1) does."""
     activation: Activation = "relu"
     """σ of the text encoder (T2)."""
     activation_parameter: float = 0.1
@@ -86,9 +89,10 @@ class Experiment(FederatedConfiguration):
     """η, the step size."""
     record: tuple[int, ...] = ()
     """Rounds after which to record, 0 for the start; empty records every round."""
-    engine: Engine = "auto"
+    engine: str = "auto"
     """prompt: literally, in R^d; coefficient: its exact equivalent (T5); gram: the same in the space of samples,
-    while the noise rows are in ReLU's linear band; auto: the cheapest valid one."""
+    while the noise rows are in ReLU's linear band; auto: the cheapest that can run the experiment, chosen when a
+    run starts. Further names are those given to `simulate.register_engine`."""
     gram: Gram = "features"
     """Where the Gram engine's inner products come from. features: the image features that the other engines draw,
     so that results agree run by run; wishart: their joint law, at a cost that does not depend on noise_dim."""
@@ -114,8 +118,6 @@ class Experiment(FederatedConfiguration):
         require_integer("prompt_dim", self.prompt_dim, self.rows)
         self._resolve("record", tuple(self.record) or tuple(range(self.rounds + 1)))
         self._check_record()
-        if self.engine == "auto":
-            self._resolve("engine", cheapest_engine(self))
         self._check_engine()
 
     def _check_clients(self) -> None:
@@ -157,27 +159,29 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("theta", self.theta, "a list without repeats")
         self._check_federation()
         require_choice("precision", self.precision, get_args(Precision))
-        require_choice("engine", self.engine, get_args(Engine))
+        require_choice("engine", self.engine, (AUTO, *engine_names()))
         require_choice("gram", self.gram, get_args(Gram))
 
     def _check_engine(self) -> None:
-        if self.engine == "coefficient" and self.optimizer != "sgd":
-            raise ConfigurationError(
-                "engine",
-                self.engine,
-                f"prompt or auto when optimizer = {self.optimizer!r}: coefficients follow only optimizers"
-                " that are linear in the gradient (sgd, with or without momentum)",
-            )
-        obstacle = gram_obstacle(self)
-        if self.engine == "gram" and obstacle:
-            raise ConfigurationError("engine", self.engine, f"another one, or auto, {obstacle}")
-        if self.gram == "wishart" and self.engine != "gram":
-            raise ConfigurationError("gram", self.gram, f"features when engine = {self.engine!r}")
+        """Refuse what the named engine cannot run, or what none can when the choice is left open."""
+        if self.engine != AUTO:
+            if obstacle := engine_named(self.engine).obstacle(self):
+                raise ConfigurationError("engine", self.engine, f"another one, or auto, {obstacle}")
+            return
+        obstacles = {name: engine_named(name).obstacle(self) for name in engine_names()}
+        if all(obstacles.values()):
+            reasons = "; ".join(f"not {name} {obstacle}" for name, obstacle in obstacles.items())
+            raise ConfigurationError("engine", self.engine, f"one that can run the experiment: {reasons}")
 
     @property
     def trained_thetas(self) -> tuple[float, ...]:
         """θ of every training; post-hoc trains once, for all of them."""
         return self.theta[:1] if self.scheme == "posthoc" else self.theta
+
+    @property
+    def training_rounds(self) -> int:
+        """Federated rounds of all trainings of all replicates, up to the last one recorded."""
+        return self.replicates * len(self.trained_thetas) * self.record[-1]
 
     @property
     def group_count(self) -> int:

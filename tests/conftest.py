@@ -16,6 +16,12 @@ from tests.support import ROOT
 _UNCHECKED = {
     "simulate.configuration",
     "simulate.engines.choice",
+    "simulate.engines.coefficient",
+    "simulate.engines.engine",
+    "simulate.engines.gram.engine",
+    "simulate.engines.prompt",
+    "simulate.engines.registry",
+    "simulate.engines.rows.engine",
     "simulate.experiment",
     "simulate.hierarchy.config",
     "simulate.validation",

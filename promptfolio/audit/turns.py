@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from simulate.engines.rows import engine_of, prepare
+from simulate.engines.rows.run import model_of
 from simulate.experiment import Experiment
 from simulate.model.federated import Gradient
 from simulate.model.program import Parameters, Program
@@ -22,6 +22,7 @@ from simulate.model.world import World
 from simulate.results.measure import Measurement, measure
 from simulate.results.snapshot import Snapshot, take_snapshot
 from simulate.running.jit import compiled_quickly
+from simulate.running.prepared import prepare_rows
 
 
 class Turns(NamedTuple):
@@ -146,7 +147,7 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
         turns -> measurement, with leading axes (seeds, trainings): one training for each θ, or for all of them
         under the posthoc scheme. To be called within ``jax.enable_x64``.
     """
-    program, _, parameters, worlds, _, trained, _ = prepare(experiment)
+    program, _, parameters, worlds, _, trained, _ = prepare_rows(experiment)
 
     def measured(turns: Turns) -> Measurement:
         snapshots = _train(program, experiment.rounds, parameters, worlds, trained, turns)
@@ -167,11 +168,11 @@ def _train(
     turns: Turns,
 ) -> Snapshot:
     def one(world: World, theta: Array) -> Snapshot:
-        engine = engine_of(program, parameters, world)
+        model = model_of(program, parameters, world)
         start = (world.initial_global, world.initial_local)
         trained = train_in_turns(
             turns,
-            engine.gradient,
+            model.gradient,
             world.data,
             parameters.client_weights,
             theta,
@@ -180,7 +181,7 @@ def _train(
             program.local_steps,
         )
         initial, present = (
-            jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+            jax.vmap(model.pre_activations)(jnp.concatenate([server[None, :], home]))
             for server, home in (start, trained)
         )
         return take_snapshot(program, parameters, world.data, initial=initial, present=present)

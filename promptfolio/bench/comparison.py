@@ -18,7 +18,7 @@ from promptfolio.bench.peers import PEERS, Train
 from promptfolio.bench.peers.problem import Problem, problem_of
 from promptfolio.bench.products import SQUARE, Products, own_products, square_products
 from promptfolio.bench.timing import Describe, Task, in_turns, seconds_of, units_for
-from simulate.engines.choice import training_work
+from simulate.engines.registry import engine_named
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
@@ -225,7 +225,7 @@ class _Subject:
             peak_bytes=fresh.peak_bytes,
             imported_bytes=fresh.imported_bytes,
             device_bytes=fresh.device_bytes,
-            operations=2 * training_work(self.case.experiment, self.engine),
+            operations=2 * engine_named(self.engine).training_work(self.case.experiment),
             square_rate=rates["square"],
             own_rate=rates["own"],
             peers=tuple(peers),

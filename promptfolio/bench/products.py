@@ -14,10 +14,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from promptfolio.bench.timing import Task
+from simulate.engines.choice import choose_engine
 from simulate.experiment import Experiment
 from simulate.running.batching import batching_for
 from simulate.running.jit import full_precision
-from simulate.running.parallel import in_lanes
+from simulate.running.parallel import parallel_map
 
 SQUARE = 2048
 """Size of the square product."""
@@ -55,10 +56,10 @@ def own_products(experiment: Experiment, operations: float) -> Products:
     dies away.
 
     Args:
-        experiment: the sweep, with the engine that ran it.
+        experiment: the sweep; its engine should be named, so that it is the one that ran it.
         operations: how many there should be, about; the rate is the same for any number of rounds.
     """
-    devices, gram = jax.local_devices(), experiment.engine == "gram"
+    devices, gram = jax.local_devices(), choose_engine(experiment).name == "gram"
     batching = batching_for(experiment, experiment.replicates, None)
     samples, most, thetas = _samples(experiment), max(experiment.samples), len(experiment.theta)
     start: tuple[int, ...]
@@ -73,7 +74,7 @@ def own_products(experiment: Experiment, operations: float) -> Products:
     at_once = batching.layout.seeds_at_once
     # A second group of seeds finds none of its own data in the cache; accelerators take all seeds at once.
     seeds = len(devices) * (2 * at_once or -(-batching.replicates // len(devices)))
-    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * batching.lanes))))
+    rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * batching.threads))))
     with jax.enable_x64(experiment.precision == "float64"):
         every = np.broadcast_to(matrices, (seeds, *matrices.shape))
         mesh = Mesh(np.asarray(devices), ("seeds",))
@@ -84,8 +85,8 @@ def own_products(experiment: Experiment, operations: float) -> Products:
         compiled = jax.jit(jax.shard_map(loop, mesh=mesh, in_specs=part, out_specs=part))
     task = _task(lambda: compiled(placed), experiment.precision)
     return Products(
-        lambda: in_lanes(lambda _: task(), range(batching.lanes), batching.lanes),
-        per_round * rounds * seeds * batching.lanes,
+        lambda: parallel_map(lambda _: task(), range(batching.threads), batching.threads),
+        per_round * rounds * seeds * batching.threads,
     )
 
 

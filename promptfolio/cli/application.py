@@ -14,6 +14,7 @@ from promptfolio.cli.check import Check
 from promptfolio.cli.clip import Clip
 from promptfolio.cli.derive import Derive
 from promptfolio.cli.figures import Figures
+from promptfolio.cli.former_flags import with_present_flags
 from promptfolio.cli.mixing import Mixing
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
@@ -64,7 +65,7 @@ def _parse(
                 Command,
                 prog="promptfolio",
                 description="Verify the feature-learning theory of federated prompt portfolios.",
-                args=arguments,
+                args=with_present_flags(sys.argv[1:] if arguments is None else arguments),
                 config=(tyro.conf.OmitArgPrefixes,),
             )
     except SystemExit as stop:

@@ -38,7 +38,9 @@ class Simulate:
         if self.out is not None:
             write_dataset(pathlib.Path(self.out), result)
         summary = _last_step(result)
-        emit_json(self.json, {"experiment": dataclasses.asdict(self.experiment), "thetas": summary})
+        engine = result.attrs["engine_used"]
+        experiment = dataclasses.asdict(self.experiment)
+        emit_json(self.json, {"experiment": experiment, "engine_used": engine, "thetas": summary})
         columns = ("θ", ">accuracy: mixture", ">global", ">local", ">ratio: mixture", ">training loss")
         rows = [
             [
@@ -47,7 +49,7 @@ class Simulate:
             ]
             for row in summary
         ]
-        title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds"
+        title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds ({engine} engine)"
         console_for(self.json).print(table(title, columns, rows))
         return 0
 

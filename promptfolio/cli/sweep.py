@@ -13,7 +13,7 @@ from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.specification import Specification, read_specification
-from promptfolio.sweep.store import as_json, cell_path, sweep_states
+from promptfolio.sweep.store import as_json, stored_path, sweep_states
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Sweep:
     def _show(self, specification: Specification) -> int:
         states = sweep_states(specification, self.out)
         self._emit([(cell, states[cell.name], "") for cell in specification.cells])
-        console_for(self.json).print(_status_table(specification, states))
+        console_for(self.json).print(_status_table(specification, states, self.out))
         return int("foreign" in states.values())
 
     def _run(self, specification: Specification) -> int:
@@ -97,7 +97,7 @@ class Sweep:
                 "name": cell.name,
                 "varied": as_json(dict(cell.varied)),
                 "state": state,
-                "file": str(cell_path(self.out, cell.name)),
+                "file": str(stored_path(self.out, cell.experiment)),
             }
             records.append({**record, "reason": reason} if reason else record)
         emit_json(self.json, {"spec": self.spec, "folder": str(pathlib.Path(self.out)), "cells": records})
@@ -106,12 +106,14 @@ class Sweep:
 _STYLES = {"done": "green", "missing": "yellow", "unreadable": "bold red", "foreign": "bold red"}
 
 
-def _status_table(specification: Specification, states: Mapping[str, str]) -> "Table":
+def _status_table(specification: Specification, states: Mapping[str, str], folder: str) -> "Table":
     rows = []
     for number, cell in enumerate(specification.cells, start=1):
         state = states[cell.name]
         values = [shown(value) for _, value in cell.varied]
-        rows.append([str(number), *values, f"[{_STYLES[state]}]{state}[/]", cell_path("", cell.name).name])
+        rows.append(
+            [str(number), *values, f"[{_STYLES[state]}]{state}[/]", stored_path(folder, cell.experiment).name]
+        )
     done = sum(state == "done" for state in states.values())
     title = f"{_counted(len(rows), len(states))}: {done} done, {len(states) - done} to do"
     return table(title, (">cell", *(f">{field}" for field in specification.varied), "state", "file"), rows)

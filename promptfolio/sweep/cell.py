@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from promptfolio.sweep.fields import Kind, field_kinds
+from simulate.engines.choice import choose_engine
 from simulate.experiment import Experiment
 
-_NAME_LENGTH = (
+NAME_LENGTH = (
     16  # 64 bits: a million cells share a name with chance 3e-8, and a shared name is an error, not a hit
 )
 
@@ -40,13 +42,14 @@ class Cell:
 def cell_name(experiment: Experiment) -> str:
     """What the result of an experiment is called: the start of SHA-256 of `canonical_json`.
 
-    It depends on the resolved experiment alone, so the same cell of another sweep has the same name.
+    It depends on the experiment alone, so the same cell of another sweep has the same name. Where the experiment
+    leaves the choice of the engine open, so does the name.
 
     Example:
         >>> cell_name(Experiment(clients=3, samples=(5,))) == cell_name(Experiment(clients=3, samples=(5, 5, 5)))
         True
     """
-    return hashlib.sha256(canonical_json(experiment).encode()).hexdigest()[:_NAME_LENGTH]
+    return hashlib.sha256(canonical_json(experiment).encode()).hexdigest()[:NAME_LENGTH]
 
 
 def canonical_json(experiment: Experiment) -> str:
@@ -56,11 +59,18 @@ def canonical_json(experiment: Experiment) -> str:
         >>> canonical_json(Experiment(global_feature_sq=5)) == canonical_json(Experiment(global_feature_sq=5.0))
         True
     """
+    return json.dumps(canonical_fields(experiment), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical_fields(experiment: Experiment) -> Mapping[str, Any]:
+    """The fields of an experiment as JSON has them, in one spelling; not to be changed."""
+    return _canonical_fields(experiment.to_json())
+
+
+@functools.lru_cache(maxsize=16)  # several names and texts are made of the same experiment, one after another
+def _canonical_fields(text: str) -> Mapping[str, Any]:
     kinds = field_kinds()
-    fields = {
-        name: _canonical(kinds[name], value) for name, value in json.loads(experiment.to_json()).items()
-    }
-    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return {name: _canonical(kinds[name], value) for name, value in json.loads(text).items()}
 
 
 def _canonical(kind: Kind, value: Any) -> Any:
@@ -79,7 +89,7 @@ def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
     It follows `simulate.model.program.Program`. Should it ever say too little or too much, only time is lost.
     """
     return (
-        experiment.engine,
+        choose_engine(experiment).name,
         experiment.scheme,
         experiment.precision,
         experiment.gram,

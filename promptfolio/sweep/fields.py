@@ -1,5 +1,6 @@
 """The fields of an experiment as a specification may write them: values, lists of values, ranges."""
 
+import dataclasses
 import functools
 import math
 import typing
@@ -38,7 +39,7 @@ def field_kinds() -> dict[str, Kind]:
         ('integer', 'number', 'text', 'numbers')
     """
     hints = typing.get_type_hints(Experiment)
-    return {field: _kind(hints[field]) for field in Experiment.__dataclass_fields__}
+    return {field.name: _kind(hints[field.name]) for field in dataclasses.fields(Experiment)}
 
 
 def _kind(hint: Any) -> Kind:

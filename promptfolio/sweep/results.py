@@ -10,8 +10,10 @@ import xarray as xr
 
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.specification import Axis, Specification, read_specification
-from promptfolio.sweep.store import cell_path, cell_state
+from promptfolio.sweep.store import cell_state, stored_path
 from simulate.experiment import Experiment
+from simulate.results.provenance import refuse_later_format
+from simulate.results.stored import load_result
 from simulate.validation import ConfigurationError
 
 Specified = Specification | str | os.PathLike[str]
@@ -26,16 +28,13 @@ def load_cell(folder: str | os.PathLike[str], experiment: Experiment) -> xr.Data
     """The stored result of an experiment.
 
     Raises:
-        ConfigurationError: when it is not there, or its file is broken or holds another experiment.
+        ConfigurationError: when it is not there, or its file is broken, holds another experiment or comes from a
+            later version of promptfolio.
     """
-    state, path = cell_state(folder, experiment), _path(folder, experiment)
+    state, path = cell_state(folder, experiment), stored_path(folder, experiment)
     if state != "done":
         raise ConfigurationError("cell", str(path), f"there: run the sweep first (it is {state})")
-    return xr.load_dataset(path, engine="h5netcdf")
-
-
-def _path(folder: str | os.PathLike[str], experiment: Experiment) -> pathlib.Path:
-    return cell_path(folder, Cell((), (), experiment).name)
+    return load_result(path)
 
 
 def each_result(
@@ -54,8 +53,9 @@ def stored_results(folder: str | os.PathLike[str]) -> Iterator[tuple[Experiment,
     """Every result in a folder with its experiment, in the order of their names, whatever sweeps they are from."""
     for path in sorted(pathlib.Path(folder).glob("[!.]*.nc")):
         with xr.open_dataset(path, engine="h5netcdf") as header:
+            refuse_later_format(path, header.attrs)
             experiment = Experiment.from_json(header.attrs["experiment"])
-        if _path(folder, experiment) == path:
+        if stored_path(folder, experiment) == path:
             yield experiment, load_cell(folder, experiment)
 
 
@@ -84,10 +84,12 @@ def load_sweep(
     specification = _specification(specification)
     for cell in specification.cells:
         if (state := cell_state(folder, cell.experiment)) != "done":
-            path = _path(folder, cell.experiment)
+            path = stored_path(folder, cell.experiment)
             raise ConfigurationError("cell", str(path), f"there: run the sweep first (it is {state})")
     parts = [
-        _prepared(cell, result, specification.varied, variables)
+        _prepared(result, specification.varied, variables).assign_coords(
+            cell=stored_path(folder, cell.experiment).stem
+        )
         for cell, result in each_result(specification, folder)
     ]
     _require_equal_coordinates(specification.cells, parts)
@@ -98,9 +100,7 @@ def _specification(given: Specified) -> Specification:
     return given if isinstance(given, Specification) else read_specification(given)
 
 
-def _prepared(
-    cell: Cell, result: xr.Dataset, varied: Sequence[str], variables: Sequence[str] | None
-) -> xr.Dataset:
+def _prepared(result: xr.Dataset, varied: Sequence[str], variables: Sequence[str] | None) -> xr.Dataset:
     """A result whose own names leave room for the sweep's."""
     for variable in variables or ():
         if variable not in result.data_vars:
@@ -113,7 +113,7 @@ def _prepared(
     renamed = {
         old: new for old, new in _RENAMED.items() if old in varied and old in (*result.coords, *result.dims)
     }
-    return result.rename(renamed).assign_coords(cell=cell.name)
+    return result.rename(renamed)
 
 
 def _require_equal_coordinates(cells: Sequence[Cell], parts: Sequence[xr.Dataset]) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.fields import field_kinds, read_value, read_values
 from simulate.experiment import Experiment
+from simulate.former_names import FIELDS
 from simulate.validation import ConfigurationError
 
 MOST_CELLS = 100_000
@@ -118,6 +119,8 @@ def _table(where: str, raw: Any) -> Mapping[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigurationError(where, raw, f"a table, written [{where}]")
     for field in raw:
+        if field in FIELDS:
+            raise ConfigurationError(where, field, f"{FIELDS[field]}, the present name of that field")
         if field not in field_kinds():
             raise ConfigurationError(where, field, "a field of an experiment: " + ", ".join(field_kinds()))
     return raw

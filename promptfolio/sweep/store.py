@@ -6,9 +6,11 @@ import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from promptfolio.sweep.cell import Cell, canonical_json, cell_name
+from promptfolio.sweep.former import former_names
 from promptfolio.sweep.specification import Specification
 from simulate.experiment import Experiment
-from simulate.results.files import temporary_prefix, write_atomically
+from simulate.results.files import temporary_prefix
+from simulate.results.provenance import refuse_later_format
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,9 +28,26 @@ def cell_path(folder: str | os.PathLike[str], name: str) -> pathlib.Path:
     return pathlib.Path(folder) / f"{name}{_SUFFIX}"
 
 
-def cell_state(folder: str | os.PathLike[str], experiment: Experiment) -> State:
-    """Whether an experiment's result is there; it reads the file's header, and none of its numbers."""
+def stored_path(folder: str | os.PathLike[str], experiment: Experiment) -> pathlib.Path:
+    """Where the result of an experiment is, or will be.
+
+    That is under its name or, if only that is there, under the name that a former version gave it.
+    """
     path = cell_path(folder, cell_name(experiment))
+    if not os.path.lexists(path):
+        for name in former_names(experiment):
+            if os.path.lexists(former := cell_path(folder, name)):
+                return former
+    return path
+
+
+def cell_state(folder: str | os.PathLike[str], experiment: Experiment) -> State:
+    """Whether an experiment's result is there; it reads the file's header, and none of its numbers.
+
+    Raises:
+        ConfigurationError: when a later version of promptfolio wrote the file; the message names it.
+    """
+    path = stored_path(folder, experiment)
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -39,18 +58,24 @@ def cell_state(folder: str | os.PathLike[str], experiment: Experiment) -> State:
         stored = _stored_experiment(path)
     except OSError:
         return "unreadable"
-    return "done" if stored == canonical_json(experiment) else "foreign"
+    if stored is not None and path.stem != cell_name(experiment):
+        # Its name says that it is the same up to the engine, which the former version had chosen itself.
+        stored = stored.replace(engine=experiment.engine)
+    same = stored is not None and canonical_json(stored) == canonical_json(experiment)
+    return "done" if same else "foreign"
 
 
-def _stored_experiment(path: pathlib.Path) -> str | None:
+def _stored_experiment(path: pathlib.Path) -> Experiment | None:
     """The experiment that a file says it holds, None if it says none; raises OSError if it is broken."""
     import h5py
 
     # Nobody writes to a file that has its name, and some shared folders know no locks.
     with h5py.File(path, "r", locking=False) as file:
-        attribute = file.attrs.get("experiment")
+        attributes = dict(file.attrs)
+    refuse_later_format(path, attributes)
+    attribute = attributes.get("experiment")
     try:
-        return canonical_json(Experiment.from_json(attribute)) if isinstance(attribute, str) else None
+        return Experiment.from_json(attribute) if isinstance(attribute, str) else None
     except (ConfigurationError, TypeError, ValueError, KeyError):
         return None
 
@@ -85,12 +110,14 @@ def save_cell(folder: str | os.PathLike[str], name: str, result: "xr.Dataset") -
     Raises:
         OSError: when it cannot be written, or the folder is not there.
     """
+    from simulate.results.stored import save_result
+
     path = cell_path(folder, name)
     for attempt in range(1, _ATTEMPTS + 1):
         if not path.parent.is_dir():
             raise FileNotFoundError(f"folder {path.parent} is not there")
         try:
-            write_atomically(path, lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+            save_result(path, result)
         except FileNotFoundError:
             # Another sweep of this folder took the temporary file for one that a dead process left.
             if attempt == _ATTEMPTS:

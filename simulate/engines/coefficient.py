@@ -1,47 +1,51 @@
-"""The coefficient-space form of training (T5): each prompt is its vector of pre-activations z.
+"""The coefficient engine: prompts by their pre-activations z_r = ⟨w_r, p⟩, trained by the exact rule (T5)."""
 
-Exactly equivalent to the literal model for orthogonal encoder rows and optimizers linear in the gradient, and
-needs neither W nor automatic differentiation.
-"""
+import dataclasses
+from typing import TYPE_CHECKING
 
-import jax
-from jaxtyping import Array, Float
+from simulate.engines.rows.engine import RowEngine
+from simulate.engines.sizes import Sizes, Unit, even
+from simulate.experiment import Experiment
 
-from simulate.engines.synthetic import SyntheticEngine
-from simulate.model.data import ClientData
-from simulate.model.encoder import Encoder
-from simulate.model.loss import label_margins
-from simulate.model.program import Parameters, Program
-from simulate.model.schemes import Scalar, mix
+if TYPE_CHECKING:
+    from simulate.engines.rows.model import RowModel
+    from simulate.model.program import Parameters, Program
+    from simulate.model.world import World
 
-Rows = Float[Array, " rows"]
-
-
-def coefficient_engine(program: Program, parameters: Parameters) -> SyntheticEngine:
-    """The synthetic model with the prompt's z_r = ⟨w_r, p⟩ as its coordinates.
-
-    With W Wᵀ = diag(‖w_r‖²), a step −η ∇_p ℓ on the prompt moves z_r by −η ‖w_r‖² ∂ℓ/∂z_r. That product is
-    the gradient here: any optimizer linear in the gradient then does to z what it does to the prompt.
-    """
-    encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
-    norms = parameters.squared_norms
-
-    def gradient(z_global: Rows, z_local: Rows, theta: Scalar, batch: ClientData) -> tuple[Rows, Rows]:
-        feature_global, feature_local = encoder(z_global), encoder(z_local)
-        mixture = mix(theta, feature_global, feature_local)
-        if program.scheme == "joint":
-            pull = _pull(mixture, batch)
-            pull_global, pull_local = (1 - theta) * pull, theta * pull
-        elif program.scheme == "posthoc":
-            pull_global, pull_local = _pull(feature_global, batch), _pull(feature_local, batch)
-        else:
-            pull_global, pull_local = _pull(feature_global, batch), theta * _pull(mixture, batch)
-        return -norms * encoder.slope(z_global) * pull_global, -norms * encoder.slope(z_local) * pull_local
-
-    return SyntheticEngine(gradient, pre_activations=lambda z: z)
+# θ taken at once, at most: more gain little, and leave less to divide among cores.
+_MOST_THETAS = 24
 
 
-def _pull(feature: Rows, batch: ClientData) -> Rows:
-    """(1/n_k) Σ_i q_i y_i g_i with q_i = 1/(1+exp(y_i f(g_i))): what (T5) multiplies by η ω ‖w_r‖² h'_r."""
-    residuals = batch.sample_weights * jax.nn.sigmoid(-label_margins(feature, batch))
-    return (residuals * batch.labels) @ batch.features
+class CoefficientEngine(RowEngine):
+    """Exactly equivalent to the literal model for optimizers that are linear in the gradient; needs no W."""
+
+    name = "coefficient"
+    needs_weights = False
+    thetas_together = True
+
+    def obstacle(self, experiment: Experiment) -> str:
+        """It follows only optimizers that do to z what they do to the prompt."""
+        if experiment.optimizer != "sgd":
+            return (
+                f"when optimizer = {experiment.optimizer!r}: coefficients follow only optimizers that are"
+                " linear in the gradient (sgd, with or without momentum)"
+            )
+        return super().obstacle(experiment)
+
+    def unit(self, experiment: Experiment, sizes: Sizes, seeds: int, thetas: int, budget: float) -> Unit:
+        """As of any engine; where not even its θ together fit the cache, clients work one after another."""
+        thetas = even(thetas, _MOST_THETAS)
+        in_turn = thetas * sizes.working > self.cache_bytes
+        if in_turn:
+            sizes = dataclasses.replace(sizes, working=sizes.working / experiment.clients)
+        unit = super().unit(experiment, sizes, seeds, thetas, budget)
+        return unit._replace(seeds_at_once=1, clients_in_turn=True) if in_turn else unit
+
+    def model(self, program: "Program", parameters: "Parameters", world: "World") -> "RowModel":
+        """See `simulate.engines.rows.coefficients`."""
+        from simulate.engines.rows.coefficients import coefficient_model
+
+        return coefficient_model(program, parameters)
+
+
+ENGINE = CoefficientEngine()

@@ -1,42 +1,38 @@
-"""The literal model: prompts p ∈ R^d, frozen W ∈ R^{m×d}, gradients by automatic differentiation."""
+"""The prompt engine: the model taken literally, with prompts in R^d and gradients by automatic differentiation."""
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from typing import TYPE_CHECKING
 
-from simulate.engines.synthetic import SyntheticEngine
-from simulate.model.encoder import Encoder
-from simulate.model.federated import autodiff
-from simulate.model.loss import logistic_loss
-from simulate.model.program import Parameters, Program
-from simulate.model.schemes import Batch, portfolio_objective
+from simulate.engines.rows.engine import RowEngine
+from simulate.experiment import Experiment
 
-
-def prompt_engine(
-    program: Program, parameters: Parameters, weights: Float[Array, "rows dim"]
-) -> SyntheticEngine:
-    """The synthetic model with prompts of R^d.
-
-    One vector holds the class offsets of all rows, the small ones only to the rounding of the largest: float32
-    keeps three digits of 0.4 next to 1000. The other engines keep every row's own offset.
-
-    Args:
-        weights: W, orthogonal rows with the parameters' norms; a row of norm zero (a = 0 or b = 0)
-            is a feature switched off.
-    """
-    class_embedding = class_name_embedding(weights, parameters.offset)
-    encoder = Encoder(program.activation, parameters.activation_parameter, weights @ class_embedding)
-
-    def encode(prompt: Float[Array, " dim"], _: Batch) -> Float[Array, " rows"]:
-        return encoder(weights @ prompt)
-
-    objective = portfolio_objective(program.scheme, encode, logistic_loss)
-    return SyntheticEngine(autodiff(objective), pre_activations=lambda prompt: weights @ prompt)
+if TYPE_CHECKING:
+    from simulate.engines.rows.model import RowModel
+    from simulate.model.program import Parameters, Program
+    from simulate.model.world import World
 
 
-def class_name_embedding(
-    weights: Float[Array, "rows dim"], offset: Float[Array, " rows"]
-) -> Float[Array, " dim"]:
-    """p_class with ⟨w_r, p_class⟩ = c_r for every row that is not zero (T2)."""
-    squared_norms = jnp.sum(weights**2, axis=1)
-    switched_off = squared_norms == 0
-    return jnp.where(switched_off, 0, offset / jnp.where(switched_off, 1, squared_norms)) @ weights
+class PromptEngine(RowEngine):
+    """Follows every optimizer and activation, for thousands of rows at most."""
+
+    name = "prompt"
+    needs_weights = True
+    # An optimizer may look at a prompt as a whole, so it must be given one prompt at a time.
+    thetas_together = False
+
+    def training_work(self, experiment: Experiment) -> int:
+        """That of any engine with all rows, and products of both prompts and of both gradients with W."""
+        through_weights = 4 * experiment.clients * experiment.rows * experiment.prompt_dim
+        return (
+            super().training_work(experiment)
+            + experiment.training_rounds * through_weights * experiment.local_steps
+        )
+
+    def model(self, program: "Program", parameters: "Parameters", world: "World") -> "RowModel":
+        """See `simulate.engines.rows.prompts`."""
+        from simulate.engines.rows.prompts import prompt_model
+
+        assert world.weights is not None
+        return prompt_model(program, parameters, world.weights)
+
+
+ENGINE = PromptEngine()

@@ -1,1 +1,4 @@
-"""Portfolios of prompts on several levels: global, cluster by cluster, local (T23)."""
+"""Portfolios of more than two prompts: global, one per cluster of clients, local (T23).
+
+`Hierarchy` describes a run, `run_hierarchy` performs it.
+"""

@@ -1,4 +1,4 @@
-"""A portfolio of more than two prompts: an experiment plus who averages what with whom.
+"""A portfolio of more than two prompts: an experiment, partitions of its clients into clusters, and weights.
 
 It imports nothing heavy, like `simulate.experiment`.
 """
@@ -16,7 +16,7 @@ _ROUNDING = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class Hierarchy:
-    """Prompts on several levels: one averaged over all clients, one per cluster, one at home.
+    """Prompts on several levels: one averaged over all clients, one per cluster, one of each client alone.
 
     The levels are global, one for each partition in ``clusters``, and local. A client mixes the text features of
     its prompts of all levels, H_k = Σ_i w_i h(p_i), with weights w that are not negative and sum to one (T23).
@@ -31,7 +31,7 @@ class Hierarchy:
     """
 
     experiment: Experiment
-    """Model, data, training and recording; its θ gives way to ``weights`` and stays at its default."""
+    """Model, data, training and recording; its θ is not used and must have its default: ``weights`` replace it."""
     clusters: tuple[tuple[int, ...], ...]
     """One partition of the clients per level between global and local: the cluster of every client, from 0."""
     weights: tuple[tuple[float, ...], ...]
@@ -69,13 +69,16 @@ class Hierarchy:
             raise ConfigurationError(
                 "experiment.prior_feature_sq",
                 self.experiment.prior_feature_sq,
-                "0: Φ(R) knows no class prior",
+                "0: the accuracy Φ(R) holds without a constant coordinate",
             )
-        require_choice("experiment.engine", self.experiment.engine, ("coefficient", "gram"))
+        require_choice("experiment.engine", self.experiment.engine, ("auto", "coefficient", "gram"))
+        # All levels are trained by pre-activations, as by the coefficient engine, and need what it needs.
+        require_choice("experiment.optimizer", self.experiment.optimizer, ("sgd",))
+        require_choice("experiment.gram", self.experiment.gram, ("features",))
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """Names of the levels, from the prompt that everybody shares to the one that stays home."""
+        """Names of the levels, from the prompt that all clients share to the client's own."""
         several = len(self.clusters) > 1
         middle = (
             f"cluster {number}" if several else "cluster" for number in range(1, len(self.clusters) + 1)

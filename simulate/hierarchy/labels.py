@@ -15,7 +15,7 @@ _LEVELS = {
     "band_occupancy": "max |z_r|/c_r; below 1 the whole encoder is in ReLU's linear band (T2)",
 }
 _MIXTURES = {
-    "ratio": "R = s/(σ_p ‖H_ξ‖) of the mixture (T7)",
+    "ratio": "R = s/(σ_p ‖H_ξ‖), signal-to-noise ratio of the mixture (T7)",
     "accuracy": "Φ(R), exact accuracy on fresh samples of the client (T7)",
     "training_loss": "mean logistic loss on the client's own samples (T3)",
 }

@@ -21,7 +21,7 @@ _BATCH = 8
 
 
 class LevelRecord(NamedTuple):
-    """The prompts of all levels as one client sees them.
+    """The prompts of all levels, evaluated for one client.
 
     Attributes:
         signal: s_i = H_μ + H_ν,s(k) of each prompt alone (T7); shape (levels,).
@@ -49,7 +49,12 @@ class MixtureRecord(NamedTuple):
 
 
 def level_features(encoder: Encoder, z_global: Rows, z_home: HomeRows) -> Float[Array, "levels rows"]:
-    """Text features of a client's prompts, from the global one to its own."""
+    """Text features of a client's prompts of all levels, from the global one to its own.
+
+    Args:
+        encoder: h.
+        z_global, z_home: pre-activations of the global prompt and of the client's stack of prompts.
+    """
     return jax.vmap(encoder.__call__)(jnp.concatenate([z_global[None, :], z_home]))
 
 

@@ -1,7 +1,8 @@
 """Train and measure portfolios of prompts on several levels: global, cluster by cluster, local (T23).
 
-The federated loop is that of two prompts. What a client keeps is a stack of prompts, one for each cluster it
-belongs to and its own; after every round those of a cluster are averaged over its members, with weights n_k.
+The federated loop is that of two prompts, with a stack of prompts in the local prompt's place: one for each cluster
+that the client belongs to, and its own last. The axis ``home`` counts them. After every round the prompts of a
+cluster are averaged over its members, with weights n_k.
 """
 
 from typing import NamedTuple
@@ -12,14 +13,14 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Int, Key
 
-from simulate.engines.rows import draw
-from simulate.engines.synthetic import federation_of
+from simulate.engines.rows.run import draw
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.labels import label_levels
 from simulate.hierarchy.measure import LevelRecord, MixtureRecord, level_features, measure_levels
+from simulate.model.algorithm import federated_algorithm
 from simulate.model.data import ClientData
 from simulate.model.encoder import Encoder
-from simulate.model.federated import ShareHome, TrainState, autodiff, initial_state, train
+from simulate.model.federated import AverageLocal, TrainState, autodiff, initial_state, train
 from simulate.model.keys import derived_key
 from simulate.model.loss import logistic_loss
 from simulate.model.program import Parameters, Program, split
@@ -43,7 +44,7 @@ class PreparedHierarchy(NamedTuple):
         program, parameters: the experiment, split for compilation.
         worlds: drawn worlds, leading axis of seeds.
         participation_keys: stream of every replicate that decides who takes part, shape (seeds,).
-        initial_home: z of what every client keeps, shape (seeds, clients, levels − 1, rows).
+        initial_home: z of every client's stack of prompts, shape (seeds, clients, levels − 1, rows).
         together: 1 where two clients share a cluster, shape (partitions, clients, clients).
         weights: w of every portfolio, shape (portfolios, levels).
     """
@@ -62,8 +63,8 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
 
     Returns:
         A dataset with dimensions seed, portfolio (coordinate ``weight`` with the levels' weights), step, client
-        and level, twice for the Gram matrix of the noise vectors. Under the posthoc scheme training knows no
-        weights, so only what belongs to a mixture has the dimension portfolio.
+        and level, twice for the Gram matrix of the noise vectors. Under the posthoc scheme training does
+        not depend on the weights, so only variables of a mixture have the dimension portfolio.
 
     Example:
         >>> from simulate.experiment import Experiment
@@ -87,7 +88,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
 def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     """Draw all replicates; to be called in the experiment's precision."""
     experiment = hierarchy.experiment
-    program, parameters = split(experiment)
+    program, parameters = split(experiment, "coefficient")
     dtype = parameters.noise_std.dtype
     keys, participation_keys = streams_of(experiment)
     worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)
@@ -146,7 +147,7 @@ def simulate_hierarchy(
         its own mixture; post-hoc training is one for all.
     """
     parameters, worlds, participation_keys, initial_home, together, weights = arrays
-    federation = federation_of(program, parameters, share_home=average_clusters(together))
+    federation = federated_algorithm(program, parameters, average_local=average_clusters(together))
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
     def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:
@@ -178,8 +179,8 @@ def simulate_hierarchy(
     return jax.vmap(replicate)(worlds, participation_keys, initial_home)
 
 
-def average_clusters(together: Float[Array, "partitions clients clients"]) -> ShareHome:
-    """What the federated loop does at home: average each partition's prompts over their clusters.
+def average_clusters(together: Float[Array, "partitions clients clients"]) -> AverageLocal:
+    """The function that averages each partition's prompts over their clusters after a round.
 
     The last of a client's prompts is its own and stays as it is. Where no member of a cluster took part in the
     round, its prompt stays as it is.
@@ -192,10 +193,10 @@ def average_clusters(together: Float[Array, "partitions clients clients"]) -> Sh
         averaged = (shares / jnp.where(taking_part, mass, 1)) @ prompts
         return jnp.where(taking_part, averaged, prompts)
 
-    def share_home(
+    def average_local(
         home: Float[Array, "clients home rows"], weights: Float[Array, " clients"]
     ) -> Float[Array, "clients home rows"]:
         shared = jax.vmap(average, (0, 1, None), out_axes=1)(together, home[:, :-1], weights)
         return jnp.concatenate([shared, home[:, -1:]], axis=1)
 
-    return share_home
+    return average_local

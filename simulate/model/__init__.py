@@ -1,1 +1,1 @@
-"""What is simulated: encoder, data, loss, training schemes, the federated loop."""
+"""The model that every engine trains: image features, text encoder, loss, training schemes, federated rounds."""

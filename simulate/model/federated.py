@@ -1,11 +1,11 @@
-"""Federated training of a prompt portfolio: FedAvg on the global prompt, local prompts stay home.
+"""Federated training of a prompt portfolio: FedAvg on the global prompt; local prompts stay with their clients.
 
 The algorithm of section 1 of the model: in a round every participating client starts from the server's global
 prompt and its own local one, takes E gradient steps on both, and keeps the local one; the server averages
 the global ones with weights p_k = n_k/N (over the participants). After McMahan et al., 2017
-(arXiv:1602.05629), with the two-prompt portfolio of Pan, Huang and Shi, 2024 (arXiv:2409.19610). What a client
-keeps may be several prompts, some of them averaged with neighbours after every round
-(`FederatedAlgorithm.share_home`).
+(arXiv:1602.05629), with the two-prompt portfolio of Pan, Huang and Shi, 2024 (arXiv:2409.19610). A client may keep
+several local prompts, some of them averaged within clusters of clients after every round
+(`FederatedAlgorithm.average_local`).
 
 Generic over what a prompt is, what the data are and how a client computes its gradient; vectorised over
 clients.
@@ -25,7 +25,7 @@ Mixing = Float[Array, "..."]
 """θ, the weight of the local prompt: a scalar; with several local prompts, the weights of all prompts."""
 Gradient = Callable[[Prompt, Prompt, Mixing, Batch], tuple[Prompt, Prompt]]
 """(global prompt, local prompt, θ, batch) of one client -> gradients of its objective in both prompts."""
-ShareHome = Callable[[Prompt, Float[Array, " clients"]], Prompt]
+AverageLocal = Callable[[Prompt, Float[Array, " clients"]], Prompt]
 """(local prompts after a round, the round's weights of the clients) -> the local prompts to go on with.
 
 Prompts have a leading axis of clients; an absent client's has not moved, and its weight is zero.
@@ -57,16 +57,17 @@ class FederatedAlgorithm(NamedTuple):
         client_weights: p_k, summing to 1; shape (clients,).
         local_steps: E, static.
         participants: clients drawn per round, static.
-        share_home: averages parts of what stays home among some of the clients; None leaves it all at home.
-        in_turn: whether clients work one after another, static. The result is the same; a processor is faster
-            while what it works on stays in its cache, where many clients' prompts do not fit at once.
+        average_local: averages some of the local prompts within clusters of clients; None averages none.
+        in_turn: whether clients are computed one after another, static. The result is the same up to rounding; a
+            processor is faster while its operands stay in the cache, where many clients' prompts do not fit at
+            once.
     """
 
     optimizer: optax.GradientTransformation
     client_weights: Float[Array, " clients"]
     local_steps: int
     participants: int
-    share_home: ShareHome | None = None
+    average_local: AverageLocal | None = None
     in_turn: bool = False
 
 
@@ -138,8 +139,8 @@ def federated_round(
         # An absent client's work is discarded: its local prompt and optimizer stay as they were.
         local_prompts = _where(participating, local_prompts, state.local_prompts)
         optimizer_states = _where(participating, optimizer_states, state.optimizer_states)
-    if federation.share_home is not None:
-        local_prompts = federation.share_home(local_prompts, federation_weights)
+    if federation.average_local is not None:
+        local_prompts = federation.average_local(local_prompts, federation_weights)
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
 

@@ -24,8 +24,8 @@ _BATCH_ENTRIES = 2_000_000
 def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
     """Train an experiment, then count correctly classified fresh samples of every client.
 
-    Samples are drawn literally as (T1) says, labels included, from a stream of their own; they are shared
-    by all θ of a client. Labels have the client's class prior and are clean.
+    Samples are drawn by (T1), labels included, from a stream of their own; all θ of a client are tested on the
+    same ones. Labels have the client's class prior and are clean.
 
     Args:
         experiment: what to train.

@@ -1,4 +1,4 @@
-"""An experiment split into what the compiler must know and what may change freely.
+"""An experiment split into its static part, which a compiled program depends on, and its traced part.
 
 Experiments with equal `Program` share one compilation, whatever their `Parameters`.
 """
@@ -11,12 +11,15 @@ import numpy as np
 import scipy.special
 from jaxtyping import Array, Float
 
-from simulate.experiment import Activation, Engine, Experiment, Gram, Precision, TrainingScheme
+from simulate.experiment import Activation, Experiment, Gram, Precision, TrainingScheme
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Static part of an experiment: array shapes and choices of algorithm. Fields as in `Experiment`."""
+    """Static part of an experiment: array shapes and choices of algorithm.
+
+    Fields as in `Experiment`, but ``engine`` is the name of the engine that runs it, never "auto".
+    """
 
     clients: int
     max_samples: int
@@ -32,7 +35,7 @@ class Program:
     participants: int
     optimizer: str
     optimizer_options: tuple[tuple[str, float], ...]
-    engine: Engine
+    engine: str
     gram: Gram
     precision: Precision
 
@@ -48,7 +51,7 @@ class Program:
 
     @property
     def drawing(self) -> "Program":
-        """The program without what drawing a world ignores, so that such programs share its compilation."""
+        """The program with defaults in fields that drawing does not depend on, to share its compilation."""
         return dataclasses.replace(
             self,
             activation="relu",
@@ -61,7 +64,7 @@ class Program:
 
     @property
     def training(self) -> "Program":
-        """The program without what training ignores once the world is drawn."""
+        """The program with defaults in fields that training does not depend on once the world is drawn."""
         return dataclasses.replace(self, noisy_labels=False, random_start=False)
 
 
@@ -113,8 +116,13 @@ def label_thresholds(class_prior: tuple[float, ...]) -> np.ndarray:
     return scipy.special.ndtri(1 - np.asarray(class_prior)).astype(np.float32)
 
 
-def split(experiment: Experiment) -> tuple[Program, Parameters]:
-    """The static and the traced part of an experiment, the latter in the experiment's precision."""
+def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
+    """The static and the traced part of an experiment, the latter in the experiment's precision.
+
+    Args:
+        experiment: what to run.
+        engine: name of the engine that is to run it.
+    """
     program = Program(
         clients=experiment.clients,
         max_samples=max(experiment.samples),
@@ -130,11 +138,11 @@ def split(experiment: Experiment) -> tuple[Program, Parameters]:
         participants=experiment.participants,
         optimizer=experiment.optimizer,
         optimizer_options=experiment.optimizer_options,
-        engine=experiment.engine,
+        engine=engine,
         gram=experiment.gram,
         precision=experiment.precision,
     )
-    # All noise rows are alike. A Gram matrix drawn directly has none, and only asks what one is like.
+    # All noise rows have the same norm and offset; where inner products are drawn, one entry gives both.
     noise_rows = experiment.noise_dim if experiment.gram == "features" else 1
     blocks = (1, experiment.group_count, experiment.constant_rows, noise_rows)
     norms = (

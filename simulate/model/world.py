@@ -1,8 +1,8 @@
 """One replicate of the synthetic world: its data, frozen text encoder and initial prompts.
 
-Every engine starts from the same draws, so that they describe the same run: the prompt engine turns them into
-vectors of R^d, the coefficient engine keeps them as pre-activations z_r = ⟨w_r, p⟩, the Gram engine keeps inner
-products of their noise.
+Every engine starts from the same draws, so that results of different engines are of the same run: the prompt engine
+turns initial prompts into vectors of R^d, the coefficient engine into pre-activations z_r = ⟨w_r, p⟩, and the Gram
+engine computes inner products of the noise.
 """
 
 from typing import NamedTuple
@@ -25,8 +25,8 @@ class World(NamedTuple):
     Attributes:
         data: training samples of all clients.
         weights: W, with orthogonal rows μ_G, ν_1…ν_S, (w_0,) ξ_1…ξ_L, shape (rows, dim), w_0 reading the
-            constant coordinate; None for the other engines, which need only the rows' norms.
-        initial_global: the global prompt before training: p ∈ R^d, or its z for the other engines.
+            constant coordinate; None for engines that need only the rows' norms.
+        initial_global: the global prompt before training: p ∈ R^d if there is W, else its z.
         initial_local: the same of the local prompts, leading axis of clients.
     """
 
@@ -45,12 +45,19 @@ class WorldKeys(NamedTuple):
     gram: Key[Array, "*seeds"]
 
 
-def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> World:
+def draw_world(
+    program: Program, parameters: Parameters, keys: WorldKeys, with_weights: bool = False
+) -> World:
     """Draw one replicate; data, label noise and initialisation come from separate streams.
 
     Entries of initial prompts are N(0, init_std²), which orthogonal rows turn into independent
     z_r ~ N(0, init_std² ‖w_r‖²). The encoder's directions are random, by a QR factorisation: m² d time and
-    m d memory, so the prompt engine is meant for thousands of rows, not more.
+    m d memory, so W is meant for thousands of rows, not more.
+
+    Args:
+        program, parameters: the experiment.
+        keys: streams of one replicate.
+        with_weights: whether to draw W, and prompts as vectors of R^d rather than by their pre-activations.
     """
     dtype = jnp.dtype(program.precision)
 
@@ -64,7 +71,7 @@ def draw_world(program: Program, parameters: Parameters, keys: WorldKeys) -> Wor
         in_rows = normal(0, 1 + program.clients, program.rows) * parameters.init_std
     else:  # nothing to draw, which spares half of the compilation
         in_rows = jnp.zeros((1 + program.clients, program.rows), dtype)
-    if program.engine != "prompt":
+    if not with_weights:
         z = in_rows * norms[None, :]
         return World(data, None, z[0], z[1:])
     directions = jnp.linalg.qr(normal(1, program.prompt_dim, program.rows))[0].T

@@ -1,1 +1,1 @@
-"""What a run reports: measuring, labelling, files, provenance."""
+"""From snapshots to a labelled dataset, and to files: measuring, labelling, provenance, reading and writing."""

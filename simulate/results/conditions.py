@@ -1,7 +1,8 @@
-"""Conditions and chance outcomes of a run's data: how the noise overlaps, and how the labels fell."""
+"""Properties of the training data as drawn: the overlap of noise vectors, and the shares of labels."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -9,7 +10,7 @@ from simulate.model.data import ClientData
 
 
 class LabelShares(NamedTuple):
-    """How the labels of the training samples fell; each of shape (…, clients).
+    """Shares of labels among the training samples; each of shape (…, clients).
 
     Attributes:
         flipped: share of the client's samples whose label contradicts their true class.
@@ -20,12 +21,31 @@ class LabelShares(NamedTuple):
     positive: np.ndarray
 
 
+class Conditions(NamedTuple):
+    """Properties of the drawn data of all replicates of a batch.
+
+    Attributes:
+        noise_overlap: max |⟨x_i, x_j⟩| / ‖x_i‖² of each replicate, shape (seeds,).
+        label_shares: shares of labels, shape (seeds, clients).
+    """
+
+    noise_overlap: np.ndarray
+    label_shares: LabelShares
+
+
+def conditions_of_data(data: ClientData, noise_dim: int) -> Conditions:
+    """The conditions of replicates, from their training samples with a leading axis of seeds."""
+    arrays: Any = jax.tree.map(np.asarray, data)
+    shares = label_shares(arrays.classes, arrays.labels, arrays.sample_weights > 0)
+    return Conditions(overlaps(arrays, noise_dim), shares)
+
+
 def label_shares(
     classes: Float[np.ndarray, "*seeds clients samples"],
     labels: Float[np.ndarray, "*seeds clients samples"],
     present: Bool[np.ndarray, "*seeds clients samples"],
 ) -> LabelShares:
-    """The shares of flipped labels and of positive classes that every client drew; not present: padding."""
+    """The shares of flipped labels and of positive classes of every client; ``present`` is False for padding."""
 
     def share(chosen: np.ndarray) -> np.ndarray:
         return (present & chosen).sum(axis=-1) / present.sum(axis=-1)

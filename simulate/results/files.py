@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 
 
 def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:
-    """Have ``write`` fill a temporary file beside ``path``, then put it in place in one step.
+    """Write a file by writing a temporary one beside it, then renaming that in one step.
 
     The temporary file is hidden and named by `temporary_prefix`; only a process that is killed leaves it behind.
     Its content is on the disk before it gets its name, so a power cut cannot leave an empty file in place.
 
     Args:
-        path: where the file is to stand; missing folders are made.
-        write: fills the path it is given.
+        path: of the file; missing folders are made.
+        write: called with the temporary path, which it fills.
 
     Raises:
         OSError: when the file cannot be written; what stood there before is untouched.

@@ -25,7 +25,7 @@ _PROMPT_VARIABLES = {
     "band_occupancy": "max |z_r|/c_r; below 1 the whole encoder is in ReLU's linear band (T2)",
 }
 _PREDICTOR_VARIABLES = {
-    "ratio": "R = s/(σ_p ‖H_ξ‖), ratio of learned signal to memorised noise (T7)",
+    "ratio": "R = s/(σ_p ‖H_ξ‖), signal-to-noise ratio: learned signal over memorised noise (T7)",
     "accuracy": "exact accuracy on fresh samples of the client: Φ(R) (T7), with a bias (T27)",
     "training_loss": "mean logistic loss on the client's own samples (T3)",
     "margin_mean": "mean training margin y f(g), with the labels that the loss is told",
@@ -40,6 +40,7 @@ def label(
     noise_overlap: np.ndarray,
     label_shares: LabelShares,
     *,
+    engine: str,
     fallback: np.ndarray,
 ) -> xr.Dataset:
     """Turn measurements with leading axes (seeds, thetas, records) into a labelled dataset.
@@ -50,8 +51,9 @@ def label(
     varies along it. The shares of labels that the training data realised have dimensions (seed, client).
     Coordinate `step` counts gradient steps, `round` federated rounds.
 
-    Attribute `engine_used` names the engine that produced the result, except for the seeds that `fallback` marks:
-    there a noise row left the linear band, and the coefficient engine replaced the Gram engine. With a Gram matrix
+    Attribute `engine_used` is ``engine``, the name of the engine that ran, whether the experiment named it or left
+    the choice open; the seeds that `fallback` marks failed its check (a noise row left the linear band) and come
+    from its fallback, the coefficient engine. With a Gram matrix
     drawn directly, single noise coordinates do not exist: `phi_max` is NaN, and `band_occupancy_is` says "upper
     bound" instead of "exact".
     """
@@ -122,7 +124,7 @@ def label(
         },
         attrs={
             "experiment": experiment.to_json(),
-            "engine_used": experiment.engine,
+            "engine_used": engine,
             "band_occupancy_is": "exact" if experiment.gram == "features" else "upper bound",
             **provenance(),
         },

@@ -1,4 +1,4 @@
-"""What is recorded of a portfolio: coefficients, moments, ratio, loss and exact accuracy, per client."""
+"""What is recorded per client: coefficients, moments, signal-to-noise ratio, loss and exact accuracy."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from simulate.results.snapshot import Snapshot
 
 
 class PromptRecord(NamedTuple):
-    """Prompts as their clients see them; every field has shape (…, clients, 2): global, local.
+    """Prompts, evaluated for each client; every field has shape (…, clients, 2): global, local.
 
     Attributes:
         beta: β, coefficient of the globally shared feature (T4).
@@ -41,7 +41,7 @@ class PredictorRecord(NamedTuple):
     """Predictors (a prompt alone, or the mixture) on their clients; fields of one shape.
 
     Attributes:
-        ratio: R = s / (σ_p ‖H_ξ‖) of (T7); 0 before anything is learned, when both are 0.
+        ratio: R = s / (σ_p ‖H_ξ‖), signal-to-noise ratio (T7); 0 before anything is learned, when both are 0.
         accuracy: exact accuracy on fresh samples: Φ(R) (T7), or with a bias B and the client's class prior
             π Φ((s+B)/(σ_p ‖H_ξ‖)) + (1−π) Φ((s−B)/(σ_p ‖H_ξ‖)) (T27).
         training_loss: mean logistic loss on the client's own samples, in nats.
@@ -75,7 +75,7 @@ class Measurement(NamedTuple):
 def measure(
     experiment: Experiment, snapshot: Snapshot, trained: Float[np.ndarray, " trainings"]
 ) -> Measurement:
-    """Work out a measurement.
+    """Compute what is recorded from snapshots.
 
     Signal and squared noise norm of a mixture follow exactly from its parts, for every σ: the first is linear
     and the second quadratic in θ.
@@ -116,11 +116,11 @@ def _prompt_record(experiment: Experiment, snapshot: Snapshot) -> PromptRecord:
     own = np.equal.outer(np.arange(groups), experiment.groups).astype(moved.dtype)
 
     def of_client(values: np.ndarray) -> np.ndarray:
-        """Of what every prompt (axis −2) is worth to every client (axis −1): its global and its own prompt's."""
+        """From values of every prompt (axis −2) for every client (axis −1), the global and the own prompt's."""
         return np.stack([values[..., 0, :], np.einsum("...kk->...k", values[..., 1:, :])], axis=-1)
 
     def alike(values: np.ndarray) -> np.ndarray:
-        """The same for what a prompt is worth to all clients."""
+        """From values of every prompt (last axis), equal for all clients, the global and the own prompt's."""
         return of_client(np.broadcast_to(values[..., None], (*values.shape, clients)))
 
     gamma, bias = moved[..., 1 : 1 + groups], np.zeros_like(moved[..., 0])

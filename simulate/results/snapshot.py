@@ -1,7 +1,7 @@
-"""What a record needs of a portfolio's state: a few numbers, taken while the state is on the device.
+"""Snapshots: the few numbers of a portfolio's state that a record is computed from.
 
-All that is reported (ratio, accuracy, losses, mixtures) follows from them, in NumPy
-(`simulate.results.measure`): what is not compiled costs no compilation, and most of a short run is that.
+They are taken on the device. All that is reported (signal-to-noise ratio, accuracy, losses, mixtures) is computed
+from them in NumPy (`simulate.results.measure`), since compiling it would take most of the time of a short run.
 """
 
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from simulate.model.loss import label_margins
 from simulate.model.program import Parameters, Program
 
 Values = Any
-"""JAX arrays on the device; NumPy arrays when they have arrived."""
+"""JAX arrays on the device, NumPy arrays on the host."""
 
 
 class NoiseMoments(NamedTuple):
-    """What a record needs of the noise rows, whichever way it is known. The global prompt comes first.
+    """Moments of the noise rows. The axis prompts has the global prompt first, then the local ones.
 
     Attributes:
         phi_norm: ‖φ‖; shape (prompts,).

@@ -1,1 +1,1 @@
-"""Running experiments: batches, devices, compilation."""
+"""Running an experiment: batches, threads and devices, compilation; `run` is in `simulate.running.runner`."""

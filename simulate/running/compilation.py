@@ -10,8 +10,8 @@ LEAST_SECONDS = 0.1
 def cache_settings(folder: str | os.PathLike[str]) -> dict[str, str | float | int]:
     """Settings of JAX under which it keeps compiled programs in a folder.
 
-    Programs are known by their content: what has changed is compiled anew, and nothing else is. Each takes a few
-    dozen kilobytes.
+    Programs are identified by their content, so a program is compiled anew when it has changed, and only then. Each
+    takes a few dozen kilobytes.
     """
     return {
         "jax_compilation_cache_dir": os.path.abspath(folder),

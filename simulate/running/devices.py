@@ -1,8 +1,8 @@
-"""How a batch of runs lies on the local devices, and how much of it a device works on at once.
+"""How a batch is placed on the local devices, and how much of it a device computes at once.
 
 Replicates, and θ where those are few, are divided among all devices. Nothing passes between devices, so a result
-does not depend on their number. A processor is several times faster while what it works on stays in its cache, so
-there a device takes a few replicates and θ after the others. An accelerator takes all at once.
+does not depend on their number. A processor is several times faster while its operands stay in the cache, so there
+a device computes a few replicates and θ at a time. An accelerator computes all at once.
 """
 
 import dataclasses
@@ -22,15 +22,15 @@ BY_BOTH = PartitionSpec(SEEDS, THETAS)
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where the axes of replicates and of θ are cut; the default is one device that takes all at once.
+    """Where the axes of replicates and of θ are divided; the default is one device that computes all at once.
 
     Attributes:
         seeds: parts of the axis of replicates, on a device each.
         thetas: parts of the axis of θ, on a device each.
-        seeds_at_once: replicates that a device takes at once, 0 for all.
-        thetas_at_once: θ that a device takes at once, 0 for all.
-        clients_in_turn: whether clients work one after another.
-        brief: whether the run is so short that compiling it with care would take longer.
+        seeds_at_once: replicates that a device computes at once, 0 for all.
+        thetas_at_once: θ that a device computes at once, 0 for all.
+        clients_in_turn: whether clients are computed one after another.
+        brief: whether the run is so short that optimising its program fully would take longer than it saves.
     """
 
     seeds: int = 1
@@ -47,7 +47,7 @@ class Layout:
         return Mesh(np.asarray(devices).reshape(self.seeds, self.thetas), (SEEDS, THETAS))
 
     def place(self, tree: Any, part: PartitionSpec) -> Any:
-        """Put arrays where ``part`` says their axes belong."""
+        """Place a pytree of arrays on the devices, divided along the axes that ``part`` names."""
         if self.seeds * self.thetas == 1:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, part))
@@ -57,20 +57,20 @@ class Layout:
 
         Args:
             function: of arrays.
-            given, returned: `PartitionSpec` of each argument, and of the result; one may stand for a pytree.
+            given, returned: `PartitionSpec` of each argument and of the result, for all leaves of a pytree.
         """
         if self.seeds * self.thetas == 1:
             return function
         return jax.shard_map(function, mesh=self.mesh, in_specs=given, out_specs=returned)
 
     def over_seeds(self, function: Callable[[Any], Any], tree: Any) -> Any:
-        """Apply a function of one replicate to a leading axis of replicates, as many at once as there should be."""
+        """Apply a function of one replicate along the leading axis, `seeds_at_once` replicates at a time."""
         if self.seeds_at_once == 1:
             return jax.lax.map(function, tree)
         return _in_groups(jax.vmap(function), tree, self.seeds_at_once)
 
     def over_thetas(self, function: Callable[[Any], Any], tree: Any) -> Any:
-        """The same for a leading axis of θ and a function of several."""
+        """Apply a function of several θ along the leading axis, `thetas_at_once` of them at a time."""
         return _in_groups(function, tree, self.thetas_at_once)
 
 
@@ -87,7 +87,7 @@ def _in_groups(function: Callable[[Any], Any], tree: Any, at_once: int) -> Any:
 
 
 def parts(total: int, devices: int) -> tuple[int, int]:
-    """Divide devices between two axes, the first of which has ``total`` entries and comes first.
+    """Divide devices between two axes; the first, of ``total`` entries, gets as many as it can use.
 
     Example:
         >>> parts(64, 8), parts(3, 8), parts(1, 8)

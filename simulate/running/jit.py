@@ -1,4 +1,4 @@
-"""How functions are compiled: with all digits of their products, and with as much care as they are worth."""
+"""How functions are compiled: with matrix products in full precision, and optimised less when they run briefly."""
 
 import functools
 from collections.abc import Callable
@@ -11,17 +11,18 @@ from simulate.running.devices import Layout
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 QUICKLY: dict[str, bool | int] = {"xla_gpu_autotune_level": 0}
-"""Compiler options for what runs for a moment: it compiles in half of the time, and may run twice as long."""
+"""Compiler options for short runs: compilation takes half of the time, execution up to twice as long."""
 if not jax.config.read("jax_disable_most_optimizations"):  # whose lower level an option would override
     QUICKLY["xla_backend_optimization_level"] = 1
-if jax.__version_info__ < (0, 11):  # which has no such options any more
+if jax.__version_info__ < (0, 11):  # later versions have no such options
     QUICKLY |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
 
 def full_precision(function: Function) -> Function:
-    """Have a function's matrix products keep all digits of their numbers, which accelerators do only when asked.
+    """Have a function's matrix products computed in the full precision of their operands.
 
-    It goes under `jax.jit`, since products are given their precision when they are traced.
+    Accelerators round operands to fewer digits by default. Apply it under `jax.jit`, since products are given their
+    precision when they are traced.
     """
 
     @functools.wraps(function)
@@ -33,7 +34,8 @@ def full_precision(function: Function) -> Function:
 
 
 def compiled_quickly(*static: str) -> Callable[[Function], Function]:
-    """A decorator for functions that run for a moment: `jax.jit` with these arguments static."""
+    """A decorator for functions that run briefly: `jax.jit` with the options `QUICKLY` and these static
+    arguments."""
 
     def compiled(function: Function) -> Function:
         jitted: Any = jax.jit(full_precision(function), static_argnames=static, compiler_options=QUICKLY)
@@ -43,11 +45,11 @@ def compiled_quickly(*static: str) -> Callable[[Function], Function]:
 
 
 class ByLength:
-    """A function of (program, layout, arrays …), compiled quickly where ``layout.brief`` says so, else with care.
+    """A function of (program, layout, arrays …), compiled by `QUICKLY` if ``layout.brief``, else fully optimised.
 
     Args:
         function: what to compile.
-        donated: names of arguments whose memory the result may take.
+        donated: name of the argument whose memory the result may reuse.
     """
 
     def __init__(self, function: Callable[..., Any], *, donated: str):
@@ -60,12 +62,12 @@ class ByLength:
             )
             for options in (QUICKLY, None)
         ]
-        self._quickly, self._with_care = variants
+        self._quickly, self._optimised = variants
 
     def compiled(self, layout: Layout) -> Any:
-        """The function as JAX compiles it for a layout."""
-        return self._quickly if layout.brief else self._with_care
+        """The jitted function that serves a layout."""
+        return self._quickly if layout.brief else self._optimised
 
     def __call__(self, program: Any, layout: Layout, *arrays: Any) -> Any:
-        """Call it."""
+        """Call the function that serves the layout."""
         return self.compiled(layout)(program, layout, *arrays)

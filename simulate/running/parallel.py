@@ -1,8 +1,8 @@
-"""Work side by side on the cores of a processor.
+"""Batches side by side on the cores of a processor, one thread each.
 
-What a run computes at once is small enough for a core's own cache (`simulate.running.batching`), hence too
-small to be worth dividing among cores: they do better with a batch each. JAX lets go of Python's lock while it
-computes, so that threads will do.
+What a run computes at once is small enough for a core's own cache (`simulate.running.batching`), hence too small to
+be divided among cores: each core takes a batch of its own. JAX releases Python's global lock while it computes, so
+threads of one process suffice.
 """
 
 import os
@@ -15,9 +15,9 @@ Result = TypeVar("Result")
 
 
 def processor_cores() -> int:
-    """Cores to work on: those that this process may use, or fewer if ``OMP_NUM_THREADS`` says so.
+    """Number of cores to use: those that this process may run on, or ``OMP_NUM_THREADS`` if that is less.
 
-    That variable is what others set where several processes share a machine; Dask does for its workers.
+    The variable is the usual way to divide a machine among processes; Dask sets it for its workers.
     """
     try:
         cores = len(os.sched_getaffinity(0))
@@ -27,23 +27,23 @@ def processor_cores() -> int:
     return min(cores, max(1, int(allowed))) if allowed.isdecimal() else cores
 
 
-def in_lanes(function: Callable[[Job], Result], jobs: Iterable[Job], lanes: int) -> list[Result]:
+def parallel_map(function: Callable[[Job], Result], jobs: Iterable[Job], threads: int) -> list[Result]:
     """Apply a function to jobs, so many at a time.
 
     Args:
-        function: called on a thread of its own, unless there is one lane only.
-        jobs: in the order in which they are begun.
-        lanes: how many there are.
+        function: what to apply.
+        jobs: its arguments, in the order in which they are begun.
+        threads: number of threads; with one, the calling thread does everything.
 
     Returns:
         The results, in the order of the jobs. When a job fails, its exception is raised once those that are under
         way have ended; no further one is begun.
 
     Example:
-        >>> in_lanes(abs, [-1, 2, -3], lanes=2)
+        >>> parallel_map(abs, [-1, 2, -3], threads=2)
         [1, 2, 3]
     """
-    if lanes == 1:
+    if threads == 1:
         return [function(job) for job in jobs]
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, jobs))

@@ -1,4 +1,4 @@
-"""Train an experiment to its last round and hand over the prompts themselves."""
+"""Train an experiment to its last round and return the prompts themselves."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from simulate.engines.rows import advance, engine_of, prepare
+from simulate.engines.choice import choose_engine
+from simulate.engines.rows.run import advance, model_of
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData
 from simulate.model.encoder import Encoder
@@ -15,16 +16,16 @@ from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
 from simulate.model.world import World
 from simulate.results.conditions import overlaps
-from simulate.running.batching import is_brief
 from simulate.running.devices import Layout
 from simulate.running.jit import compiled_quickly
+from simulate.running.prepared import prepare_rows
 
 
 class Portfolio(NamedTuple):
     """Trained prompts with the world they were trained in, as NumPy arrays.
 
-    "dim" is d for the prompt engine and the number of rows for the coefficient engine, whose prompts are
-    their pre-activations. The axis of θ has length 1 under the posthoc scheme.
+    The axis dim has length d for the prompt engine, and one entry per row for the coefficient engine, whose prompts
+    are their pre-activations. The axis of θ has length 1 under the posthoc scheme.
 
     Attributes:
         data: training samples; leaves with leading axes (seeds, clients).
@@ -60,7 +61,9 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         (1, 1, 2, 23)
     """
     with jax.enable_x64(experiment.precision == "float64"):
-        run = prepare(experiment, layout=Layout(brief=is_brief(experiment)))
+        # Compiled as a run of the experiment would be.
+        layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
+        run = prepare_rows(experiment, layout)
         states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))
         feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
@@ -79,7 +82,7 @@ def _features(
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
     def at_one(world: World, state: TrainState) -> tuple[Array, Array, Array]:
-        read = engine_of(program, parameters, world).pre_activations
+        read = model_of(program, parameters, world).pre_activations
         z_global, z_local = read(state.global_prompt), jax.vmap(read)(state.local_prompts)
         largest = jnp.maximum(jnp.abs(z_global), jnp.max(jnp.abs(z_local), axis=0))
         features = encoder(z_global), jax.vmap(encoder.__call__)(z_local)

@@ -23,7 +23,8 @@ from promptfolio.bench.scaling import Curve, measure_scaling, sizes_of
 from promptfolio.bench.timing import in_turns, units_for
 from promptfolio.cli.bench import Bench
 from simulate import ConfigurationError, Experiment, run
-from simulate.engines.choice import training_work
+from simulate.engines.choice import choose_engine
+from simulate.engines.registry import engine_named
 
 TINY = {"clients": 2, "samples": 2, "noise_dim": 9, "thetas": 2, "seeds": 1, "rounds": 2}
 
@@ -103,7 +104,7 @@ def test_cases_are_what_they_are_called() -> None:
     first = by_name["S1"]
     assert (first.clients, first.samples[0], first.noise_dim, first.rounds) == (10, 20, 2000, 500)
     assert (len(first.theta), first.replicates, first.record) == (41, 64, (500,))
-    assert (first.engine, first.precision) == ("gram", "float32")
+    assert (choose_engine(first).name, first.precision) == ("gram", "float32")
     assert by_name["S2"] == first.replace(signal_offset=NEAR)
     assert by_name["S2b"] == first.replace(signal_offset=NEAR, noise_offset=AMID_NOISE, replicates=8)
     assert (by_name["S3"].clients, by_name["S3"].noise_dim, by_name["S3"].replicates) == (100, 5000, 8)
@@ -132,8 +133,8 @@ def test_ratios_and_rates() -> None:
 def test_operations_are_those_of_the_products() -> None:
     experiment = sweep(**{**TINY, "clients": 3, "samples": 4}, local_steps=2)
     kernel, blocks = 12 * 12, 3 * 4 * 4  # multiplications, for each θ
-    assert training_work(experiment, "gram") == 2 * 2 * (kernel + 3 * blocks)
-    assert training_work(experiment, "coefficient") == 2 * 2 * 2 * 2 * 12 * (1 + 3 + 9)
+    assert engine_named("gram").training_work(experiment) == 2 * 2 * (kernel + 3 * blocks)
+    assert engine_named("coefficient").training_work(experiment) == 2 * 2 * 2 * 2 * 12 * (1 + 3 + 9)
 
 
 @pytest.mark.parametrize("engine", ["gram", "coefficient"])

@@ -16,11 +16,11 @@ import pytest
 import xarray as xr
 
 from simulate import ConfigurationError, Experiment, run
-from simulate.engines.gram.run import advance_gram, prepare_gram
-from simulate.engines.rows import advance, prepare
+from simulate.engines.gram.run import advance_gram
+from simulate.engines.rows.run import advance
 from simulate.running.batching import GIB, Batching, batches, batching_for
 from simulate.running.devices import Layout
-from simulate.running.prepared import Prepared
+from simulate.running.prepared import Prepared, prepare
 from tests.support import ROOT
 
 BASE = Experiment(
@@ -104,7 +104,10 @@ def test_groups_on_a_device_do_not_change_results(
 
 @pytest.mark.parametrize(
     ("engine", "traced"),
-    [("coefficient", "simulate.engines.rows._trainings"), ("gram", "simulate.engines.gram.run.train_gram")],
+    [
+        ("coefficient", "simulate.engines.rows.run._trainings"),
+        ("gram", "simulate.engines.gram.run.train_gram"),
+    ],
 )
 def test_batches_and_cells_of_one_shape_share_a_program(
     engine: str, traced: str, calls_of: Callable[[str], list[str]]
@@ -155,26 +158,26 @@ def test_only_replicates_that_leave_the_band_are_redone() -> None:
     ],
 )
 def test_cores_do_not_change_a_single_digit(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, lanes = [], []
+    results, threads = [], []
     for cores in (1, 2, 3):
         monkeypatch.setattr("simulate.running.batching.processor_cores", lambda cores=cores: cores)
-        lanes.append(batching_for(experiment, experiment.replicates, None).lanes)
+        threads.append(batching_for(experiment, experiment.replicates, None).threads)
         results.append(run(experiment))
-    assert lanes == sorted(lanes)
-    assert lanes[0] == 1 < lanes[1]
+    assert threads == sorted(threads)
+    assert threads[0] == 1 < threads[1]
     for result in results[1:]:
         xr.testing.assert_identical(result, results[0])
 
 
-def test_as_many_lanes_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_threads_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulate.running.batching.processor_cores", lambda: 4)
     experiment = WIDE.replace(replicates=4)
-    lanes = []
+    threads = []
     for budget in np.geomspace(0.01, 10, 40):
         with contextlib.suppress(ConfigurationError):
-            lanes.append(batching_for(experiment, experiment.replicates, float(budget)).lanes)
-    assert lanes == sorted(lanes)
-    assert set(lanes) >= {1, 2, 4}
+            threads.append(batching_for(experiment, experiment.replicates, float(budget)).threads)
+    assert threads == sorted(threads)
+    assert set(threads) >= {1, 2, 4}
 
 
 def test_too_little_memory_is_refused() -> None:
@@ -207,7 +210,7 @@ LARGE = Experiment(
 )
 def test_a_budget_covers_the_arrays_of_a_batch(experiment: Experiment) -> None:
     batching = batching_for(experiment, experiment.replicates, None)
-    alive = batching.lanes * most_bytes_alive(experiment, batching)
+    alive = batching.threads * most_bytes_alive(experiment, batching)
     needed = smallest_budget(experiment, batching) * GIB
     assert alive < needed, "the estimate promises too much"
     assert needed < 8 * alive, "the estimate wastes memory"
@@ -216,7 +219,7 @@ def test_a_budget_covers_the_arrays_of_a_batch(experiment: Experiment) -> None:
 def most_bytes_alive(experiment: Experiment, batching: Batching) -> int:
     """Of a batch's arrays, if operations run one after another and an array lives until its last use."""
     with jax.enable_x64(True):
-        first = (prepare_gram if experiment.engine == "gram" else prepare)(
+        first = prepare(
             experiment,
             np.arange(batching.replicates),
             np.resize(experiment.trained_thetas, batching.thetas),
@@ -316,7 +319,7 @@ def test_results_do_not_depend_on_the_number_of_devices(
 @pytest.mark.parametrize("experiment", [COEFFICIENT, BASE, BASE.replace(engine="prompt")])
 def test_every_product_of_training_asks_for_full_precision(experiment: Experiment) -> None:
     with jax.enable_x64(True):
-        first = (prepare_gram if experiment.engine == "gram" else prepare)(experiment)
+        first = prepare(experiment)
         steps = _operations(_traced(experiment, first))
     asked = [step.params["precision"] for step in steps if "precision" in step.params]
     assert asked

@@ -6,10 +6,10 @@ import pytest
 from scipy.special import ndtr
 
 from simulate import Experiment, run
-from simulate.engines.rows import prepare
 from simulate.model.data import ClientData
 from simulate.model.fresh_samples import count_correct
 from simulate.running.portfolio import train_portfolio
+from simulate.running.prepared import prepare_rows
 from tests.tolerances import RELATIVE, assert_agree
 
 BASE = Experiment(
@@ -29,7 +29,7 @@ SKEWED = BASE.replace(class_prior=(0.9, 0.5, 0.1))
 
 def data_of(experiment: Experiment) -> ClientData:
     with jax.enable_x64(experiment.precision == "float64"):
-        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare(experiment).worlds.data)
+        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare_rows(experiment).worlds.data)
 
 
 def test_wrong_labels_leave_the_features_alone() -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from simulate import ConfigurationError, Experiment, run
+from simulate.engines.choice import choose_engine
 from simulate.model.optimizer import build_optimizer, optimizer_names
 from tests.tolerances import RELATIVE, assert_agree
 
 NAN, INFINITY = float("nan"), float("inf")
+THETAS = tuple(i / 20 for i in range(21))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,27 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         Experiment(activation="relu_power", activation_parameter=0.5)
 
 
+def test_an_open_choice_of_the_engine_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Experiment(clients=10, samples=(20,), rounds=5, record=(5,), replicates=8, theta=THETAS)
+    long = short.replace(rounds=500, record=(500,))
+    assert (short.engine, long.engine) == ("auto", "auto")
+    assert (choose_engine(short).name, choose_engine(long).name) == ("coefficient", "gram")
+    text = long.to_json()
+    monkeypatch.setattr("simulate.engines.gram.engine.MARGIN", 1e6)
+    assert choose_engine(long).name == "coefficient"
+    assert Experiment.from_json(text) == long
+    assert long.replace(seed=0).to_json() == text
+
+
+def test_what_no_engine_can_run_is_refused_in_one_line() -> None:
+    with pytest.raises(
+        ConfigurationError, match="one that can run the experiment: not coefficient when gram"
+    ) as caught:
+        Experiment(gram="wishart", activation="tanh")
+    assert "not gram when activation = 'tanh'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_json_round_trip_and_its_errors() -> None:
     experiment = Experiment(
         clients=3, samples=(1, 2, 3), theta=(0.1, 0.2), optimizer_options=(("momentum", 0.5),)
@@ -101,8 +124,10 @@ def test_json_round_trip_and_its_errors() -> None:
         Experiment.from_json('{"client": 3}')
 
 
-def test_building_an_experiment_does_not_load_jax() -> None:
-    code = "import sys; from simulate import Experiment; Experiment(); sys.exit('jax' in sys.modules)"
+@pytest.mark.parametrize("engine", ["auto", "coefficient", "gram", "prompt"])
+def test_building_an_experiment_does_not_load_jax(engine: str) -> None:
+    code = "import sys; from simulate import Experiment; "
+    code += f"Experiment(engine={engine!r}); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -157,7 +182,7 @@ def test_progress_counts_rounds_to_the_end() -> None:
 
 def test_equal_shapes_are_traced_once(calls_of: Callable[[str], list[str]]) -> None:
     experiment = TINY.replace(noise_dim=19, prompt_dim=0)  # no other test's shape
-    traces = calls_of("simulate.engines.rows._trainings")
+    traces = calls_of("simulate.engines.rows.run._trainings")
     run(experiment)
     first = len(traces)
     assert first > 0
@@ -183,9 +208,9 @@ def test_every_listed_optimizer_updates_from_gradients_alone(name: str) -> None:
 
 def test_adaptive_optimizers_run_in_prompt_space() -> None:
     adam = TINY.replace(optimizer="adam", engine="auto", learning_rate=1e-3)
-    assert adam.engine == "prompt"
     with jax.numpy_dtype_promotion("standard"):
         result = run(adam)
+    assert result.attrs["engine_used"] == "prompt"
     assert (result.training_loss.isel(step=-1) < result.training_loss.isel(step=0)).all()
 
 
@@ -194,6 +219,7 @@ def test_result_says_what_it_is() -> None:
     assert Experiment.from_json(result.attrs["experiment"]) == TINY
     assert json.loads(result.attrs["versions"])["jax"]
     assert result.attrs["git_commit"]
+    assert result.attrs["format_version"] == "2"
     for name in result:
         assert result[name].attrs["long_name"]
         assert result[name].attrs["units"]

@@ -210,6 +210,8 @@ def test_labels_and_provenance() -> None:
         ({"experiment": PLAIN.replace(theta=(0.2,))}, "experiment.theta"),
         ({"experiment": PLAIN.replace(scheme="detached")}, "experiment.scheme"),
         ({"experiment": PLAIN.replace(engine="prompt")}, "experiment.engine"),
+        ({"experiment": PLAIN.replace(engine="auto", optimizer="adam")}, "experiment.optimizer"),
+        ({"experiment": PLAIN.replace(engine="auto", gram="wishart")}, "experiment.gram"),
         ({"experiment": PLAIN.replace(prior_feature_sq=1.0, prompt_dim=0)}, "experiment.prior_feature_sq"),
     ],
 )

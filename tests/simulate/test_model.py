@@ -7,10 +7,10 @@ import pytest
 from scipy.special import expit, ndtr
 
 from simulate import Experiment, run
-from simulate.engines.rows import prepare
 from simulate.experiment import Activation
 from simulate.model.encoder import Encoder, activation_function
 from simulate.model.world import World
+from simulate.running.prepared import prepare_rows
 from tests.tolerances import RELATIVE, assert_agree
 
 UNEQUAL = Experiment(
@@ -28,7 +28,7 @@ UNEQUAL = Experiment(
 def world_of(experiment: Experiment) -> World:
     """The first replicate's world, as NumPy arrays."""
     with jax.enable_x64(experiment.precision == "float64"):
-        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare(experiment).worlds)
+        return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare_rows(experiment).worlds)
 
 
 def test_features_follow_the_data_model() -> None:

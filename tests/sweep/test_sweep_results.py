@@ -82,7 +82,7 @@ def test_a_rerun_computes_only_what_is_missing(tmp_path: pathlib.Path, runs: lis
 
 
 def test_equal_experiments_are_computed_once(tmp_path: pathlib.Path, runs: list[Experiment]) -> None:
-    sweep = sweep_of({"samples": [4, [4, 4]], "engine": ["auto", "coefficient"]})
+    sweep = sweep_of({"samples": [4, [4, 4]], "groups": [[0, 1], []]})
     outcomes = run_sweep(sweep, tmp_path, workers=0)
     assert (len(outcomes), len(runs), len(os.listdir(tmp_path))) == (4, 1, 1)
 
@@ -138,7 +138,7 @@ def test_a_temporary_file_that_vanishes_is_written_again(
 
         write_atomically(path, and_vanish)
 
-    monkeypatch.setattr("promptfolio.sweep.store.write_atomically", interfered)
+    monkeypatch.setattr("simulate.results.stored.write_atomically", interfered)
     sweep = sweep_of({"seed": [0]})
     assert [outcome.state for outcome in run_sweep(sweep, tmp_path, workers=0)] == ["computed"]
     assert len(attempts) == 2

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from simulate.engines.rows import draw
+from simulate.engines.rows.run import draw
 from simulate.experiment import Experiment
 from simulate.model.program import split
 from simulate.model.world import streams_of
@@ -82,7 +82,7 @@ def problem_of(experiment: Experiment, replicate: int = 0) -> Problem:
             raise ConfigurationError(field, getattr(experiment, field), f"{only!r} for the plain loops")
     plain = experiment.replace(engine="coefficient", gram="features")
     with jax.enable_x64(plain.precision == "float64"):
-        program, parameters = split(plain)
+        program, parameters = split(plain, plain.engine)
         keys, _ = streams_of(plain, np.asarray([replicate]))
         # The simulator's own compiled draw: another compilation may round the last digit of a float32 otherwise.
         worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)

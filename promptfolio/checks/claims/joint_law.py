@@ -7,7 +7,6 @@ from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Engine
 
 CLAIM = Claim(
     name="joint_law",
@@ -37,7 +36,7 @@ def collect(scale: Scale) -> xr.Dataset:
     """Joint training over the grid of θ: the first setting for long, the others up to 50 rounds."""
     noise_dim, grid = (4000, 0.02) if scale == "quick" else (8000, 0.01)
     # A hundred trainings, one for each θ, take little time in the space of samples.
-    engine: Engine = "auto" if scale == "quick" else "gram"
+    engine: str = "auto" if scale == "quick" else "gram"
     parts: list[xr.Dataset] = []
     for base in FULL_SETTINGS[:1] if scale == "quick" else FULL_SETTINGS:
         setting = SymmetricSetting(**{**vars(base), "noise_dim": noise_dim})

@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Engine, Experiment
+from simulate.experiment import Experiment
 from simulate.running.portfolio import train_portfolio
 from simulate.running.runner import run
 from theory.dynamics.margin_kernel import margin_kernel
@@ -52,7 +52,7 @@ def collect(scale: Scale) -> xr.Dataset:
     early = (1, 5, 20, 50, 150, COMMON) if scale == "quick" else (1, 2, 5, 10, 20, 50, 100, 200, COMMON)
     late = () if scale == "quick" else (1000, 2000, 5000)
     # Thousands of rounds take less time in the space of samples.
-    engine: Engine = "auto" if scale == "quick" else "gram"
+    engine: str = "auto" if scale == "quick" else "gram"
     parts = [
         _against_mean_field(setting(dim), early + late * (dim == dims[0]), 3 if dim == dims[0] else 2, engine)
         for dim in dims
@@ -67,7 +67,7 @@ def collect(scale: Scale) -> xr.Dataset:
 
 
 def _against_mean_field(
-    case: SymmetricSetting, steps: Sequence[int], replicates: int, engine: Engine
+    case: SymmetricSetting, steps: Sequence[int], replicates: int, engine: str
 ) -> xr.Dataset:
     experiment = _experiment(case, steps, replicates).replace(engine=engine)
     result = run(experiment).sel(predictor="mixture")

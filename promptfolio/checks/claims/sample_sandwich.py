@@ -8,10 +8,10 @@ import xarray as xr
 
 from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Assumption, Claim, Comparison, Finding, Scale, compare
-from simulate.engines.rows import prepare
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData
 from simulate.running.portfolio import Portfolio, train_portfolio
+from simulate.running.prepared import prepare_rows
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
 from theory.dynamics.sample_sandwich import bounds, largest_spread, rates
 from theory.dynamics.sandwich import LARGEST_STEP
@@ -188,7 +188,7 @@ class _Samples(NamedTuple):
 
 def _drawn_samples(experiment: Experiment) -> _Samples:
     with jax.enable_x64(experiment.precision == "float64"):
-        return _samples(jax.device_get(prepare(experiment).worlds.data))
+        return _samples(jax.device_get(prepare_rows(experiment).worlds.data))
 
 
 def _samples(data: ClientData) -> _Samples:

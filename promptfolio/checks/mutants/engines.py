@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
-_COEFFICIENT = "simulate.engines.coefficient"
+_COEFFICIENT = "simulate.engines.rows.coefficients"
 
 
 def _weights_swapped(original: Any) -> Any:
@@ -14,10 +14,10 @@ def _weights_swapped(original: Any) -> Any:
 
 
 def _unit_norms(original: Any) -> Any:
-    def coefficient_engine(program: Any, parameters: Any) -> Any:
+    def coefficient_model(program: Any, parameters: Any) -> Any:
         return original(program, parameters._replace(squared_norms=jnp.ones_like(parameters.squared_norms)))
 
-    return coefficient_engine
+    return coefficient_model
 
 
 def _margin_negated(original: Any) -> Any:
@@ -70,7 +70,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _COEFFICIENT,
         "‖w_r‖² missing from the gradient",
         ("sandwich", "leading_order"),
-        "coefficient_engine",
+        "coefficient_model",
         _unit_norms,
     ),
     Replaced(
@@ -115,7 +115,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Replaced(
         "class_offset_wrong",
-        "simulate.engines.prompt",
+        "simulate.engines.rows.prompts",
         "class-name offsets are divided by norms instead of squared norms",
         ("update_rule",),
         "class_name_embedding",

@@ -95,7 +95,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Replaced(
         "gram_groups_merged",
-        _ENGINE,
+        "simulate.engines.gram.view",
         "in the space of samples, clients of all groups move every group's feature alike",
         _CLAIM,
         "sum_over_clients",

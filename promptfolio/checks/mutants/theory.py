@@ -216,8 +216,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "theory.model.aggregation",
         "averaged noise is weighted with p_k instead of p_k²",
         ("derivations",),
-        "weight**2 / counts",
-        "weight / counts",
+        "weight**2 / count)",
+        "weight / count)",
     ),
     Replaced(
         "flipped_samples_neutral",

@@ -7,7 +7,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Engine, Precision, TrainingScheme
+from simulate.experiment import Precision, TrainingScheme
 from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
@@ -61,7 +61,7 @@ def compare_mixing(
     replicates: int = 1,
     seed: int = 0,
     precision: Precision = "float32",
-    engine: Engine = "auto",
+    engine: str = "auto",
     progress: Progress | None = None,
     memory: float | None = None,
 ) -> xr.Dataset:

@@ -1,1 +1,1 @@
-"""Training in the space of samples."""
+"""Training in the space of samples: the Gram engine."""

@@ -1,8 +1,8 @@
-"""What the Gram engine records, and its check that no noise row ever left the linear band.
+"""What the Gram engine records, and its check that no noise row left the linear band in any step.
 
-The check rests on coefficients that only grow: the label's sign is in the sample, gradients of the logistic loss
-never change sign, and neither does momentum in [0, 1). So what the coefficients allow at the end, they allowed at
-every step.
+The check rests on coefficients a_i that only grow: samples carry their label's sign, gradients of the logistic loss
+with respect to margins never change sign, and neither does momentum in [0, 1). So a bound that increases in the
+coefficients and holds for the last ones has held for those of every step.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from simulate.engines.choice import momentum
-from simulate.engines.gram.training import View, margins_of, seen_by_clients
+from simulate.configuration import momentum_of
+from simulate.engines.gram.view import View, margins_of, seen_by_clients
 from simulate.engines.gram.world import SLOPE, GramWorld
 from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
@@ -27,7 +27,7 @@ def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: T
     pulled_local = view.own_kernel @ local.coefficients
 
     initial = world.initial_signals[:, :, None]
-    # Of every local prompt the rows it sees, and the others as they were at the start.
+    # A local prompt's rows in view have moved, its other rows have their initial values.
     moving = jnp.any(view.sees > 0, axis=1)[:, :, None]
     home = jnp.where(moving, jnp.einsum("kvs,kvt->kst", view.sees, local.signals), initial[1:])
     present = jnp.concatenate([server.signals[None], home])
@@ -65,7 +65,7 @@ def _moments(
     start_global, start_local = world.global_start_margins, world.local_start_margins
 
     def both(of_global: Array, of_local: Array) -> Array:
-        """Σ_i of every prompt's samples."""
+        """Sums over the samples that move each prompt, (prompts, thetas): all samples, or one client's."""
         return jnp.concatenate([jnp.sum(of_global, axis=(0, 1))[None], jnp.sum(of_local, axis=1)])
 
     lengths = both(shared * pulled_global, own * pulled_local)
@@ -107,7 +107,7 @@ def quick_path_bound(
 def _reach(
     parameters: Parameters, world: GramWorld, state: TrainState, further: Float[Array, " prompts"]
 ) -> Float[Array, "prompts thetas"]:
-    """The same for coefficients whose norm is the present one and ``further``."""
+    """That bound with ``further`` added to the norm of each prompt's present coefficients."""
     shared, own = state.global_prompt.coefficients, state.local_prompts.coefficients
     squares = jnp.concatenate([jnp.sum(shared**2, axis=(0, 1))[None], jnp.sum(own**2, axis=1)])
     rate = SLOPE * parameters.squared_norms[-1] * world.reach[:, None]
@@ -129,14 +129,17 @@ def _within_round(program: Program, parameters: Parameters, world: GramWorld) ->
     A step is at most the rate times a sample's weight, and momentum adds up to 1/(1−m) of them. Local prompts
     keep what they do.
     """
-    steps = (program.local_steps - 1) / (1 - momentum(program.optimizer_options))
+    steps = (program.local_steps - 1) / (1 - momentum_of(program.optimizer_options))
     largest = jnp.sqrt(jnp.max(jnp.sum(world.sample_weights**2, axis=1)))
     farthest = parameters.learning_rate * steps * largest
     return jnp.concatenate([farthest[None], jnp.zeros_like(world.reach[1:])])
 
 
 def _extremes(parameters: Parameters, world: GramWorld, state: TrainState, path: bool = False) -> Extremes:
-    """Look at every noise row, if there are any; at all they can have been on the way only for ``path``."""
+    """The extremes over all noise rows, or bounds if only inner products were drawn.
+
+    Without ``path``, the field `path` is that of the present state alone.
+    """
     shared, own = state.global_prompt.coefficients, state.local_prompts.coefficients
     rate, offset = SLOPE * parameters.squared_norms[-1], parameters.offset[-1]
     if world.noise is None or world.start_noise is None:

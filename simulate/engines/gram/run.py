@@ -1,4 +1,4 @@
-"""Run replicates by the Gram engine: all θ of a replicate at once."""
+"""What the Gram engine compiles: drawing, starting, training and checking replicates, all θ of one at once."""
 
 import functools
 from typing import Any
@@ -10,39 +10,29 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
 from simulate.engines.gram.measure import gram_snapshot, path_bound, quick_path_bound
-from simulate.engines.gram.training import View, initial_gram_state, train_gram
+from simulate.engines.gram.training import initial_gram_state, train_gram
+from simulate.engines.gram.view import View
 from simulate.engines.gram.world import GramWorld, gram_world
-from simulate.engines.synthetic import federation_of
-from simulate.experiment import Experiment
+from simulate.model.algorithm import federated_algorithm
 from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
 from simulate.model.world import WorldKeys
+from simulate.results.conditions import Conditions, label_shares
 from simulate.results.snapshot import Snapshot
 from simulate.running.devices import (
     BY_BOTH,
     BY_SEED,
     BY_THETA,
-    ONE_DEVICE,
     SEEDS,
     THETAS,
     WHOLE,
     Layout,
 )
 from simulate.running.jit import ByLength, compiled_quickly
-from simulate.running.prepared import Prepared, set_up
+from simulate.running.prepared import Prepared
 
 PROVED = 0.999
 """Share of the linear band that a bound must stay within: 1 less what rounding can do, in float32 too."""
-
-
-def prepare_gram(
-    experiment: Experiment,
-    replicates: np.ndarray | None = None,
-    thetas: np.ndarray | None = None,
-    layout: Layout = ONE_DEVICE,
-) -> Prepared:
-    """Draw replicates and start their training; arguments as of `simulate.engines.rows.prepare`."""
-    return set_up(experiment, replicates, thetas, layout, draw_gram, start_gram)
 
 
 @compiled_quickly("program", "layout")
@@ -66,7 +56,7 @@ def start_gram(
     """The state before training, with a leading axis of seeds, and θ on the last axis of prompts."""
 
     def local(parameters: Parameters, worlds: GramWorld, theta: Array) -> TrainState:
-        optimizer = federation_of(program, parameters).optimizer
+        optimizer = federated_algorithm(program, parameters).optimizer
 
         def replicate(world: GramWorld) -> TrainState:
             return initial_gram_state(program, parameters, world, theta.size, optimizer)
@@ -79,7 +69,7 @@ def start_gram(
 
 
 def _parts_of(states: TrainState) -> Any:
-    """Where the axes of the states lie; only counters have no axis of θ."""
+    """`PartitionSpec` of every leaf of the states; only counters have no axis of θ."""
 
     def part(leaf: Any) -> PartitionSpec:
         return BY_SEED if leaf.ndim == 1 else PartitionSpec(SEEDS, *[None] * (leaf.ndim - 2), THETAS)
@@ -112,7 +102,7 @@ def advance_gram(
         states: TrainState,
         gaps: Array,
     ) -> tuple[TrainState, Snapshot]:
-        federation = federation_of(program, parameters)
+        federation = federated_algorithm(program, parameters)
 
         def replicate(seed: tuple[GramWorld, Array, TrainState]) -> tuple[TrainState, Snapshot]:
             world, key, state = seed
@@ -135,9 +125,10 @@ def advance_gram(
 
 
 def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
-    """In which replicates no noise row left the linear band at any θ, proved from the last states; shape (seeds,).
+    """Whether, for each replicate, no noise row left the linear band at any θ, proved from the last states.
 
-    False where there is no proof.
+    Returns:
+        Booleans of shape (seeds,), False where there is no proof.
     """
     program, layout, parameters, worlds = prepared[:4]
     proved = np.asarray(_proved(quick_path_bound, program, layout, parameters, worlds, states))
@@ -163,3 +154,10 @@ def _proved(
 
     of_theta = layout.divided(local, (WHOLE, BY_SEED, _parts_of(states)), BY_BOTH)(parameters, worlds, states)
     return jnp.max(of_theta, axis=1) < PROVED
+
+
+def conditions(worlds: GramWorld) -> Conditions:
+    """What is reported of the worlds of all replicates."""
+    drawn = (worlds.classes, worlds.labels, worlds.sample_weights, worlds.noise_overlap)
+    classes, labels, weights, overlap = map(np.asarray, drawn)
+    return Conditions(overlap, label_shares(classes, labels, weights > 0))

@@ -1,10 +1,11 @@
-"""Training in the space of samples: a prompt's noise is a list of coefficients, one per training sample.
+"""Training in the space of samples: a prompt's noise rows are a combination of the training samples' noise.
 
-In the linear band a step adds multiples of samples to a prompt's noise rows, and the next one needs of those rows
-only their inner products with samples. So a prompt is its task-relevant pre-activations, with the whole
-nonlinearity, and coefficients a_i (see `simulate.engines.gram.world`), and a round costs (samples)² instead of
-samples times rows. All θ of a replicate share its samples: they stand along the last axis, and the global
-prompt's part of a round is one product of two matrices.
+In the linear band, a gradient step adds multiples of the samples' noise to a prompt's noise rows, and margins
+depend on those rows only through inner products with samples. So a prompt is represented by its task-relevant
+pre-activations, which keep the full nonlinearity, and one coefficient a_i per training sample (see
+`simulate.engines.gram.world`). A round costs (samples)² multiplications instead of samples times rows. θ is the
+last axis of all arrays, since all θ of a replicate share its samples: the global prompt's part of a round is one
+product of two matrices.
 """
 
 from collections.abc import Callable
@@ -15,108 +16,35 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from simulate.engines.gram.view import (
+    View,
+    margins_of,
+    rows_in_view,
+    seen_by_clients,
+    sum_over_clients,
+    view_of,
+)
 from simulate.engines.gram.world import GramWorld
-from simulate.model.encoder import Encoder
 from simulate.model.federated import FederatedAlgorithm, TrainState, participants_of_round
 from simulate.model.program import Parameters, Program
 from simulate.model.schemes import mix
-
-Thetas = Float[Array, " thetas"]
 
 
 class GramPrompt(NamedTuple):
     """A prompt at every θ, or the prompts of all clients, with a leading axis of clients.
 
-    A client feels a prompt only through its own view of it: rows (shared, own group, constant if there is
-    one). Local prompts consist of these rows; their others never move.
+    A client's loss and gradient involve only the rows in its view (`simulate.engines.gram.view`), so a local prompt
+    consists of these rows; its other rows keep their initial values.
 
     Attributes:
-        signals: z_r; the server's (signals, thetas), the clients' (clients, views, thetas).
-        coefficients: a_i, of every sample or of the client's own; (clients, samples, thetas).
+        signals: z_r of the task-relevant rows; (signals, thetas) for the server's prompt, (clients, views,
+            thetas) for what clients hold.
+        coefficients: a_i, (clients, samples, thetas): of all samples for the server's prompt, of the client's own
+            samples for what a client holds.
     """
 
     signals: Float[Array, "*rows thetas"]
     coefficients: Float[Array, "clients samples thetas"]
-
-
-class View(NamedTuple):
-    """How the clients see the rows and samples; all but ``theta`` are the same for every θ.
-
-    Attributes:
-        sees: which rows those are that each client sees: 1 or 0.
-        encoder: text encoder of these rows.
-        norms: ‖w_r‖² of these rows.
-        sign: label times class, 0 where padded: what the signal adds to a margin.
-        theta: θ.
-    """
-
-    sees: Float[Array, "clients views signals"]
-    encoder: Encoder
-    norms: Float[Array, "clients views 1"]
-    sign: Float[Array, "clients samples 1"]
-    labels: Float[Array, "clients samples 1"]
-    sample_weights: Float[Array, "clients samples 1"]
-    own_kernel: Float[Array, "clients samples samples"]
-    theta: Float[Array, "1 1 thetas"]
-
-
-def view_of(program: Program, parameters: Parameters, world: GramWorld, theta: Thetas) -> View:
-    """The clients' view of a world."""
-    sees = rows_in_view(parameters.own_group, program.constant_rows)
-    offset, norms = (
-        seen_by_clients(sees, values[: program.signals, None])
-        for values in (parameters.offset, parameters.squared_norms)
-    )
-    clients, samples = world.labels.shape
-    blocks = world.kernel.reshape(clients, samples, clients, samples)
-    return View(
-        sees=sees,
-        encoder=Encoder(program.activation, parameters.activation_parameter, offset),
-        norms=norms,
-        sign=(world.labels * world.classes)[:, :, None],
-        labels=world.labels[:, :, None],
-        sample_weights=world.sample_weights[:, :, None],
-        own_kernel=jnp.stack([blocks[client, :, client] for client in range(clients)]),
-        theta=theta[None, None, :],
-    )
-
-
-def rows_in_view(
-    own_group: Float[Array, "clients groups"], constant_rows: int
-) -> Float[Array, "clients views signals"]:
-    """Which of the task-relevant rows are those that every client sees: (shared, own group, constant)."""
-    clients, groups = own_group.shape
-    every = jnp.eye(1 + groups + constant_rows, dtype=own_group.dtype)
-    shared, constant = (
-        jnp.broadcast_to(rows, (clients, *rows.shape)) for rows in (every[:1], every[1 + groups :])
-    )
-    own = jnp.pad(own_group, ((0, 0), (1, constant_rows)))
-    return jnp.concatenate([shared, own[:, None], constant], axis=1)
-
-
-def seen_by_clients(
-    sees: Float[Array, "clients views signals"], rows: Float[Array, "signals _"]
-) -> Float[Array, "clients views _"]:
-    """The rows that every client sees of the same prompt."""
-    return jnp.einsum("kvs,st->kvt", sees, rows)
-
-
-def sum_over_clients(
-    sees: Float[Array, "clients views signals"], views: Float[Array, "clients views _"]
-) -> Float[Array, "signals _"]:
-    """Add up what every client says of the rows it sees: the transpose of `seen_by_clients`."""
-    return jnp.einsum("kvs,kvt->st", sees, views)
-
-
-def margins_of(
-    view: View,
-    signals: Float[Array, "clients views thetas"],
-    noise_margins: Float[Array, "clients samples thetas"],
-) -> Float[Array, "clients samples thetas"]:
-    """y_i f(g_i) of a prompt alone from the rows that clients see and its noise's part."""
-    feature = view.encoder(signals)
-    margins = view.sign * (feature[:, :1] + feature[:, 1:2]) + noise_margins
-    return margins + view.labels * feature[:, 2:] if feature.shape[1] > 2 else margins
 
 
 def initial_gram_state(
@@ -126,7 +54,14 @@ def initial_gram_state(
     thetas: int,
     optimizer: optax.GradientTransformation,
 ) -> TrainState:
-    """The state before training."""
+    """The state before the first round: no coefficients, and the world's initial task-relevant rows.
+
+    Args:
+        program, parameters: the experiment.
+        world: one replicate.
+        thetas: number of θ.
+        optimizer: of every client.
+    """
     initial = world.initial_signals
     sees = rows_in_view(parameters.own_group, program.constant_rows)
     coefficients = jnp.zeros((*world.labels.shape, thetas), initial.dtype)
@@ -149,8 +84,15 @@ def gram_round(
 ) -> TrainState:
     """One round of federated training, as `simulate.model.federated.federated_round`.
 
-    Clients work on their displacement of the server's prompt, of which their own samples' coefficients suffice.
-    The server's own part of the margins is the same throughout a round.
+    A client's state within the round is its displacement from the server's prompt, a combination of its own samples
+    alone. The server's contribution to the margins is constant throughout a round, and computed once.
+
+    Args:
+        program, federation: the experiment's settings.
+        world: one replicate.
+        view: the rows in each client's view.
+        participation_key: the replicate's key; this round's is folded from it.
+        state: state at the start of the round.
     """
     weights, participating = participants_of_round(federation, participation_key, state.round)
     server = state.global_prompt
@@ -200,8 +142,8 @@ def _gradients(
     """Gradients of both prompts in all clients' coordinates, scaled as in `simulate.engines.coefficient`.
 
     Args:
-        here, home: the clients' view of the global and the local prompt; in place of the coefficients, the
-            noise's part of the margins.
+        here, home: the global and the local prompt in the clients' views, with the noise rows' part of the margins,
+            (clients, samples, thetas), in place of the coefficients.
     """
     theta = view.theta
     margin_global, margin_local = (margins_of(view, *prompt) for prompt in (here, home))
@@ -232,13 +174,21 @@ def train_gram(
     parameters: Parameters,
     federation: FederatedAlgorithm,
     world: GramWorld,
-    theta: Thetas,
+    theta: Float[Array, " thetas"],
     participation_key: Key[Array, ""],
     state: TrainState,
     gaps: Int[Array, " records"],
     measure: Callable[[View, TrainState], Any],
 ) -> tuple[TrainState, Any]:
-    """Run ``gaps[i]`` further rounds and then measure, for each i in turn; as `simulate.model.federated.train`."""
+    """Run ``gaps[i]`` further rounds and then measure, for each i in turn; as `simulate.model.federated.train`.
+
+    Args:
+        program, parameters, federation: the experiment.
+        world: one replicate.
+        theta: θ of every training.
+        participation_key, gaps, state: as there.
+        measure: (view, state) -> pytree of measurements.
+    """
     view = view_of(program, parameters, world, theta)
 
     def advance(state: TrainState, gap: Array) -> tuple[TrainState, Any]:

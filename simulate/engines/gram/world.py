@@ -1,8 +1,8 @@
-"""What the Gram engine draws before training: inner products of the samples' noise instead of the noise.
+"""What the Gram engine draws before training: inner products of the samples' noise vectors.
 
-A prompt moves by multiples of the training samples, so in the linear band all that training needs of the noise
-coordinates is how samples, and initial prompts, lie to one another: their Gram matrix. It follows from the
-drawn features; or, for Gaussian noise, it is drawn itself (M. S. Bartlett, 1933, "On the theory of statistical
+A prompt moves by multiples of the training samples, so in the linear band training involves the noise coordinates
+only through the inner products of samples and initial prompts, their Gram matrix. It is computed from the drawn
+features; or, for Gaussian noise, it is drawn itself (M. S. Bartlett, 1933, "On the theory of statistical
 regression"), at a cost that does not depend on the number of coordinates.
 """
 
@@ -26,14 +26,15 @@ CHANCE = 1e-12
 
 
 class GramWorld(NamedTuple):
-    """One replicate. Prompts are the global one and then the local ones; samples are those of all clients.
+    """One replicate. The axis ``prompts`` has the global prompt first and then the local ones; ``all_samples``
+    has the samples of all clients, one client after another.
 
     With s_i the label that the loss is told, x_i the noise of a sample (0 where padded), e = ‖ξ_l‖², z(0) the
     initial noise rows of a prompt and a_i its coefficients, a prompt has z_ξ = z(0) + e κ Σ_i a_i s_i x_i.
 
     Attributes:
-        kernel: e κ² s_i s_j ⟨x_i, x_j⟩, what a unit of a_j adds to the margin of sample i.
-        start_margins: κ s_i ⟨x_i, z(0)⟩, the initial prompts' own part of the margins.
+        kernel: e κ² s_i s_j ⟨x_i, x_j⟩: the change of sample i's margin per unit of a_j.
+        start_margins: κ s_i ⟨x_i, z(0)⟩, the part of the margins that the initial prompts' noise rows contribute.
         start_inner: κ² ⟨z(0), z'(0)⟩ of two prompts.
         initial_signals: z_r(0) of the task-relevant rows.
         classes: true classes, 0 where padded.
@@ -112,7 +113,7 @@ def _overlap(gram: Float[Array, "all_samples all_samples"]) -> Float[Array, ""]:
 
 def _from_law(program: Program, parameters: Parameters, keys: WorldKeys) -> GramWorld:
     """Draw inner products of noise and initial prompts, all Gaussian, and whatever does not depend on them."""
-    # One noise coordinate, which is not used, stands for all.
+    # Labels alone are needed, so a single noise coordinate is drawn, and not used.
     data = draw_client_data(
         dataclasses.replace(program, noise_dim=1), parameters, keys.data, keys.label_noise
     )
@@ -155,14 +156,15 @@ def _normal_gram(
 ) -> Float[Array, "vectors vectors"]:
     """Inner products of independent standard normal vectors, by Bartlett's decomposition.
 
-    A Gaussian matrix turned into its own lower triangle keeps its inner products, has normals below the
-    diagonal and, in its i-th place, the length of what is new in vector i: a χ with dim − i degrees of freedom.
+    Rotating a Gaussian matrix into lower triangular form keeps its inner products. The triangle has independent
+    standard normals below the diagonal and, as its i-th diagonal entry, the length of the component of vector i
+    that is orthogonal to the vectors before it: χ with dim − i degrees of freedom.
     """
     columns = min(vectors, dim)
     normals = jax.random.normal(derived_key(key, 0, 0), (vectors, columns), jnp.float32)
     freedom = jnp.asarray(dim - jnp.arange(columns), jnp.float32)
     lengths = jnp.sqrt(jax.random.chisquare(derived_key(key, 1, 0), freedom, dtype=jnp.float32))
-    # Lengths stand above vectors - columns rows, if any, that bring nothing new.
+    # With more vectors than dimensions, the vectors beyond have no orthogonal component.
     triangle = (
         jnp.tril(normals.astype(dtype), -1)
         + jnp.eye(vectors, columns, dtype=dtype) * lengths.astype(dtype)[None, :]

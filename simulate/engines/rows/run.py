@@ -1,57 +1,31 @@
-"""Run replicates by the engines that keep every encoder row: the prompt and the coefficient engine."""
+"""What engines with all encoder rows compile: drawing, starting and training replicates."""
 
 import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from simulate.engines.coefficient import coefficient_engine
-from simulate.engines.prompt import prompt_engine
-from simulate.engines.synthetic import SyntheticEngine, federation_of
-from simulate.experiment import Experiment
+from simulate.engines.registry import engine_named
+from simulate.engines.rows.engine import RowEngine
+from simulate.engines.rows.model import RowModel
+from simulate.model.algorithm import federated_algorithm
 from simulate.model.federated import FederatedAlgorithm, TrainState, initial_state, train
 from simulate.model.program import Parameters, Program
 from simulate.model.world import World, WorldKeys, draw_world
 from simulate.results.snapshot import Snapshot, take_snapshot
-from simulate.running.devices import BY_BOTH, BY_SEED, BY_THETA, ONE_DEVICE, WHOLE, Layout
+from simulate.running.devices import BY_BOTH, BY_SEED, BY_THETA, WHOLE, Layout
 from simulate.running.jit import ByLength, compiled_quickly
-from simulate.running.prepared import Prepared, set_up
-from simulate.validation import ConfigurationError
-
-
-def prepare(
-    experiment: Experiment,
-    replicates: np.ndarray | None = None,
-    thetas: np.ndarray | None = None,
-    layout: Layout = ONE_DEVICE,
-) -> Prepared:
-    """Draw replicates and start their training; to be called in the experiment's precision.
-
-    An experiment for the Gram engine gives a run of the coefficient engine on the same draws.
-
-    Args:
-        experiment: what to run.
-        replicates: numbers of the replicates, shape (seeds,); None for all.
-        thetas: θ to train at, shape (thetas,); None for all that the experiment's scheme trains at.
-        layout: where the arrays lie, and what divides their axes.
-
-    Raises:
-        ConfigurationError: when there are no features to train on, only inner products of their noise.
-    """
-    if experiment.gram != "features":
-        raise ConfigurationError("gram", experiment.gram, "features, to train on the features themselves")
-    return set_up(experiment, replicates, thetas, layout, draw, start)
 
 
 @compiled_quickly("program", "layout")
 def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
+    weights = _engine(program).needs_weights
 
     def local(parameters: Parameters, keys: WorldKeys) -> World:
-        return layout.over_seeds(lambda keys: draw_world(program, parameters, keys), keys)
+        return layout.over_seeds(lambda keys: draw_world(program, parameters, keys, weights), keys)
 
     return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
@@ -63,7 +37,7 @@ def start(
     """The state before training, with leading axes (seeds, thetas)."""
 
     def local(parameters: Parameters, worlds: World, theta: Array) -> TrainState:
-        optimizer = federation_of(program, parameters).optimizer
+        optimizer = federated_algorithm(program, parameters).optimizer
 
         def replicate(world: World) -> TrainState:
             state = initial_state(world.initial_global, world.initial_local, optimizer)
@@ -94,7 +68,7 @@ def advance(
     def local(
         parameters: Parameters, worlds: World, keys: Array, trained: Array, states: TrainState, gaps: Array
     ) -> tuple[TrainState, Snapshot]:
-        federation = federation_of(program, parameters, clients_in_turn=layout.clients_in_turn)
+        federation = federated_algorithm(program, parameters, clients_in_turn=layout.clients_in_turn)
 
         def replicate(seed: tuple[World, Array, TrainState]) -> tuple[TrainState, Snapshot]:
             world, key, states = seed
@@ -119,13 +93,13 @@ def _trainings(
 ) -> Callable[[tuple[Array, TrainState]], tuple[TrainState, Snapshot]]:
     """The function that trains a replicate at several θ, from (θ, states) with a leading axis of θ.
 
-    The prompt engine trains at each θ by itself, since an optimizer may look at a prompt as a whole. That of the
-    coefficient engine does not: there prompts have an axis of θ, and one product of two matrices serves them all.
+    Where the engine treats a prompt entry by entry, prompts have an axis of θ, and one product of two matrices
+    serves them all; otherwise each θ is trained by itself.
     """
-    engine = engine_of(program, parameters, world)
+    model = model_of(program, parameters, world)
 
     def rows(server: Array, home: Array) -> Array:
-        return jax.vmap(engine.pre_activations)(jnp.concatenate([server[None, :], home]))
+        return jax.vmap(model.pre_activations)(jnp.concatenate([server[None, :], home]))
 
     initial = rows(world.initial_global, world.initial_local)
 
@@ -139,11 +113,11 @@ def _trainings(
         def measure(state: TrainState) -> Snapshot:
             return snapshot(state.global_prompt, state.local_prompts)
 
-        return train(federation, engine.gradient, measure, world.data, theta, key, state, gaps)
+        return train(federation, model.gradient, measure, world.data, theta, key, state, gaps)
 
     def together(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
         thetas, states = at
-        gradient = jax.vmap(engine.gradient, (0, 0, 0, None))
+        gradient = jax.vmap(model.gradient, (0, 0, 0, None))
 
         def measure(state: TrainState) -> Snapshot:
             return jax.vmap(snapshot, (0, 1))(state.global_prompt, state.local_prompts)
@@ -153,19 +127,24 @@ def _trainings(
         states = _axes_swapped(state)._replace(round=jnp.broadcast_to(state.round, thetas.shape))
         return states, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
 
-    return jax.vmap(by_itself) if program.engine == "prompt" else together
+    return together if _engine(program).thetas_together else jax.vmap(by_itself)
 
 
 def _axes_swapped(state: TrainState) -> TrainState:
-    """What clients keep with its axes of θ and of clients the other way round."""
+    """The state with the first two axes, θ and clients, of local prompts and optimizer states exchanged."""
     local_prompts, optimizer_states = jax.tree.map(
         lambda leaf: jnp.swapaxes(leaf, 0, 1), (state.local_prompts, state.optimizer_states)
     )
     return state._replace(local_prompts=local_prompts, optimizer_states=optimizer_states)
 
 
-def engine_of(program: Program, parameters: Parameters, world: World) -> SyntheticEngine:
-    """The engine a world was drawn for."""
-    if world.weights is None:
-        return coefficient_engine(program, parameters)
-    return prompt_engine(program, parameters, world.weights)
+def model_of(program: Program, parameters: Parameters, world: World) -> RowModel:
+    """The model of a replicate in the coordinates of the engine it was drawn for."""
+    return _engine(program).model(program, parameters, world)
+
+
+def _engine(program: Program) -> RowEngine:
+    """The engine that a program names; called while JAX traces, so that a compiled program looks nothing up."""
+    engine = engine_named(program.engine)
+    assert isinstance(engine, RowEngine)
+    return engine

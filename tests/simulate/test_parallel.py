@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulate.running.parallel import in_lanes, processor_cores
+from simulate.running.parallel import parallel_map, processor_cores
 
 
 def test_jobs_run_side_by_side_and_results_keep_their_order() -> None:
@@ -16,11 +16,11 @@ def test_jobs_run_side_by_side_and_results_keep_their_order() -> None:
         together.wait()
         return number**2
 
-    assert in_lanes(job, range(6), lanes=3) == [0, 1, 4, 9, 16, 25]
+    assert parallel_map(job, range(6), threads=3) == [0, 1, 4, 9, 16, 25]
 
 
-def test_one_lane_is_this_thread() -> None:
-    assert in_lanes(lambda _: threading.current_thread(), [0], lanes=1) == [threading.current_thread()]
+def test_one_thread_is_this_thread() -> None:
+    assert parallel_map(lambda _: threading.current_thread(), [0], threads=1) == [threading.current_thread()]
 
 
 def test_no_job_is_begun_after_one_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,8 @@ def test_no_job_is_begun_after_one_has_failed(monkeypatch: pytest.MonkeyPatch) -
     closing = threading.Event()
     monkeypatch.setattr("simulate.running.parallel.ThreadPoolExecutor", Pool)
     with pytest.raises(ValueError, match="the first"):
-        in_lanes(job, range(50), lanes=2)
-    # The second lane's job, and the one that the first lane may have begun before the failure was noticed.
+        parallel_map(job, range(50), threads=2)
+    # The second thread's job, and the one that the first thread may have begun before the failure was noticed.
     assert set(begun) <= {0, 1, 2}
 
 

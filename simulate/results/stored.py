@@ -1,0 +1,39 @@
+"""Results as files: one netCDF file each, of this version or an earlier one."""
+
+import os
+import pathlib
+
+import xarray as xr
+
+from simulate.experiment import Experiment
+from simulate.former_names import VARIABLES
+from simulate.results.files import write_atomically
+from simulate.results.provenance import refuse_later_format
+
+
+def save_result(path: str | os.PathLike[str], result: xr.Dataset) -> None:
+    """Write a result as one netCDF file, whole or not at all.
+
+    Raises:
+        OSError: when the file cannot be written.
+    """
+    write_atomically(pathlib.Path(path), lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+
+
+def load_result(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read the result of `simulate.run` from a file, under the names of this version.
+
+    Names of an earlier version (`simulate.former_names`) are replaced, in the variables and in the attribute
+    `experiment`; the attribute `versions` still says what computed the result.
+
+    Raises:
+        OSError: when the file cannot be read.
+        ConfigurationError: when a later version wrote it, which is named.
+    """
+    result = xr.load_dataset(path, engine="h5netcdf")
+    refuse_later_format(path, result.attrs)
+    renamed = {old: new for old, new in VARIABLES.items() if old in result and new not in result}
+    result = result.rename(renamed)
+    if isinstance(text := result.attrs.get("experiment"), str):
+        result.attrs["experiment"] = Experiment.from_json(text).to_json()
+    return result
