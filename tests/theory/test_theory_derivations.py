@@ -1,14 +1,18 @@
 """Every derivation verifies, and an edited one does not."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import sympy
 
 from theory.proof.catalogue import derive, results
-from theory.proof.derivation import Derivation, DerivationError, Result, Step, relation
+from theory.proof.derivation import Derivation, DerivationError, How, Lemma, Result, Step, relation
+from theory.proof.typesetting import latex
 
 ALL = list(results())
+# a cheap proved step, for tests in which only the statement is at stake
+ONE = Step.identity("One is one.", relation("=", sympy.Integer(1), sympy.UnevaluatedExpr(1)))
 
 
 def edited(claim):
@@ -23,9 +27,33 @@ def edited(claim):
 def test_derivation_is_complete(tag):
     derivation = derive(tag)
     assert derivation.result.tag == tag
-    assert set(derivation.result.uses) <= {each.split()[0] for each in ALL}
     assert any(step.how not in ("assumed", "modelled") for step in derivation.steps)
     assert all(sympy.latex(step.claim) for step in derivation.steps)
+
+
+def test_results_are_built_on_each_other_without_circles():
+    built = set()
+    while rest := [tag for tag in ALL if tag not in built]:
+        ready = [tag for tag in rest if set(derive(tag).result.uses) <= built]
+        assert ready, f"built on each other, or on a tag that no result has: {rest}"
+        built.update(ready)
+
+
+def test_both_sides_of_a_claim_show():
+    alike = [
+        f"{tag}, step {number}: {step.text}"
+        for tag in ALL
+        for number, step in enumerate(derive(tag).steps, start=1)
+        if latex(step.claim.lhs) == latex(step.claim.rhs)
+    ]
+    assert alike == [], "SymPy simplifies both sides as they are entered: leave the left one unevaluated"
+
+
+@pytest.mark.parametrize("tag", ALL)
+def test_long_derivations_are_split_into_lemmas(tag):
+    derivation = derive(tag)
+    longest = max((len(lemma.steps) for lemma in derivation.lemmas), default=len(derivation.steps))
+    assert longest <= 14
 
 
 @pytest.mark.parametrize("tag", ALL)
@@ -37,19 +65,10 @@ def test_edited_step_fails_its_own_verification(tag):
 
 @pytest.mark.parametrize("tag", ALL)
 def test_edited_statement_breaks_the_derivation(tag):
-    derivation = derive(tag)
-    with pytest.raises(DerivationError, match="no step proves"):
-        replace(derivation, statement=(edited(derivation.statement[0]),), steps=_trusted(derivation))
-    with pytest.raises(DerivationError, match="no step proves"):
-        replace(
-            derivation, statement=(relation("=", sympy.Symbol("unproved"), 1),), steps=_trusted(derivation)
-        )
-
-
-def _trusted(derivation):
-    """One cheap proved step, so that only the statement is at stake (the steps are verified elsewhere)."""
-    one = relation("=", sympy.Integer(1), sympy.Integer(1))
-    return (Step("One is one.", one, "identity"),)
+    trusted = replace(derive(tag), statement=(ONE.claim,), steps=(ONE,), lemmas=())
+    for wrong in (edited(derive(tag).statement[0]), relation("=", sympy.Symbol("unproved"), 1)):
+        with pytest.raises(DerivationError, match="no step proves"):
+            replace(trusted, statement=(wrong,))
 
 
 def test_error_names_the_step():
@@ -61,6 +80,14 @@ def test_error_names_the_step():
 
 def _small(steps, statement):
     return Derivation(Result("T0", "t", "p", ("a",), "exact"), statement, steps)
+
+
+def test_every_kind_of_step_has_a_constructor_of_its_name():
+    x = sympy.Symbol("x")
+    fact, claim = relation("=", x, 1), relation("=", 2 * x, 2)
+    for how in get_args(How):
+        given = () if how == "assumed" else (fact,)
+        assert getattr(Step, how)("So.", claim, *given) == Step("So.", claim, how, given)
 
 
 def test_an_assumption_proves_nothing():
@@ -75,13 +102,37 @@ def test_an_empty_field_is_refused():
         _small((Step("One.", claim, "identity"),), ())
 
 
+def test_lemmas_are_verified_as_one_chain_of_steps():
+    x, y, z = sympy.symbols("x y z", real=True)
+    first, second = relation("<=", x, y), relation("<", y, z)
+    chain = Step("So.", relation("<", x, z), "chain", (first, second))
+    given = Step("a", first, "assumed"), Step("b", second, "assumed"), ONE
+    result = Result("T0", "t", "p", ("a",), "exact")
+    lemmas = Lemma("given", given), Lemma("so", (chain,))
+    derivation = Derivation(result, (chain.claim,), lemmas=lemmas)
+    assert derivation.steps == (*given, chain)
+    assert lemmas[1].states == (chain.claim,)
+    assert replace(derivation, statement=(ONE.claim,)).lemmas == lemmas
+    with pytest.raises(DerivationError, match="that no earlier step claims"):
+        replace(derivation, steps=(), lemmas=lemmas[1:])
+    with pytest.raises(DerivationError, match="`steps` differ"):
+        replace(derivation, steps=given)
+    with pytest.raises(DerivationError, match="no step proves"):
+        Lemma("given", given, states=(first,))
+    with pytest.raises(DerivationError, match="no title or no steps"):
+        Lemma("", given)
+
+
 def test_a_chain_may_use_earlier_claims_only():
     x, y, z = sympy.symbols("x y z", real=True)
     first, second = relation("<=", x, y), relation("<", y, z)
     chain = Step("So.", relation("<", x, z), "chain", (first, second))
     steps = Step("a", first, "assumed"), Step("b", second, "assumed"), chain
     assert _small(steps, (chain.claim,)).steps[-1] is chain
-    with pytest.raises(DerivationError, match="no earlier step claims"):
+    # values for letters need not be claimed, as for every other kind of step
+    at_two = Step("So.", relation("<", x, 2), "chain", (first, second, relation("=", z, 2)))
+    assert _small((*steps, at_two), (at_two.claim,)).steps[-1] is at_two
+    with pytest.raises(DerivationError, match="that no earlier step claims"):
         _small(steps[1:], (chain.claim,))
 
 

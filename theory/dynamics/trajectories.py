@@ -1,7 +1,7 @@
 """Coefficients of a prompt over time (T9, coefficients).
 
 Statement: with τ = η Σ_u q^(u) and ω the prompt's weight in the mixture, β = 2aωτ, γ_L = 2bωτ, γ_G = 2bωτχ/K
-and φ_l = 2eωτ (mean of y x_l over the data the prompt sees), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
+and φ_l = 2eωτ (mean of y x_l over the prompt's training data), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
 and (2eωτ)² L σ_p²/(nK) for the global one.
 """
 
@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from theory.model.aggregation import group_size
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -21,31 +23,8 @@ RESULT = Result(
     problem="Sum the increments of every coefficient over the steps of training.",
     assumptions=("Linear band, zero start, equal sample counts.", "All samples share their residuals."),
     bound="exact",
-    uses=("T5",),
+    uses=("T1", "T2", "T5", "T6"),
 )
-
-
-@cache
-def _summed() -> tuple[Formula, Formula, Formula, Formula]:
-    """The sum of T5's increments per unit of ‖w_r‖² (mean y g_r), the definition of τ, and both noise
-    energies."""
-    import sympy
-
-    at = letters()
-    u = sympy.Symbol("u", integer=True, nonnegative=True)
-    steps = sympy.Symbol("t", integer=True, positive=True)
-    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
-    residual = sympy.Function("q")(u)
-    slope = sympy.Integer(2)
-    total = sympy.Sum(residual, (u, 0, steps - 1))
-    gain = (slope * at.omega * at.eta * total).subs(at.eta * total, at.tau)
-    increments = sympy.Sum(at.eta * at.omega * slope * residual, (u, 0, steps - 1))
-    tau = relation("=", total, at.tau / at.eta)
-    # variance of a mean of N independent terms of variance σ_p², summed over the L irrelevant coordinates
-    count = sympy.Symbol("N", positive=True)
-    mean_variance = sympy.Sum(at.sigma**2, (j, 1, count)).doit() / count**2
-    energy = sympy.Sum((gain * at.e) ** 2 * mean_variance, (l, 1, at.L)).doit()
-    return gain, increments, tau, energy.subs(count, at.n * at.K)
 
 
 @cache
@@ -57,80 +36,84 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     2*omega*tau
     """
     at = letters()
-    gain, _, _, energy = _summed()
-    return (at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K), gain, energy
+    gain = 2 * at.omega * at.tau
+    return (
+        (at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K),
+        gain,
+        at.L * (gain * at.e) ** 2 * at.sigma**2 / (at.n * at.K),
+    )
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive the coefficients of T9 by summing T5 over steps.
-
-    >>> len(derivation().statement)
-    5
-    """
+    """Derive the coefficients of T9 by summing T5 over steps."""
     import sympy
 
-    at = letters()
-    gain, increments, tau, energy = _summed()
-    j = sympy.Symbol("j", integer=True, positive=True)
-    inner = sympy.Sum(sympy.Function("G")(j), (j, 1, at.K))
-    group_size = relation("=", inner, at.chi * at.b)
-    beta_of, gamma_local_of, gamma_global_of = (
-        relation("=", sympy.Symbol(name), moved)
-        for name, moved in (
-            ("beta", at.a * increments),
-            ("gamma_L", at.b * increments),
-            ("gamma_G", gain * inner / at.K),
-        )
+    at, inner, (_, gain, energy) = letters(), group_size(), formula()
+    u, steps_of = (
+        sympy.Symbol("u", integer=True, nonnegative=True),
+        sympy.Symbol("t", integer=True, positive=True),
     )
-    signal = relation("=", beta_of.lhs, 2 * at.a * at.omega * at.tau)
-    local = relation("=", gamma_local_of.lhs, 2 * at.b * at.omega * at.tau)
-    shared = relation("=", gamma_global_of.lhs, 2 * at.b * at.omega * at.tau * at.chi / at.K)
+    s, residual = sympy.Symbol("s", positive=True), sympy.Function("q")(u)
+    in_band = relation("=", s, 2)
+
+    def over_steps(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (u, 0, steps_of - 1))
+
+    tau = relation("=", over_steps(residual), at.tau / at.eta)
+    increments = over_steps(at.eta * at.omega * s * residual)
+    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
+    x = sympy.Symbol("x", real=True)
+    beta, own, averaged = sympy.symbols("beta gamma_L gamma_G")
     squared = sympy.symbols(r"\mathbb{E}\|\phi_G\|^2 \mathbb{E}\|\phi_L\|^2", positive=True)
-    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
-    noise_global = relation("=", squared[0], energy)
-    noise_local = relation("=", squared[1], energy.subs(at.K, 1))
+    signal, local = relation("=", beta, at.a * gain), relation("=", own, at.b * gain)
+    shared = relation("=", averaged, at.b * gain * at.chi / at.K)
+    noise_global, noise_local = (
+        relation("=", squared[0], energy),
+        relation("=", squared[1], energy.subs(at.K, 1)),
+    )
 
     def summed_over(samples: Formula) -> Formula:
         of_mean = sympy.Sum(at.sigma**2, (j, 1, samples)) / samples**2
-        return sympy.Sum((2 * at.e * at.omega * at.tau) ** 2 * of_mean, (l, 1, at.L))
+        return sympy.Sum((at.e * gain) ** 2 * of_mean, (l, 1, at.L))
 
-    x = sympy.Symbol("x", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
     steps = (
-        Step("τ is the learning rate times the sum of the residuals.", tau, "assumed"),
-        Step(
-            "A relevant coordinate times the label is 1 on every sample: T5 sums to β = 2aωτ.",
+        Step.assumed("τ is the learning rate times the sum of the residuals.", tau),
+        Step.identity(
+            "A relevant coordinate times the label is 1 on every sample, and the slope in the band is s = 2 (T2): "
+            "T5 sums to β = 2aωτ.",
             signal,
-            "identity",
-            (beta_of, tau),
+            relation("=", beta, at.a * increments),
+            tau,
+            in_band,
         ),
-        Step(
-            "The client's own coordinate gains γ_L = 2bωτ likewise.", local, "identity", (gamma_local_of, tau)
+        Step.identity(
+            "The client's own coordinate gains γ_L = 2bωτ likewise.",
+            local,
+            relation("=", own, at.b * increments),
+            tau,
+            in_band,
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", group_size, "assumed"),
-        Step(
+        Step.assumed("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner),
+        Step.identity(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
-            "identity",
-            (gamma_global_of, group_size),
+            relation("=", averaged, gain * inner.lhs / at.K),
+            inner,
         ),
-        Step(
+        Step.identity(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
-            relation("=", sympy.Integral(x**2 * density, (x, -sympy.oo, sympy.oo)), at.sigma**2),
-            "identity",
+            relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
         ),
-        Step(
+        Step.identity(
             "Over L coordinates and the nK samples of all clients the expected energy is this.",
             noise_global,
-            "identity",
-            (relation("=", squared[0], summed_over(at.n * at.K)),),
+            relation("=", squared[0], summed_over(at.n * at.K)),
         ),
-        Step(
-            "A local prompt sees the n samples of one client.",
+        Step.identity(
+            "A local prompt is trained on the n samples of one client.",
             noise_local,
-            "identity",
-            (relation("=", squared[1], summed_over(at.n)),),
+            relation("=", squared[1], summed_over(at.n)),
         ),
     )
     return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)
@@ -181,21 +164,18 @@ def global_coefficients(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) 
     >>> [float(value) for value in global_coefficients(equal, 1.0, 0.5)]
     [3.0, 1.75, 2.0]
     """
-    return _coefficients(equal, weight, tau, equal.group_size, equal.clients)
+    return _coefficients(equal, weight, tau, equal.group_size / equal.clients, equal.clients)
 
 
 def _coefficients(
-    equal: EqualClients,
-    weight: ArrayLike,
-    tau: ArrayLike,
-    group_size: Values | float,
-    clients: Values | float,
+    equal: EqualClients, weight: ArrayLike, tau: ArrayLike, share: Values | float, clients: Values | float
 ) -> Coefficients:
+    """Coefficients of a prompt that sees the data of `clients`, a `share` of them of the client's own group."""
     omega, level = unit_interval("weight", weight), nonnegative("tau", tau)
     gain, energy = _numeric()
     features = equal.noise_feature_sq, omega, level, equal.noise_std, equal.noise_dim
     return Coefficients(
         result(equal.global_feature_sq * gain(omega, level)),
-        result(equal.local_feature_sq * gain(omega, level) * group_size / clients),
+        result(equal.local_feature_sq * gain(omega, level) * share),
         result(np.sqrt(energy(*features, equal.samples, clients))),
     )

@@ -15,9 +15,12 @@ RESULT = Result(
     tag="T2",
     title="Text encoder",
     problem="How does the encoder turn the inner product of a prompt with a frozen row into a feature?",
-    assumptions=("A positive offset c.", "A differentiable activation where its slope is used."),
+    assumptions=(
+        "The encoder h(z) = σ(z + c) − σ(−z + c), this project's reading of the paper's framework, with an offset "
+        "c > 0 from the class name.",
+        "A differentiable activation where its slope is used.",
+    ),
     bound="exact",
-    uses=(),
 )
 
 
@@ -39,11 +42,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T2: oddness and slope for any activation, the three pieces for the ReLU.
-
-    >>> derivation().result.tag
-    'T2'
-    """
+    """Derive T2: oddness and slope for any activation, the three pieces for the ReLU."""
     import sympy
 
     (z, offset), pieces = formula()
@@ -70,62 +69,52 @@ def derivation() -> Derivation:
     relu = sympy.Max(0, z + offset) - sympy.Max(0, -z + offset)
     statement = relation("=", relu, pieces)
     inside, above, below = (relation("=", feature(z), piece.expr) for piece in pieces.args)
+    slopes = tuple(
+        Step.identity(text, relation("=", sympy.Derivative(feature(z), z), value), piece)
+        for text, value, piece in (
+            ("The piece inside has slope 2 …", 2, inside),
+            ("… and the pieces outside have slope 1: above …", 1, above),
+            ("… and below the band.", 1, below),
+        )
+    )
     steps = (
-        Step(
-            "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, "identity", definition
+        Step.identity(
+            "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, *definition
         ),
-        Step(
+        Step.identity(
             "Its slope adds the slopes of the two terms (σ is the integral of its slope σ').",
             slope,
-            "identity",
-            (definition[0], *primitives),
+            definition[0],
+            *primitives,
         ),
-        Step(
-            "If σ never decreases, neither does h.",
-            relation(">=", slope.rhs, 0),
-            "sign",
-        ),
-        Step(
+        Step.sign("If σ never decreases, neither does h.", relation(">=", slope.rhs, 0)),
+        Step.identity(
             "ReLU inside the band, where u = c + z and v = c − z are positive: both terms are on.",
             statement,
-            "identity",
-            (relation("=", z, (left - right) / 2), relation("=", offset, (left + right) / 2)),
+            relation("=", z, (left - right) / 2),
+            relation("=", offset, (left + right) / 2),
         ),
-        Step(
+        Step.identity(
             "ReLU above the band, z = c + d with d > 0: only the first term is on.",
             statement,
-            "identity",
-            (relation("=", z, offset + beyond),),
+            relation("=", z, offset + beyond),
         ),
-        Step(
+        Step.identity(
             "ReLU below the band, z = −c − d with d > 0: only the second term is on.",
             statement,
-            "identity",
-            (relation("=", z, -offset - beyond),),
+            relation("=", z, -offset - beyond),
         ),
-        Step("The piece inside has slope 2 …", _slope_of(inside, z, 2), "identity", (inside,)),
-        Step("… and the pieces outside have slope 1: above …", _slope_of(above, z, 1), "identity", (above,)),
-        Step("… and below the band.", _slope_of(below, z, 1), "identity", (below,)),
-        Step(
+        *slopes,
+        Step.identity(
             "At the upper border the pieces meet …",
             relation("=", inside.rhs, above.rhs),
-            "identity",
-            (relation("=", z, offset),),
+            relation("=", z, offset),
         ),
-        Step(
-            "… and at the lower one.",
-            relation("=", inside.rhs, below.rhs),
-            "identity",
-            (relation("=", z, -offset),),
+        Step.identity(
+            "… and at the lower one.", relation("=", inside.rhs, below.rhs), relation("=", z, -offset)
         ),
     )
     return Derivation(RESULT, statement=(odd, slope, statement), steps=steps)
-
-
-def _slope_of(piece: Formula, z: Formula, value: int) -> Formula:
-    import sympy
-
-    return relation("=", sympy.Derivative(piece.lhs, z), value)
 
 
 @cache

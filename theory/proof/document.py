@@ -7,7 +7,7 @@ from typing import NamedTuple
 from theory.proof.bounds import Bound
 from theory.proof.catalogue import derive, results
 from theory.proof.derivation import Derivation, Formula, How, Step
-from theory.proof.typesetting import display, latex
+from theory.proof.typesetting import display
 
 INTRODUCTION = """\
 # Derivations
@@ -31,9 +31,11 @@ A step is one of these:
   limits are carried out.
 - *signs*: an inequality that follows from the signs of its letters after the given equations are inserted (most
   letters stand for positive numbers; an integral is positive if its integrand is).
-- *chain*: an inequality that is the sum of the named earlier ones.
+- *chain*: an inequality that is the sum of the named earlier ones, after the given equations are inserted.
 - *root*: the right-hand side solves the given equation.
 - *differential equation*: the right-hand side solves it, from the given start.
+
+A long derivation is split into lemmas; the formulas below a lemma's heading are what its steps prove.
 
 **Bounds.** *exact*: equal under the stated assumptions. *upper*, *lower*, *sandwich*: inequalities. *asymptotic*:
 equal in a limit, to leading order or with random quantities replaced by their expectation.
@@ -109,7 +111,8 @@ def section(derivation: Derivation) -> str:
     """
     result = derivation.result
     module = results()[result.tag].replace(".", "/") + ".py"
-    rests_on = "; ".join([", ".join(result.uses) or "the model alone", *result.sources])
+    model = "the model" if result.sources else "the model alone"
+    rests_on = "; ".join([", ".join(result.uses) or model, *result.sources])
     parts = [
         f"## {_heading(derivation)}",
         f"**Problem.** {_escape(result.problem)}",
@@ -120,10 +123,11 @@ def section(derivation: Derivation) -> str:
         "**Derivation.**",
     ]
     claims: list[Formula] = []
-    for number, step in enumerate(derivation.steps, start=1):
-        shown = step.claim.lhs if _comes_out_alike(step.claim) else step.claim
-        parts += [f"**{number}.** {_escape(step.text)}", _fence([shown]), *_verification(step, claims)]
-        claims.append(step.claim)
+    for number, lemma in enumerate(derivation.lemmas, start=1):
+        parts += [f"### Lemma {number}. {_escape(lemma.title)}", _fence(lemma.states)]
+        parts += _numbered(lemma.steps, claims)
+    if not derivation.lemmas:
+        parts += _numbered(derivation.steps, claims)
     return "\n\n".join(parts) + "\n"
 
 
@@ -137,9 +141,17 @@ def sections(text: str) -> dict[str, str]:
     return {"contents": first.strip()} | {part.split(". ", 1)[0]: part.strip() for part in rest}
 
 
-def _comes_out_alike(claim: Formula) -> bool:
-    """Whether both sides are written the same, because SymPy simplifies them as soon as they are entered."""
-    return latex(claim.lhs) == latex(claim.rhs)
+def _numbered(steps: Sequence[Step], claims: list[Formula]) -> list[str]:
+    """Paragraphs of some steps, numbered on from the `claims` of earlier ones, to which theirs are added."""
+    parts: list[str] = []
+    for step in steps:
+        parts += [
+            f"**{len(claims) + 1}.** {_escape(step.text)}",
+            _fence([step.claim]),
+            *_verification(step, claims),
+        ]
+        claims.append(step.claim)
+    return parts
 
 
 def _verification(step: Step, earlier: Sequence[Formula]) -> list[str]:
@@ -152,8 +164,6 @@ def _verification(step: Step, earlier: Sequence[Formula]) -> list[str]:
         return [f"*{with_facts}{f' {named}, with' if named else ''}*", _fence(others)]
     if named:
         return [f"*{with_facts} {named}.*"]
-    if _comes_out_alike(step.claim):
-        return ["*Verified: identity; both sides come out as this expression.*"]
     return [f"*{without}*"]
 
 

@@ -126,8 +126,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "noise_energy_unsquared",
         "theory.model.aggregation",
-        "weight**2 / counts",
-        "weight / counts",
+        "over_clients(weight**2 / count)",
+        "over_clients(weight / count)",
         "averaged noise is weighted with p_k instead of p_k²",
         ("derivations",),
     ),
