@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import Population
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -115,7 +115,7 @@ def derivation() -> Derivation:
     symmetric = symmetric_all + symmetric_group + by_itself(at.n, 1 / at.K) * at.tau
     by_drift = own_growth(at.n) * delta_k
     group_size, ones = relation("=", over_clients(member[j]), at.chi), relation("=", over_clients(p[j]), 1)
-    steps = (
+    kernel_steps = (
         Step.identity(
             "In the linear band the slope of the encoder is s_h = 2 (T2). By T5 one of a client's n samples, with "
             "(y g)_j = σ_j, moves the margin of another with σ_i, through one row, by the kernel's coefficient; "
@@ -133,6 +133,15 @@ def derivation() -> Derivation:
             "All types of one client act through their signed mean.",
             relation("=", all_types, through(norm, sign_i, 1, weight, 1) * signed),
         ),
+        Step.identity(
+            "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
+            "other samples' noise is orthogonal to it on average (T8).",
+            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
+            in_band,
+            relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+        ),
+    )
+    averaging = (
         Step.assumed("FedAvg's weights add up to one.", ones),
         Step.identity(
             "Averaging: every client starts the round at the server's coefficient A and adds its drift d_j.",
@@ -148,13 +157,8 @@ def derivation() -> Derivation:
                 over_clients(p[j] * (mean[j] + drift[j])),
             ),
         ),
-        Step.identity(
-            "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
-            "other samples' noise is orthogonal to it on average (T8).",
-            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
-            in_band,
-            relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
-        ),
+    )
+    of_client = (
         Step.modelled(
             "Global prompt, one type, full weights: all clients act through the shared feature, those of the "
             "group (G_j = 1) through the group's; the own drift δ_k is not averaged yet and counts fully.",
@@ -175,6 +179,8 @@ def derivation() -> Derivation:
             global_claim,
             local_claim,
         ),
+    )
+    equal_clients = (
         Step.assumed("The members of a group are counted by χ.", group_size),
         Step.identity(
             "Equal clients, one global prompt: M = κ_G τ + κ_L δ with the rates of T8; with one local step per "
@@ -192,7 +198,21 @@ def derivation() -> Derivation:
             group_size,
         ),
     )
-    return Derivation(RESULT, statement=(statement, global_claim, local_claim), steps=steps)
+    lemmas = (
+        Lemma(
+            "The margin kernel of a client",
+            kernel_steps,
+            states=tuple(step.claim for step in kernel_steps[1:]),
+        ),
+        Lemma("Averaging adds what every client added", averaging),
+        Lemma("Margins of a client", of_client, states=(global_claim, local_claim, statement)),
+        Lemma(
+            "Equal clients have the rates of T8",
+            equal_clients,
+            states=tuple(step.claim for step in equal_clients[1:]),
+        ),
+    )
+    return Derivation(RESULT, statement=(statement, global_claim, local_claim), lemmas=lemmas)
 
 
 class Kernel(NamedTuple):

@@ -25,7 +25,7 @@ RESULT = Result(
     problem="How does one step move every training sample's margin, whatever the overlap of the noise?",
     assumptions=(
         "Linear band, orthogonal rows.",
-        "All clients in every round, one local step per round.",
+        "Joint training (θ = 0 or 1 is a prompt alone), all clients in every round, one local step per round.",
     ),
     bound="exact",
     uses=("T2", "T5", "T8"),

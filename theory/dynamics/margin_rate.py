@@ -7,7 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
@@ -72,7 +72,7 @@ def derivation() -> Derivation:
     k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
     local, shared = relation("=", k_local, d.local_rate), relation("=", k_global, d.global_rate)
     joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
-    inner = group_size()
+    inner = chi_definition()
     same, other = (sympy.Symbol(rf"{{e\langle x_i, x_{index}\rangle}}", real=True) for index in "ij")
     own_noise, others_noise = relation("=", same, d.nu_bar), relation("=", other, 0)
     local_sum = 4 * (sympy.Sum(d.a + d.b + other, (j, 1, d.n - 1)) + d.a + d.b + same) / d.n

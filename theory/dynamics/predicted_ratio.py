@@ -91,14 +91,11 @@ def derivation() -> Derivation:
     types, all_samples = sympy.symbols("C N", integer=True, positive=True)
     p, tau, member, n, pi, u, v = (sympy.IndexedBase(name) for name in ("p", "tau", "G", "n", "pi", "u", "v"))
     p_k, n_k, tau_global, tau_local = sympy.symbols("p_k n_k tau_Gk tau_Lk", positive=True)
-    share, level = sympy.symbols("p t", positive=True)
+    in_one, in_other = sympy.symbols("x y", positive=True)
     R, s_k, H = sympy.symbols("R_k s_k H_xi")
 
     def over_clients(summand: Formula) -> Formula:
         return sympy.Sum(summand, (j, 1, at.K))
-
-    def over_own(summand: Formula) -> Formula:
-        return sympy.Sum(summand, (i, 1, n_k))
 
     def over_samples(summand: Formula) -> Formula:
         return sympy.Sum(summand, (i, 1, all_samples))
@@ -158,22 +155,16 @@ def derivation() -> Derivation:
             relation("=", expected, noise_of(*products)),
         ),
         Step.identity(
-            "A client's n_k samples have the weight pτ/n_k each in the average: together p²τ²/n_k.",
-            relation("=", over_own((share * level / n_k) ** 2), share**2 * level**2 / n_k),
-        ),
-        Step.identity(
-            "The client's own samples enter both prompts: the cross term.",
-            relation("=", over_own(p_k * tau_global / n_k * (tau_local / n_k)), moments[1]),
-        ),
-        Step.identity(
-            "Its own prompt holds no others.", relation("=", over_own((tau_local / n_k) ** 2), moments[2])
+            "A client's n_k samples, with the weight x/n_k each in one prompt and y/n_k in another, together give "
+            "xy/n_k: p²τ²/n_k in the average alone, pτ_Gτ_L/n_k across both prompts, τ_L²/n_k in the client's own.",
+            relation("=", sympy.Sum(in_one / n_k * (in_other / n_k), (i, 1, n_k)), in_one * in_other / n_k),
         ),
         Step.modelled(
             "With several types τ² becomes its mean over the client's samples.",
             relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
         ),
         Step.modelled(
-            "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
+            "With these sums over all clients, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
             relation("=", H**2, noise),
             *sums_of,

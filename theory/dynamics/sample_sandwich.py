@@ -76,15 +76,12 @@ def _letters() -> SimpleNamespace:
     i, j, count, t = sympy.symbols("i j m t", integer=True, positive=True)
     plus, minus, residual = (sympy.IndexedBase(name, nonnegative=True) for name in ("K^+", "K^-", "q"))
     low, high = sympy.symbols("kappa_i^- kappa_i^+", positive=True)
-    return SimpleNamespace(
-        **dict(j=j, t=t, eta=letters().eta, others=lambda summand: sympy.Sum(summand, (j, 1, count))),
-        **dict(
-            plus=plus[i, j], minus=minus[i, j], q_i=sympy.Symbol("q_i", nonnegative=True), q_j=residual[j]
-        ),
-        **dict(
-            low=low, high=high, margin=sympy.Function("M_i", real=True), drive=sympy.Symbol("D_i", real=True)
-        ),
-    )
+    found = SimpleNamespace(j=j, t=t, eta=letters().eta, low=low, high=high)
+    found.plus, found.minus, found.q_j = plus[i, j], minus[i, j], residual[j]
+    found.q_i, found.drive = sympy.Symbol("q_i", nonnegative=True), sympy.Symbol("D_i", real=True)
+    found.margin = sympy.Function("M_i", real=True)
+    found.others = lambda summand: sympy.Sum(summand, (j, 1, count))
+    return found
 
 
 @cache

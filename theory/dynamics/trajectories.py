@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
@@ -49,7 +49,7 @@ def derivation() -> Derivation:
     """Derive the coefficients of T9 by summing T5 over steps."""
     import sympy
 
-    at, inner, (_, gain, energy) = letters(), group_size(), formula()
+    at, inner, (_, gain, energy) = letters(), chi_definition(), formula()
     u, steps_of = (
         sympy.Symbol("u", integer=True, nonnegative=True),
         sympy.Symbol("t", integer=True, positive=True),

@@ -45,10 +45,10 @@ class NoiseEnergyFactors(NamedTuple):
 
 
 @cache
-def group_size() -> Formula:
+def chi_definition() -> Formula:
     """Return the definition of χ: the inner products G_j of a client's ν with all clients' sum to χ‖ν‖².
 
-    >>> group_size().rhs
+    >>> chi_definition().rhs
     b*chi
     """
     import sympy
@@ -68,7 +68,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
     at, total = letters(), sympy.Symbol("N", positive=True)
     # the average over clients of ⟨ν_{s(k)}, ν_{s(j)}⟩/‖ν‖²
-    return (at.chi, at.K, total), group_size().rhs / at.b / at.K, 1 / total
+    return (at.chi, at.K, total), chi_definition().rhs / at.b / at.K, 1 / total
 
 
 @cache
@@ -98,13 +98,13 @@ def derivation() -> Derivation:
         ),
         Step.assumed(
             "The group size χ of a client is defined by the inner products G_j of its ν with all clients'.",
-            group_size(),
+            chi_definition(),
         ),
         Step.identity(
             "Client j moves along its own ν by δ; the average's coefficient along ν_{s(k)} is χ/K of that.",
             signal,
             moved_of,
-            group_size(),
+            chi_definition(),
         ),
         Step.identity(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",

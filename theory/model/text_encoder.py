@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from theory.numerics.validation import ArrayLike, Values, finite, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 
 RESULT = Result(
     tag="T2",
@@ -77,7 +77,14 @@ def derivation() -> Derivation:
             ("… and below the band.", 1, below),
         )
     )
-    steps = (
+    borders = tuple(
+        Step.identity(text, relation("=", inside.rhs, outside.rhs), relation("=", z, border))
+        for text, outside, border in (
+            ("At the upper border the pieces meet …", above, offset),
+            ("… and at the lower one.", below, -offset),
+        )
+    )
+    for_every_activation = (
         Step.identity(
             "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, *definition
         ),
@@ -88,33 +95,40 @@ def derivation() -> Derivation:
             *primitives,
         ),
         Step.sign("If σ never decreases, neither does h.", relation(">=", slope.rhs, 0)),
+    )
+    in_pieces = (
         Step.identity(
-            "ReLU inside the band, where u = c + z and v = c − z are positive: both terms are on.",
+            "Inside the band, where u = c + z and v = c − z are positive: both terms are on.",
             statement,
             relation("=", z, (left - right) / 2),
             relation("=", offset, (left + right) / 2),
         ),
         Step.identity(
-            "ReLU above the band, z = c + d with d > 0: only the first term is on.",
+            "Above the band, z = c + d with d > 0: only the first term is on.",
             statement,
             relation("=", z, offset + beyond),
         ),
         Step.identity(
-            "ReLU below the band, z = −c − d with d > 0: only the second term is on.",
+            "Below the band, z = −c − d with d > 0: only the second term is on.",
             statement,
             relation("=", z, -offset - beyond),
         ),
         *slopes,
-        Step.identity(
-            "At the upper border the pieces meet …",
-            relation("=", inside.rhs, above.rhs),
-            relation("=", z, offset),
+        *borders,
+    )
+    lemmas = (
+        Lemma(
+            "For every activation h is odd, and its slope adds two slopes",
+            for_every_activation,
+            states=(odd, slope),
         ),
-        Step.identity(
-            "… and at the lower one.", relation("=", inside.rhs, below.rhs), relation("=", z, -offset)
+        Lemma(
+            "The ReLU encoder in pieces, of slope 2 inside the band and 1 outside",
+            in_pieces,
+            states=(statement,),
         ),
     )
-    return Derivation(RESULT, statement=(odd, slope, statement), steps=steps)
+    return Derivation(RESULT, statement=(odd, slope, statement), lemmas=lemmas)
 
 
 @cache
