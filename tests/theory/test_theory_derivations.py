@@ -104,7 +104,7 @@ def test_lemmas_are_verified_as_one_chain_of_steps():
     assert derivation.steps == (*given, chain)
     assert lemmas[1].states == (chain.claim,)
     assert replace(derivation, statement=(ONE.claim,)).lemmas == lemmas
-    with pytest.raises(DerivationError, match="no earlier step claims"):
+    with pytest.raises(DerivationError, match="that no earlier step claims"):
         replace(derivation, steps=(), lemmas=lemmas[1:])
     with pytest.raises(DerivationError, match="`steps` differ"):
         replace(derivation, steps=given)
@@ -120,7 +120,10 @@ def test_a_chain_may_use_earlier_claims_only():
     chain = Step("So.", relation("<", x, z), "chain", (first, second))
     steps = Step("a", first, "assumed"), Step("b", second, "assumed"), chain
     assert _small(steps, (chain.claim,)).steps[-1] is chain
-    with pytest.raises(DerivationError, match="no earlier step claims"):
+    # values for letters need not be claimed, as for every other kind of step
+    at_two = Step("So.", relation("<", x, 2), "chain", (first, second, relation("=", z, 2)))
+    assert _small((*steps, at_two), (at_two.claim,)).steps[-1] is at_two
+    with pytest.raises(DerivationError, match="that no earlier step claims"):
         _small(steps[1:], (chain.claim,))
 
 

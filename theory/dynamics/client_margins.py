@@ -29,10 +29,14 @@ RESULT = Result(
     problem="How do the margins of unequal clients grow, with local steps between averages?",
     assumptions=(
         "Linear band, orthogonal rows, zero start, all clients in every round.",
-        "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
+        "Near-orthogonal noise: inner products of noise vectors equal their expectation (number of samples ≪ L).",
     ),
     bound="asymptotic",
-    uses=("T5", "T8"),
+    uses=("T2", "T5", "T8"),
+    sources=(
+        "McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-Efficient Learning of Deep "
+        "Networks from Decentralized Data (federated averaging)",
+    ),
 )
 
 
@@ -72,14 +76,13 @@ def derivation() -> Derivation:
     at, sums = letters(), kernel_sums()
     symbols, relevant, own_symbols, own = formula()
     norm, sign_i, sign_j, weight, fraction = symbols
-    out, training, q = sympy.symbols("omega_out omega_train q", positive=True)
-    i, j, c = sympy.symbols("i j c", integer=True, positive=True)
-    types = sympy.Symbol("C", integer=True, positive=True)
-    p, tau, member = (sympy.IndexedBase(name) for name in ("p", "tau", "G"))
-    mean, drift = sympy.IndexedBase("m"), sympy.IndexedBase("d")
-    pi, sign, tau_of = (sympy.IndexedBase(name) for name in ("pi", "sigma", "tau"))
+    out, training, q, s = sympy.symbols("omega_out omega_train q s_h", positive=True)
+    i, j, c, types = sympy.symbols("i j c C", integer=True, positive=True)
+    p, tau, member, mean, drift, pi, sign = (
+        sympy.IndexedBase(name) for name in ("p", "tau", "G", "m", "d", "pi", "sigma")
+    )
     p_k, tau_k, delta_k, n_k = sympy.symbols("p_k tau_k delta_k n_k", positive=True)
-    M_k, M_global, M_local = sympy.symbols("M_k M_Gk M_Lk")
+    M_k, M_global, M_local, moved, margin_moved = sympy.symbols(r"M_k M_Gk M_Lk \Delta{z_r} \Delta{M_i}")
 
     def through(*values: Formula) -> Formula:
         return relevant.subs(dict(zip(symbols, values, strict=True)), simultaneous=True)
@@ -90,57 +93,49 @@ def derivation() -> Derivation:
     def over_clients(summand: Formula) -> Formula:
         return sympy.Sum(summand, (j, 1, at.K))
 
-    one_sample = out * 2 * sign_i * (at.eta * q * training * 2 * norm * sign_j / at.n)
-    by_kernel = out * training * through(norm, sign_i, sign_j, 1, 1 / at.n) * at.eta * q
+    def own_growth(count: Formula) -> Formula:
+        """What a client with `count` samples adds by itself per unit of τ, at full weight."""
+        return through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(count, 1)
+
+    one_sample = relation(
+        "=", margin_moved, out * training * through(norm, sign_i, sign_j, 1, 1 / at.n) * at.eta * q
+    )
     of_type = sympy.Sum(through(norm, sign_i, sign_j, weight, 1 / at.n) * at.tau, (i, 1, at.n * fraction))
-    signed = sympy.Sum(pi[c] * sign[c] * tau_of[c], (c, 1, types))
-    all_types = sympy.Sum(through(norm, sign_i, sign[c], weight, pi[c]) * tau_of[c], (c, 1, types))
+    signed = sympy.Sum(pi[c] * sign[c] * tau[c], (c, 1, types))
+    all_types = sympy.Sum(through(norm, sign_i, sign[c], weight, pi[c]) * tau[c], (c, 1, types))
     server = sympy.Symbol("A", real=True)
-    averaged = over_clients(p[j] * (server + drift[j]))
-    own_noise = (
-        out * 2 * sympy.Sum(at.sigma**2 * (training * 2 * at.e * weight * at.tau / at.n), (i, 1, at.L))
-    )
-
-    def global_margin(shared: Formula, group: Formula) -> Formula:
-        """Full weights, one type: what the server averaged, and what the client added since."""
-        before = shared + group + by_itself(n_k, p_k) * tau_k
-        return before + (through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(n_k, 1)) * delta_k
-
-    local_margin = (through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(n_k, 1)) * (
-        tau_k + delta_k
-    )
-    each = through(at.a, 1, 1, 1, 1 / n_k) + through(at.b, 1, 1, 1, 1 / n_k)
+    own_noise = out * s * sympy.Sum(at.sigma**2 * training * s * at.e * weight * at.tau / at.n, (i, 1, at.L))
+    in_band = relation("=", s, sums.slope)
     total, group_total = over_clients(p[j] * tau[j]), over_clients(member[j] * p[j] * tau[j])
     from_all = over_clients(through(at.a, 1, 1, p[j], 1) * tau[j])
     from_group = over_clients(member[j] * through(at.b, 1, 1, p[j], 1) * tau[j])
+    each = through(at.a, 1, 1, 1, 1 / n_k) + through(at.b, 1, 1, 1, 1 / n_k)
     own_rate = at.a + at.b + at.nu_bar / n_k
-    global_shown = (
-        4 * (at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k) + 4 * own_rate * delta_k
+    averaged_margin = at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k + own_rate * delta_k
+    local_margin = own_rate * (tau_k + delta_k)
+    global_claim, local_claim = (
+        relation("=", M_global, 4 * averaged_margin),
+        relation("=", M_local, 4 * local_margin),
     )
-    local_shown = 4 * own_rate * (tau_k + delta_k)
-    global_claim, local_claim = relation("=", M_global, global_shown), relation("=", M_local, local_shown)
-    statement = relation(
-        "=",
-        M_k,
-        4
-        * (1 - at.theta) ** 2
-        * (at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k + own_rate * delta_k)
-        + 4 * at.theta**2 * own_rate * (tau_k + delta_k),
-    )
-    equal = {p_k: 1 / at.K, tau_k: at.tau, n_k: at.n}
-    symmetric = global_margin(
-        over_clients(through(at.a, 1, 1, 1 / at.K, 1) * at.tau),
-        over_clients(member[j] * through(at.b, 1, 1, 1 / at.K, 1) * at.tau),
-    ).subs(equal)
-    group_size = relation("=", over_clients(member[j]), at.chi)
-    ones = relation("=", over_clients(p[j]), 1)
+    statement = relation("=", M_k, 4 * (1 - at.theta) ** 2 * averaged_margin + 4 * at.theta**2 * local_margin)
+    # equal clients: p = 1/K, the same τ
+    symmetric_all = over_clients(through(at.a, 1, 1, 1 / at.K, 1) * at.tau)
+    symmetric_group = over_clients(member[j] * through(at.b, 1, 1, 1 / at.K, 1) * at.tau)
+    symmetric = symmetric_all + symmetric_group + by_itself(at.n, 1 / at.K) * at.tau
+    by_drift = own_growth(at.n) * delta_k
+    group_size, ones = relation("=", over_clients(member[j]), at.chi), relation("=", over_clients(p[j]), 1)
     steps = (
         Step(
-            "By T5 and h' = 2 one of a client's n samples, with (y g)_j = σ_j, moves the margin of another with "
-            "σ_i, through one row, by the kernel's coefficient; the prompt's weights in training and in the "
-            "output multiply it.",
-            relation("=", one_sample, by_kernel),
+            "In the linear band the slope of the encoder is s_h = 2 (T2). By T5 one of a client's n samples, with "
+            "(y g)_j = σ_j, moves the margin of another with σ_i, through one row, by the kernel's coefficient; "
+            "the prompt's weights in training and in the output multiply it.",
+            one_sample,
             "identity",
+            (
+                relation("=", margin_moved, out * s * sign_i * moved),
+                relation("=", moved, at.eta * training * norm * s * q * sign_j / at.n),
+                in_band,
+            ),
         ),
         Step(
             "The n π samples of one type share their residuals, which add up to τ: together they count π.",
@@ -150,12 +145,12 @@ def derivation() -> Derivation:
         Step(
             "All types of one client act through their signed mean.",
             relation("=", all_types, through(norm, sign_i, 1, weight, 1) * signed),
-            "identity",
+            "modelled",
         ),
         Step("FedAvg's weights add up to one.", ones, "assumed"),
         Step(
             "Averaging: every client starts the round at the server's coefficient A and adds its drift d_j.",
-            relation("=", averaged, server + over_clients(p[j] * drift[j])),
+            relation("=", over_clients(p[j] * (server + drift[j])), server + over_clients(p[j] * drift[j])),
             "identity",
             (ones,),
         ),
@@ -167,32 +162,38 @@ def derivation() -> Derivation:
                 over_clients(p[j] * mean[j]) + over_clients(p[j] * drift[j]),
                 over_clients(p[j] * (mean[j] + drift[j])),
             ),
-            "identity",
+            "modelled",
         ),
         Step(
-            "A sample meets its own noise (expected square σ_p², L coordinates), which stands in the prompt with "
-            "the weight p/n; other samples' noise is orthogonal to it on average (T8).",
+            "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
+            "other samples' noise is orthogonal to it on average (T8).",
             relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
             "identity",
-            (relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),),
+            (in_band, relation("=", at.nu_bar, at.L * at.sigma**2 * at.e)),
         ),
         Step(
             "Global prompt, one type, full weights: all clients act through the shared feature, those of the "
             "group (G_j = 1) through the group's; the own drift δ_k is not averaged yet and counts fully.",
             global_claim,
-            "identity",
-            (relation("=", M_global, global_margin(from_all, from_group)),),
+            "modelled",
+            (
+                relation(
+                    "=",
+                    M_global,
+                    from_all + from_group + by_itself(n_k, p_k) * tau_k + own_growth(n_k) * delta_k,
+                ),
+            ),
         ),
         Step(
             "Local prompt: the client's own n_k samples alone, 1/n_k each, never averaged.",
             local_claim,
-            "identity",
+            "modelled",
             (relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),),
         ),
         Step(
             "Joint training: each prompt carries its weight twice, in training and in the output.",
             statement,
-            "identity",
+            "modelled",
             (
                 relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
                 global_claim,
@@ -203,7 +204,7 @@ def derivation() -> Derivation:
         Step(
             "Equal clients, one global prompt: M = κ_G τ + κ_L δ with the rates of T8; with one local step per "
             "round δ = 0 whenever a residual is taken, and M = κ_G τ.",
-            relation("=", symmetric, sums.global_rate * at.tau + sums.local_rate * delta_k),
+            relation("=", symmetric + by_drift, sums.global_rate * at.tau + sums.local_rate * delta_k),
             "identity",
             (group_size,),
         ),
@@ -211,7 +212,7 @@ def derivation() -> Derivation:
             "Equal clients, joint training, one local step: M = κ(θ) τ.",
             relation(
                 "=",
-                ((1 - at.theta) ** 2 * symmetric + at.theta**2 * local_margin.subs(equal)).subs(delta_k, 0),
+                (1 - at.theta) ** 2 * symmetric + at.theta**2 * own_growth(at.n) * at.tau,
                 sums.joint_rate * at.tau,
             ),
             "identity",

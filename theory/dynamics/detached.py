@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from theory.dynamics.margin_rate import kernel_sums
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -32,7 +31,7 @@ RESULT = Result(
     problem="How do the prompts grow when only the local one is trained through the mixture?",
     assumptions=("The symmetric mean field of T8.", "One local step per round."),
     bound="asymptotic",
-    uses=("T5", "T8", "T9"),
+    uses=("T2", "T5", "T8", "T9 (coefficients)"),
 )
 
 
@@ -71,38 +70,37 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at, d = letters(), kernel_sums()
+    at = letters()
     (theta, k_global, k_local, tau_global, tau_local), margin_of = formula()
-    own, out, training = sympy.symbols("w omega_out omega_train", positive=True)
-    gi, gj = sympy.symbols("g_i g_j", real=True)
-    coefficient = training * own * d.slope * gj * at.tau  # T5 summed over steps, for one training sample
-    contribution = out * d.slope * gi * coefficient
-    symbol = sympy.Symbol("M")
-    statement = relation("=", symbol, margin_of)
+    norm, out, training, s = sympy.symbols("w omega_out omega_train s", positive=True)
+    gi, gj, coefficient, moved = sympy.symbols(r"g_i g_j a_r \Delta{M_i}", real=True)
     read_global, read_local, trained_global, trained_local = sympy.symbols("o_G o_L t_G t_L", positive=True)
-    t = sympy.Symbol("t", nonnegative=True)
+    t, u, margin = sympy.Symbol("t", nonnegative=True), sympy.Symbol("u"), sympy.Symbol("M")
     q = sympy.Function("q")
-    accumulated_residual = at.eta * sympy.Integral(q(sympy.Symbol("u")), (sympy.Symbol("u"), 0, t))
+    statement = relation("=", margin, margin_of)
+    by_global = read_global * trained_global * k_global * tau_global
+    by_local = read_local * trained_local * k_local * tau_local
+    tau_of = sympy.Function(r"{\tau_L}")
     steps = (
         Step(
-            "A prompt trained with weight ω_train and read with weight ω_out moves a margin, through "
-            "one row and one "
-            "sample, by ω_out ω_train times the growth with full weights, whose sum is κ τ (T8).",
-            relation("=", contribution, out * training * (d.slope**2 * own * gi * gj * at.tau)),
+            "A prompt trained with weight ω_train has by one sample the coefficient a_r (T9); read with weight "
+            "ω_out, at the slope s = 2 of the linear band (T2), it moves a margin through that row by ω_out "
+            "ω_train times the growth with full weights, whose sum is κ τ (T8).",
+            relation("=", moved, out * training * (4 * norm * gi * gj * at.tau)),
             "identity",
+            (
+                relation("=", moved, out * s * gi * coefficient),
+                relation("=", coefficient, training * norm * s * gj * at.tau),
+                relation("=", s, 2),
+            ),
         ),
         Step(
             "So each prompt adds its weight o in the output times its weight t in training times κ τ. The global "
             "one is trained alone and read with 1−θ, the local one trained and read with θ.",
             statement,
-            "identity",
+            "modelled",
             (
-                relation(
-                    "=",
-                    symbol,
-                    read_global * trained_global * k_global * tau_global
-                    + read_local * trained_local * k_local * tau_local,
-                ),
+                relation("=", margin, by_global + by_local),
                 relation("=", read_global, 1 - theta),
                 relation("=", trained_global, 1),
                 relation("=", read_local, theta),
@@ -111,18 +109,21 @@ def derivation() -> Derivation:
         ),
         Step(
             "The local prompt's residual is that of the mixture, so τ_L grows at the rate η/(1+e^M) = η q.",
-            relation("=", sympy.Derivative(accumulated_residual, t), at.eta * q(t)),
-            "identity",
+            relation("=", sympy.Derivative(tau_of(t), t), at.eta * q(t)),
+            "modelled",
+            (relation("=", tau_of(t), at.eta * sympy.Integral(q(u), (u, 0, t))),),
         ),
         Step(
             "θ = 1 is the local prompt alone …",
-            relation("=", margin_of.subs(theta, 1), k_local * tau_local),
+            relation("=", margin, k_local * tau_local),
             "identity",
+            (statement, relation("=", theta, 1)),
         ),
         Step(
             "… and θ = 0 the global prompt alone.",
-            relation("=", margin_of.subs(theta, 0), k_global * tau_global),
+            relation("=", margin, k_global * tau_global),
             "identity",
+            (statement, relation("=", theta, 0)),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

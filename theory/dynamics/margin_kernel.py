@@ -28,7 +28,7 @@ RESULT = Result(
         "All clients in every round, one local step per round.",
     ),
     bound="exact",
-    uses=("T5",),
+    uses=("T2", "T5", "T8"),
 )
 
 
@@ -63,39 +63,34 @@ def derivation() -> Derivation:
     (inner, theta, total, count, same), kernel = formula()
     weight, gi, gj, share = sympy.symbols("w_r g_ir g_jr p_j", real=True)
     residual, slope = sympy.symbols("q_j s", positive=True)
-    z, band = sympy.Symbol("z", real=True), sympy.Symbol("c", positive=True)
     pull = eta * weight * slope * gj * residual / count  # T5 with ω = 1, the part of one sample
     through_global = 4 * (1 - theta) ** 2 * weight * gi * gj * eta * residual / total
     through_local = 4 * theta**2 * weight * gi * gj * eta * residual / count
     symbol = sympy.Symbol("K_ij")
     statement = relation("=", symbol, kernel)
-    r = sympy.Symbol("r", integer=True, positive=True)
-    rows = sympy.Symbol("m", integer=True, positive=True)
+    r, rows = sympy.symbols("r m", integer=True, positive=True)
     of_row = {letter: sympy.Function(letter.name, real=True)(r) for letter in (weight, gi, gj)}
 
     def over_rows(summand: Formula) -> Formula:
         return sympy.Sum(sympy.expand(summand.subs(of_row)), (r, 1, rows))
 
-    linear = relation("=", slope, sympy.Derivative((z + band) - (-z + band), z))
+    of_local = kernel.subs({theta: 1, same: 1})
+    of_global = kernel.subs({theta: 0, total: count * d.K})
+    in_band = relation("=", slope, 2)
     steps = (
         Step(
-            "In the linear band both ReLUs are on, so h = (z + c) − (−z + c) has slope s = 2.",
-            relation("=", slope, 2),
-            "identity",
-            (linear,),
-        ),
-        Step(
-            "Through row r of the global prompt, sample j moves the margin of sample i by this: T5 with ω = 1−θ, "
-            "averaged with the client's weight p_j = n_j/N. All N samples count alike.",
+            "In the linear band the slope is s = 2 (T2). Through row r of the global prompt, sample j moves the "
+            "margin of sample i by this: T5 with ω = 1−θ, averaged with the client's weight p_j = n_j/N. All N "
+            "samples count alike.",
             relation("=", (1 - theta) * slope * gi * share * (1 - theta) * pull, through_global),
             "identity",
-            (relation("=", share, count / total), relation("=", slope, 2)),
+            (relation("=", share, count / total), in_band),
         ),
         Step(
             "Through row r of the client's own prompt, a sample of the same client moves it by this (ω = θ).",
             relation("=", theta * slope * gi * theta * pull, through_local),
             "identity",
-            (relation("=", slope, 2),),
+            (in_band,),
         ),
         Step(
             "Both together, over all m rows: G_ij sums w_r g_ir g_jr, and the factor of η q_j is the kernel.",
@@ -108,20 +103,12 @@ def derivation() -> Derivation:
         ),
         Step(
             "Orthogonal noise gives T8: for θ = 1 a row, n times a + b and once ν̄, sums to κ_L …",
-            relation(
-                "=", kernel.subs({theta: 1, same: 1, inner: count * (d.a + d.b) + d.nu_bar}), d.local_rate
-            ),
+            relation("=", of_local.subs(inner, count * (d.a + d.b) + d.nu_bar), d.local_rate),
             "identity",
         ),
         Step(
             "… and for θ = 0, where the inner products of all clients' features sum to χ b, to κ_G.",
-            relation(
-                "=",
-                kernel.subs(
-                    {theta: 0, total: count * d.K, inner: count * (d.K * d.a + d.chi * d.b) + d.nu_bar}
-                ),
-                d.global_rate,
-            ),
+            relation("=", of_global.subs(inner, count * (d.K * d.a + d.chi * d.b) + d.nu_bar), d.global_rate),
             "identity",
         ),
     )

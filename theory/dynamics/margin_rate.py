@@ -7,6 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from theory.model.aggregation import group_size
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -17,6 +18,7 @@ from theory.numerics.validation import (
     unit_interval,
 )
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -27,10 +29,10 @@ RESULT = Result(
     assumptions=(
         "Linear band, zero start, one local step per round.",
         "Equal sample counts and equal group size; rows orthogonal, but for those of the groups' features.",
-        "Near-orthogonal noise: inner products of noise vectors equal their expectation.",
+        "Near-orthogonal noise: inner products of noise vectors equal their expectation (number of samples ≪ L).",
     ),
     bound="asymptotic",
-    uses=("T5",),
+    uses=("T1", "T2", "T5"),
 )
 
 
@@ -48,41 +50,19 @@ def kernel_sums() -> SimpleNamespace:
     """
     import sympy
 
-    at = letters()
-    j = sympy.Symbol("j", integer=True, positive=True)
-    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
+    at, x = letters(), sympy.Symbol("x", real=True)
+    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
     slope = sympy.Integer(2)
-    x = sympy.Symbol("x", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
-    second_moment = sympy.integrate(x**2 * density, (x, -sympy.oo, sympy.oo))
-    first_moment = sympy.integrate(x * density, (x, -sympy.oo, sympy.oo))
-    same_sample = sympy.Sum(at.e * second_moment, (l, 1, at.L)).doit()
-    other_sample = sympy.Sum(at.e * first_moment**2, (l, 1, at.L)).doit()
+    second, first = (expectation(power, x, at.sigma).doit() for power in (x**2, x))
+    same_sample, other_sample = (sympy.Sum(at.e * of, (l, 1, at.L)).doit() for of in (second, first**2))
     noise = same_sample.subs(at.L, at.nu_bar / (at.sigma**2 * at.e))
-    # inner products ⟨ν_s(k), ν_s(j)⟩ over clients sum to χ‖ν‖²
-    inner = sympy.Function("G")(j)
-    over_clients = sympy.Sum(inner, (j, 1, at.K))
+    inner = group_size()
     local_mean = (sympy.Sum(at.a + at.b + other_sample, (j, 1, at.n)).doit() + noise) / at.n
-    global_mean = (at.n * (at.K * at.a + over_clients) + noise) / (at.n * at.K)
-    global_mean = global_mean.subs(over_clients, at.chi * at.b)
-    local_rate = sympy.expand(slope**2 * local_mean)
-    global_rate = sympy.expand(slope**2 * global_mean)
+    global_mean = (at.n * (at.K * at.a + inner.rhs) + noise) / (at.n * at.K)
+    local_rate, global_rate = (sympy.expand(slope**2 * mean) for mean in (local_mean, global_mean))
     joint = (1 - at.theta) ** 2 * global_rate + at.theta**2 * local_rate
-    return SimpleNamespace(
-        slope=slope,
-        density=density,
-        x=x,
-        j=j,
-        l=l,
-        over_clients=over_clients,
-        noise=noise,
-        same_sample=same_sample,
-        other_sample=other_sample,
-        local_rate=local_rate,
-        global_rate=global_rate,
-        joint_rate=joint,
-        **vars(at),
-    )
+    rates = dict(local_rate=local_rate, global_rate=global_rate, joint_rate=joint)
+    return SimpleNamespace(slope=slope, **rates, **vars(at))
 
 
 @cache
@@ -107,64 +87,64 @@ def derivation() -> Derivation:
     import sympy
 
     d = kernel_sums()
-    residual, z_weight = sympy.symbols("q omega", positive=True)
-    norm, gi, gj = sympy.symbols("w_r g_i g_j", real=True)
-    everything = (d.x, -sympy.oo, sympy.oo)
-    group_size = relation("=", d.over_clients, d.chi * d.b)
-    nu_bar = relation("=", d.nu_bar, d.L * d.sigma**2 * d.e)
-    index = d.j
+    q, omega, s = sympy.symbols("q omega s", positive=True)
+    norm, gi, gj, x = sympy.symbols("w_r g_i g_j x", real=True)
+    moved, margin_moved = sympy.symbols(r"\Delta{z_r} \Delta{M_i}", real=True)
+    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
     k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
-    local = relation("=", k_local, d.local_rate)
-    shared = relation("=", k_global, d.global_rate)
-    local_sum = 4 * (sympy.Sum(d.a + d.b, (index, 1, d.n)) + d.nu_bar) / d.n
-    shared_sum = 4 * (d.n * (sympy.Sum(d.a, (index, 1, d.K)) + d.over_clients) + d.nu_bar) / (d.n * d.K)
-    z, band = sympy.Symbol("z", real=True), sympy.Symbol("c", positive=True)
-    moved = z_weight * d.slope * gi * (d.eta * residual * z_weight * norm * d.slope * gj)
+    local, shared = relation("=", k_local, d.local_rate), relation("=", k_global, d.global_rate)
     joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
+    inner = group_size()
+    same, other = (sympy.Symbol(rf"{{e\langle x_i, x_{index}\rangle}}", real=True) for index in "ij")
+    own_noise, others_noise = relation("=", same, d.nu_bar), relation("=", other, 0)
+    local_sum = 4 * (sympy.Sum(d.a + d.b + other, (j, 1, d.n - 1)) + d.a + d.b + same) / d.n
+    shared_sum = d.n * (sympy.Sum(d.a, (j, 1, d.K)) + inner.lhs) + (d.n * d.K - 1) * other + same
     steps = (
         Step(
-            "In the linear band both ReLUs are on, so h = (z + c) − (−z + c) has slope 2.",
-            relation("=", sympy.Derivative((z + band) - (-z + band), z), d.slope),
+            "In the linear band the slope of the encoder is s = 2 (T2). One sample j moves z_r (T5), and z_r moves "
+            "the margin of sample i: through row r by 4ω² ‖w_r‖² (y g)_i (y g)_j η q.",
+            relation("=", margin_moved, 4 * omega**2 * norm * gi * gj * d.eta * q),
             "identity",
-        ),
-        Step(
-            "By T5 one sample j moves the margin of sample i, through row r, by 4ω² ‖w_r‖² (y g)_i (y "
-            "g)_j η q.",
-            relation("=", moved, 4 * z_weight**2 * norm * gi * gj * d.eta * residual),
-            "identity",
+            (
+                relation("=", margin_moved, omega * s * gi * moved),
+                relation("=", moved, d.eta * omega * norm * s * q * gj),
+                relation("=", s, d.slope),
+            ),
         ),
         Step(
             "Irrelevant coordinates of one sample: the expected square is σ_p² each, ν̄ = L σ_p² e in all.",
-            relation(
-                "=", sympy.Sum(d.e * sympy.Integral(d.x**2 * d.density, everything), (d.l, 1, d.L)), d.nu_bar
+            own_noise,
+            "identity",
+            (
+                relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
+                relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
             ),
-            "identity",
-            (nu_bar,),
         ),
         Step(
-            "Irrelevant coordinates of two samples: the expected product is zero.",
-            relation("=", d.e * d.L * sympy.Integral(d.x * d.density, everything) ** 2, 0),
+            "Irrelevant coordinates of two samples are independent: the expected product is zero.",
+            others_noise,
             "identity",
+            (relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),),
         ),
         Step(
-            "Local prompt: n samples share a + b, and the sample itself adds ν̄.",
+            "Local prompt: the mean over the client's n samples, which share a + b; the noise of one is the "
+            "sample's own.",
             local,
             "identity",
-            (relation("=", k_local, local_sum),),
+            (relation("=", k_local, local_sum), own_noise, others_noise),
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", group_size, "assumed"),
+        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
         Step(
-            "Global prompt: every client k' contributes a + ⟨ν_k, ν_k'⟩ with weight 1/K, the sample "
-            "itself adds ν̄.",
+            "Global prompt: the mean over the nK samples of all clients, of which those of client j share a + G_j.",
             shared,
             "identity",
-            (relation("=", k_global, shared_sum), group_size),
+            (relation("=", k_global, 4 * shared_sum / (d.n * d.K)), own_noise, others_noise, inner),
         ),
         Step(
-            "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and "
-            "in the output.",
+            "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and in the "
+            "output.",
             joint,
-            "identity",
+            "modelled",
             (relation("=", k_joint, d.joint_rate), shared, local),
         ),
     )

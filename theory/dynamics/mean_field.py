@@ -1,23 +1,12 @@
 """The general mean field: unequal clients, groups, local steps, any mixing, any scheme (T12).
 
-Problem: clients with different numbers of samples train two prompts with E local steps between averages; how
-do the margins of all training samples develop?
+The margins M_k are those of `theory.dynamics.client_margins`, with its assumptions: linear band, zero start,
+near-orthogonal noise (number of samples ≪ L). A round takes E times δ_k ← δ_k + η/(1+e^{M_k}), then
+τ_k ← τ_k + δ_k and δ_k ← 0.
 
-Statement (T12): with τ_k what client k's residuals have added up to on the server's side and δ_k their sum since
-the round began, the joint scheme has
-
-    M_k = 4(1−θ)² [a Σ_j p_j τ_j + b Σ_{j: s(j)=s(k)} p_j τ_j + ν̄ p_k τ_k/n_k]
-          + 4(1−θ)² (a + b + ν̄/n_k) δ_k + 4θ² (a + b + ν̄/n_k)(τ_k + δ_k),
-
-E times δ_k ← δ_k + η/(1+e^{M_k}), then τ_k ← τ_k + δ_k and δ_k ← 0. Samples of several types
-(`theory.dynamics.sample_types`) have a τ_kc each; a feature acts on type c with the sign σ_cr, and only the
-term of a sample's own noise does not mix types.
-
-Protocols: *joint* as above. *Post-hoc*: every prompt sees its own margin, at full weight. *Detached* (T25): the
-global prompt sees its own margin, the local one the mixture's, with weights 1−θ and θ².
-
-Assumptions: linear band (h' = 2), zero start, near-orthogonal noise. Provenance: derived. Bound: asymptotic
-(number of samples ≪ L). Reference: T5, T8, T25; `DERIVED_HERE` in `theory.proof.derivation`.
+Schemes: *joint* trains both prompts on the mixture's margin, with weights 1−θ and θ in training and output.
+*Post-hoc*: every prompt is trained on its own margin, at full weight. *Detached* (T25): the global prompt is trained
+on its own margin, the local one on the mixture's, with weights 1−θ and θ².
 """
 
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ RESULT = Result(
         "Squared noise norms equal their expectation (large L).",
     ),
     bound="asymptotic",
-    uses=("T7", "T12"),
+    uses=("T2", "T7", "T9 (coefficients)", "T12", "T14 (symmetric)"),
 )
 
 
@@ -96,17 +96,20 @@ def derivation() -> Derivation:
     signal_symbols, signal, noise_symbols, noise = formula()
     w_global, w_local = signal_symbols[:2]
     i, j, c = sympy.symbols("i j c", integer=True, positive=True)
-    types = sympy.Symbol("C", integer=True, positive=True)
-    p, tau, member, n = (sympy.IndexedBase(name) for name in ("p", "tau", "G", "n"))
-    pi, tau_of = sympy.IndexedBase("pi"), sympy.IndexedBase("tau")
-    p_k, n_k = sympy.symbols("p_k n_k", positive=True)
-    tau_global, tau_local = sympy.symbols("tau_Gk tau_Lk", positive=True)
-    u, v = sympy.IndexedBase("u"), sympy.IndexedBase("v")
-    all_samples = sympy.Symbol("N", integer=True, positive=True)
-    R, s_k, H = sympy.Symbol("R_k"), sympy.Symbol("s_k"), sympy.Symbol("H_xi")
+    types, all_samples = sympy.symbols("C N", integer=True, positive=True)
+    p, tau, member, n, pi, u, v = (sympy.IndexedBase(name) for name in ("p", "tau", "G", "n", "pi", "u", "v"))
+    p_k, n_k, tau_global, tau_local = sympy.symbols("p_k n_k tau_Gk tau_Lk", positive=True)
+    share, level = sympy.symbols("p t", positive=True)
+    R, s_k, H = sympy.symbols("R_k s_k H_xi")
 
     def over_clients(summand: Formula) -> Formula:
         return sympy.Sum(summand, (j, 1, at.K))
+
+    def over_own(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (i, 1, n_k))
+
+    def over_samples(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (i, 1, all_samples))
 
     def signal_of(norm: Formula, pull_global: Formula, pull_local: Formula) -> Formula:
         values = (w_global, w_local, norm, 1, pull_global, pull_local)
@@ -119,10 +122,6 @@ def derivation() -> Derivation:
     both = signal_of(at.a, total, tau_local) + signal_of(at.b, group_total, tau_local)
     numerator = w_global * (at.a * total + at.b * group_total) + w_local * (at.a + at.b) * tau_local
     coordinate = 4 * at.e * (w_global * u[i] + w_local * v[i])
-
-    def over_samples(summand: Formula) -> Formula:
-        return sympy.Sum(summand, (i, 1, all_samples))
-
     expected = over_samples(sympy.expand(coordinate**2)) * at.sigma**2 * at.L
     products = (over_samples(u[i] ** 2), over_samples(u[i] * v[i]), over_samples(v[i] ** 2))
     moments = (
@@ -130,33 +129,36 @@ def derivation() -> Derivation:
         p_k * tau_global * tau_local / n_k,
         tau_local**2 / n_k,
     )
+    sums_of = tuple(
+        relation("=", name, value) for name, value in zip(noise_symbols[5:], moments, strict=True)
+    )
     inner = w_global**2 * moments[0] + 2 * w_global * w_local * moments[1] + w_local**2 * moments[2]
     statement = relation("=", R, numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner)))
     signal_claim = relation("=", s_k, 4 * numerator)
     noise_claim = relation("=", H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
-    share, level = sympy.symbols("p t", positive=True)
-    by_sample = sympy.Sum((share * level / n_k) ** 2, (i, 1, n_k))
-    typed = sympy.Sum((n_k * pi[c]) * (tau_of[c] / n_k) ** 2, (c, 1, types))
-
-    def equal(expression: Formula) -> Formula:
-        """Equal clients: p = 1/K, n_j = n, the same τ."""
-        replaced = {p_k: 1 / at.K, n_k: at.n, tau_global: at.tau_G, tau_local: at.tau_L}
-        return expression.subs(replaced)
-
-    even = noise_of(over_clients(at.tau_G**2 / (at.K**2 * at.n)), *map(equal, moments[1:]))
+    typed = sympy.Sum((n_k * pi[c]) * (tau[c] / n_k) ** 2, (c, 1, types))
+    one_client = both**2 / noise_of(*moments)
+    for old, new in ((total, at.tau), (group_total, at.tau), (moments[0], at.tau**2 / n_k)):
+        one_client = one_client.subs(old, new)
+    one_client = one_client.subs({p_k: 1, tau_global: at.tau, tau_local: at.tau})
+    one_client = one_client.subs({w_global: (1 - at.theta) ** 2, w_local: at.theta**2})
+    # equal clients: p = 1/K, n_j = n, the same τ
+    even_values = {p_k: 1 / at.K, n_k: at.n, tau_global: at.tau_G, tau_local: at.tau_L}
+    even_average = over_clients(at.tau_G**2 / (at.K**2 * at.n))
+    even = noise_of(even_average, *(moment.subs(even_values) for moment in moments[1:]))
+    even_group = over_clients(member[j] * at.tau_G / at.K)
     even_signal = signal_of(at.a, over_clients(at.tau_G / at.K), at.tau_L) + signal_of(
-        at.b, over_clients(member[j] * at.tau_G / at.K), at.tau_L
+        at.b, even_group, at.tau_L
     )
     symmetric_symbols, symmetric_signal, symmetric_noise = symmetric_ratio.formula()
     weights = dict(zip(symmetric_symbols[:2], (w_global, w_local), strict=True))
     group_size = relation("=", over_clients(member[j]), at.chi)
-    joint = {w_global: (1 - at.theta) ** 2, w_local: at.theta**2}
     steps = (
         Step(
             "The shared feature has been pulled by all clients, the group's by its members (G_j = 1); both "
             "entries of H carry the slope 2 and the coefficients 2aτ and 2bτ, a factor 4.",
             signal_claim,
-            "identity",
+            "modelled",
             (relation("=", s_k, both),),
         ),
         Step(
@@ -167,32 +169,29 @@ def derivation() -> Derivation:
         ),
         Step(
             "A client's n_k samples have the weight pτ/n_k each in the average: together p²τ²/n_k.",
-            relation("=", by_sample, share**2 * level**2 / n_k),
+            relation("=", over_own((share * level / n_k) ** 2), share**2 * level**2 / n_k),
             "identity",
         ),
         Step(
             "The client's own samples enter both prompts: the cross term.",
-            relation("=", sympy.Sum(p_k * tau_global / n_k * (tau_local / n_k), (i, 1, n_k)), moments[1]),
+            relation("=", over_own(p_k * tau_global / n_k * (tau_local / n_k)), moments[1]),
             "identity",
         ),
         Step(
             "Its own prompt holds no others.",
-            relation("=", sympy.Sum((tau_local / n_k) ** 2, (i, 1, n_k)), moments[2]),
+            relation("=", over_own((tau_local / n_k) ** 2), moments[2]),
             "identity",
         ),
         Step(
             "With several types τ² becomes its mean over the client's samples.",
-            relation("=", typed, sympy.Sum(pi[c] * tau_of[c] ** 2, (c, 1, types)) / n_k),
+            relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
             "identity",
         ),
         Step(
             "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
-            "identity",
-            (
-                relation("=", H**2, noise),
-                *(relation("=", of, value) for of, value in zip(noise_symbols[5:], moments, strict=True)),
-            ),
+            "modelled",
+            (relation("=", H**2, noise), *sums_of),
         ),
         Step(
             "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
@@ -201,15 +200,8 @@ def derivation() -> Derivation:
             (relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))), signal_claim, noise_claim),
         ),
         Step(
-            "Joint training, one client alone: both prompts see the same, and mixing makes no difference.",
-            relation(
-                "=",
-                (both**2 / noise_of(*moments))
-                .subs({total: at.tau, group_total: at.tau, moments[0]: at.tau**2 / n_k})
-                .subs({p_k: 1, tau_global: at.tau, tau_local: at.tau})
-                .subs(joint),
-                (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L),
-            ),
+            "Joint training, one client alone: both prompts hold the same, and mixing makes no difference to R².",
+            relation("=", one_client, (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L)),
             "identity",
         ),
         Step("The members of a group are counted by χ.", group_size, "assumed"),
@@ -219,11 +211,7 @@ def derivation() -> Derivation:
             "identity",
             (group_size,),
         ),
-        Step(
-            "… and its noise.",
-            relation("=", even, symmetric_noise.subs(weights)),
-            "identity",
-        ),
+        Step("… and its noise.", relation("=", even, symmetric_noise.subs(weights)), "identity"),
     )
     return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 

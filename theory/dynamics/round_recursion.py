@@ -24,7 +24,7 @@ RESULT = Result(
     problem="How does the averaged prompt move in a round of E local steps?",
     assumptions=(
         "The mean field of T12 with equal clients, one global prompt.",
-        "Continuous time within a round.",
+        "Continuous time within a round (small ηκ_L).",
     ),
     bound="asymptotic",
     uses=("T8", "T9", "T12"),
@@ -102,7 +102,7 @@ def derivation() -> Derivation:
         ),
         Step(
             "No other x does, because the left side increases.",
-            relation(">", sympy.diff(x + sympy.exp(x), x), 0),
+            relation(">", sympy.Derivative(x + sympy.exp(x), x), 0),
             "sign",
         ),
         Step(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from theory.dynamics import sandwich
 from theory.dynamics.margin_kernel import square
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -23,11 +23,12 @@ RESULT = Result(
     title="Sample-wise sandwich",
     problem="Bound every training sample's margin at every step, whatever the overlap of the noise.",
     assumptions=(
-        "Margins that follow the margin kernel, zero start.",
-        "No two margins further apart than Δ; κ_i^- > 0 and ηκ_i^+ ≤ 4.",
+        "Margins that follow the margin kernel, with its assumptions; zero start.",
+        "No two margins further apart than Δ, which is measured, or assumed and then verified; κ_i^- > 0 and "
+        "ηκ_i^+ ≤ 4.",
     ),
     bound="sandwich",
-    uses=("T10",),
+    uses=("T10", "T11 (kernel)"),
 )
 
 
@@ -66,179 +67,40 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     return (own, plus, minus, spread), upper_rate.subs(spread, -spread), upper_rate
 
 
-def _row_steps() -> tuple[Step, ...]:
-    """The drive of a sample between κ_i^- q_i and κ_i^+ q_i, from the spread of the margins."""
+class _Letters(NamedTuple):
+    """What the lemmas share: q_i, κ_i^±, the margin of sample i, the time t, and the drive D_i = Σ_j 𝒦_ij q_j."""
+
+    residual: Formula
+    rates: tuple[Formula, Formula]
+    margin: Formula
+    t: Formula
+    drive: Formula
+
+
+def _others(summand: Formula) -> Formula:
     import sympy
 
-    (own, plus, minus, spread), lower_formula, upper_formula = formula()
-    i, j, others = sympy.symbols("i j m", integer=True, positive=True)
-    first, second = sympy.symbols("M_i M_j", real=True)
-    factor, shrink = sympy.symbols("f s", nonnegative=True)
-    residual, excess, surplus = (sympy.IndexedBase(name, nonnegative=True) for name in ("q", "a", "b"))
-    p, n = (sympy.IndexedBase(name, nonnegative=True)[i, j] for name in ("K^+", "K^-"))
-    rate_upper, rate_lower = sympy.symbols("kappa_i^+ kappa_i^-", real=True)
-    q_i, q_j = residual[i], residual[j]
-    grow, fall = sympy.exp(spread), sympy.exp(-spread)
-
-    def total(summand: Formula) -> Formula:
-        return sympy.Sum(summand, (j, 1, others))
-
-    def not_negative(text: str, part: Formula, gap: Formula, named: Formula) -> Step:
-        terms = total(part * gap)
-        return Step(text, relation(">=", terms, 0), "sign", (relation("=", terms, total(part * named)),))
-
-    widest = relation("=", spread, sympy.log(1 + factor))
-    residuals_below = Step(
-        "Margins at most Δ apart have residuals at most a factor e^Δ apart "
-        "(M_i = M_j + Δ − log(1+s), s ≥ 0; Δ = log(1+f)) …",
-        relation("<=", 1 / (1 + sympy.exp(second)), grow / (1 + sympy.exp(first))),
-        "sign",
-        (relation("=", first, second + spread - sympy.log(1 + shrink)), widest),
-    )
-    residuals_above = Step(
-        "… in both directions (M_j = M_i + Δ − log(1+s)).",
-        relation(">=", 1 / (1 + sympy.exp(second)), fall / (1 + sympy.exp(first))),
-        "sign",
-        (relation("=", second, first + spread - sympy.log(1 + shrink)), widest),
-    )
-    a, b = excess[j], surplus[j]
-    plus_below = not_negative(
-        "With a_j = e^Δ q_i − q_j ≥ 0 and 𝒦⁺ ≥ 0, over the others:", p, grow * q_i - q_j, a
-    )
-    minus_above = not_negative("With b_j = q_j − e^{−Δ} q_i ≥ 0 and 𝒦⁻ ≥ 0:", n, q_j - fall * q_i, b)
-    plus_above = not_negative("The same b_j with 𝒦⁺:", p, q_j - fall * q_i, b)
-    minus_below = not_negative("The same a_j with 𝒦⁻:", n, grow * q_i - q_j, a)
-    define_upper = relation("=", rate_upper, own + total(p * grow - n * fall))
-    define_lower = relation("=", rate_lower, own + total(p * fall - n * grow))
-    sums = (relation("=", plus, total(p)), relation("=", minus, total(n)))
-    drive = own * q_i + total((p - n) * q_j)
-    return (
-        residuals_below,
-        residuals_above,
-        plus_below,
-        minus_above,
-        plus_above,
-        minus_below,
-        Step("Definition of κ_i^+; the others are numbered j = 1 … m.", define_upper, "assumed"),
-        Step("Definition of κ_i^-.", define_lower, "assumed"),
-        Step(
-            "Only the sums S^± of the two parts enter.",
-            relation("=", define_upper.rhs, upper_formula),
-            "identity",
-            sums,
-        ),
-        Step("The same for κ_i^-.", relation("=", define_lower.rhs, lower_formula), "identity", sums),
-        Step(
-            "It is the smaller one, so ηκ_i^+ ≤ 4 bounds both (Δ = log(1+f)).",
-            relation(">=", upper_formula, lower_formula),
-            "sign",
-            (widest,),
-        ),
-        Step(
-            "Hence the drive Σ_j 𝒦_ij q_j of sample i is at most κ_i^+ q_i …",
-            relation("<=", drive, rate_upper * q_i),
-            "chain",
-            (define_upper, plus_below.claim, minus_above.claim),
-        ),
-        Step(
-            "… and at least κ_i^- q_i.",
-            relation(">=", drive, rate_lower * q_i),
-            "chain",
-            (define_lower, plus_above.claim, minus_below.claim),
-        ),
-    )
+    j, count = sympy.symbols("j m", integer=True, positive=True)
+    return sympy.Sum(summand, (j, 1, count))
 
 
-def _comparison_steps() -> tuple[Step, ...]:
-    """The margin of a sample against the recursions of T10 with κ_i^+ and κ_i^-; the last step of each is the
-    bound."""
+def _entries() -> tuple[Formula, Formula, Formula, Formula]:
+    """Positive and negative part of 𝒦_ij, q_i and q_j."""
     import sympy
 
-    eta = letters().eta
+    i, j = sympy.symbols("i j", integer=True, positive=True)
+    plus, minus, residual = (sympy.IndexedBase(name, nonnegative=True) for name in ("K^+", "K^-", "q"))
+    return plus[i, j], minus[i, j], sympy.Symbol("q_i", nonnegative=True), residual[j]
+
+
+@cache
+def _letters() -> _Letters:
+    import sympy
+
+    _, _, q_i, _ = _entries()
+    rates_of = sympy.Symbol("kappa_i^-", positive=True), sympy.Symbol("kappa_i^+", positive=True)
     t = sympy.Symbol("t", integer=True, positive=True)
-    margin, drive = sympy.Function("M_i", real=True), sympy.Symbol("D_i", real=True)
-    short, gap, slack, factor = sympy.symbols("d g h f", nonnegative=True)
-    r = sympy.Symbol("r", real=True)
-    tag_lower, tag_upper = sandwich.derivation().statement
-    generic = sympy.Symbol("c", positive=True)
-
-    def ahead(c: Formula, level: Formula) -> Formula:
-        return level + c / (1 + sympy.exp(level))
-
-    def cited(claim: Formula, c: Formula, other: Formula, curve: Formula) -> Formula:
-        """T10 for the comparison recursion, from a zero start."""
-        names = {sympy.Function("M", real=True): other, sympy.Function("x", real=True): curve}
-        sides = [side.subs({generic: c, sympy.Symbol("M_0", real=True): 0}) for side in claim.args]
-        for old, new in names.items():
-            sides = [side.replace(old, new) for side in sides]
-        return relation(claim.rel_op, *sides)
-
-    def ordered(low: Formula, high: Formula, c: Formula) -> tuple[Step, ...]:
-        slope = ((1 - sympy.exp(r)) ** 2 + (4 - c) * sympy.exp(r)) / (1 + sympy.exp(r)) ** 2
-        rise = sympy.Integral(slope, (r, low, low + gap))
-        apart = relation("=", high, low + gap)
-        integrated = relation("=", rise, ahead(c, low + gap) - ahead(c, low))
-        increasing = relation(">=", rise, 0)
-        return (
-            Step("Induction hypothesis (an equality at t = 0): g ≥ 0.", apart, "assumed"),
-            Step(
-                "The slope of one step is not negative for c = 4 − h ≤ 4 …",
-                increasing,
-                "sign",
-                (relation("=", eta, (4 - slack) / (c / eta)),),
-            ),
-            Step("… and its integral is the difference of two steps …", integrated, "identity"),
-            Step(
-                "… so a step keeps the order.",
-                relation("<=", ahead(c, low), ahead(c, high)),
-                "chain",
-                (apart, integrated, increasing),
-            ),
-        )
-
-    def side(sign: str, operator: Any, claim: Formula) -> tuple[Step, ...]:
-        upper = sign == "+"
-        rate = sympy.Symbol(f"kappa_i^{sign}", positive=True)
-        c = eta * rate
-        other, curve = (sympy.Function(f"{name}^{sign}", real=True) for name in ("m", "x"))
-        moved = relation("=", margin(t + 1), margin(t) + eta * drive)
-        residual = rate / (1 + sympy.exp(margin(t)))
-        bounded = relation(operator, margin(t + 1), ahead(c, margin(t)))
-        recursion = relation("=", other(t + 1), ahead(c, other(t)))
-        low, high = (margin(t), other(t)) if upper else (other(t), margin(t))
-        kept = ordered(low, high, c)
-        next_step = relation(operator, margin(t + 1), other(t + 1))
-        cited_claim = cited(claim, c, other, curve)
-        steps = (
-            Step("The kernel moves the margin by η times the drive D_i.", moved, "assumed"),
-            Step(
-                f"By the bound of the drive (D_i = κ_i^{sign} q_i {'−' if upper else '+'} d, d ≥ 0):",
-                bounded,
-                "sign",
-                (moved, relation("=", drive, residual - short if upper else residual + short)),
-            ),
-            Step(f"The recursion of T10 with c = ηκ_i^{sign} ≤ 4, from zero.", recursion, "assumed"),
-            *kept,
-            Step("Induction step.", next_step, "chain", (bounded, kept[-1].claim, recursion)),
-            Step("T10 for that recursion.", cited_claim, "assumed"),
-        )
-        if upper:
-            final = relation("<=", margin(t + 1), cited_claim.rhs)
-            return (*steps, Step("The upper bound.", final, "chain", (next_step, cited_claim)))
-        energies = relation(">=", margin(t) + sympy.exp(margin(t)), other(t) + sympy.exp(other(t)))
-        final = relation(">=", energies.lhs, cited_claim.rhs)
-        return (
-            *steps,
-            Step(
-                "v + e^v increases with v, and M_i ≥ m (M_i = m + log(1+f), f ≥ 0).",
-                energies,
-                "sign",
-                (relation("=", margin(t), other(t) + sympy.log(1 + factor)),),
-            ),
-            Step("The lower bound.", final, "chain", (energies, cited_claim)),
-        )
-
-    return (*side("+", "<=", tag_upper), *side("-", ">=", tag_lower))
+    return _Letters(q_i, rates_of, sympy.Function("M_i", real=True), t, sympy.Symbol("D_i", real=True))
 
 
 @cache
@@ -248,9 +110,222 @@ def derivation() -> Derivation:
     >>> derivation().result.bound
     'sandwich'
     """
-    row, comparison = _row_steps(), _comparison_steps()
-    upper = next(step.claim for step in comparison if step.text == "The upper bound.")
-    return Derivation(RESULT, statement=(comparison[-1].claim, upper), steps=(*row, *comparison))
+    lemmas = (_residuals(), _drive(), _recursions(), _upper_bound(), _lower_bound())
+    return Derivation(RESULT, statement=lemmas[-1].states + lemmas[-2].states, lemmas=lemmas)
+
+
+@cache
+def _residuals() -> Lemma:
+    """Margins at most Δ apart have residuals at most a factor e^Δ apart."""
+    import sympy
+
+    spread = formula()[0][-1]
+    first, second = sympy.symbols("M_i M_j", real=True)
+    factor, shrink = sympy.symbols("f s", nonnegative=True)
+    widest = relation("=", spread, sympy.log(1 + factor))
+    apart = spread - sympy.log(1 + shrink)
+    below = relation("<=", 1 / (1 + sympy.exp(second)), sympy.exp(spread) / (1 + sympy.exp(first)))
+    above = relation(">=", 1 / (1 + sympy.exp(second)), sympy.exp(-spread) / (1 + sympy.exp(first)))
+    steps = (
+        Step(
+            "If M_i is at most Δ above M_j, that is M_i = M_j + Δ − log(1+s) with s ≥ 0 and Δ = log(1+f):",
+            below,
+            "sign",
+            (relation("=", first, second + apart), widest),
+        ),
+        Step(
+            "If M_j is at most Δ above M_i, that is M_j = M_i + Δ − log(1+s):",
+            above,
+            "sign",
+            (relation("=", second, first + apart), widest),
+        ),
+    )
+    return Lemma(
+        "Margins at most Δ apart have residuals at most a factor e^Δ apart", steps, states=(below, above)
+    )
+
+
+@cache
+def _drive() -> Lemma:
+    """The drive lies between κ_i^- q_i and κ_i^+ q_i."""
+    import sympy
+
+    (own, plus, minus, spread), lower_rate, upper_rate = formula()
+    p, n, q_i, q_j = _entries()
+    eta, drive, (kappa_low, kappa_high) = letters().eta, _letters().drive, _letters().rates
+    j, factor = sympy.Symbol("j", integer=True, positive=True), sympy.Symbol("f", nonnegative=True)
+    a, b = (sympy.IndexedBase(name, nonnegative=True)[j] for name in ("a", "b"))
+    grow, fall = sympy.exp(spread), sympy.exp(-spread)
+    excess, surplus = grow * q_i - q_j, q_j - fall * q_i
+    sums = (relation("=", plus, _others(p)), relation("=", minus, _others(n)))
+    define_upper = relation("=", kappa_high, own + _others(p * grow - n * fall))
+    define_lower = relation("=", kappa_low, own + _others(p * fall - n * grow))
+    drive_of = relation("=", drive, own * q_i + _others((p - n) * q_j))
+    upper = relation("<=", eta * drive, eta * kappa_high * q_i)
+    lower = relation(">=", eta * drive, eta * kappa_low * q_i)
+
+    def not_negative(text: str, part: Formula, gap: Formula, named: Formula) -> Step:
+        terms = eta * _others(part * gap)
+        return Step(
+            text, relation(">=", terms, 0), "sign", (relation("=", terms, eta * _others(part * named)),)
+        )
+
+    plus_below = not_negative(
+        "By Lemma 1 a_j = e^Δ q_i − q_j ≥ 0. With 𝒦⁺ ≥ 0, over the others:", p, excess, a
+    )
+    minus_above = not_negative("By Lemma 1 b_j = q_j − e^{−Δ} q_i ≥ 0. With 𝒦⁻ ≥ 0:", n, surplus, b)
+    plus_above = not_negative("The same b_j with 𝒦⁺:", p, surplus, b)
+    minus_below = not_negative("The same a_j with 𝒦⁻:", n, excess, a)
+    steps = (
+        Step("The drive of sample i; the other samples are numbered j = 1 … m.", drive_of, "assumed"),
+        Step("Definition of κ_i^+.", define_upper, "assumed"),
+        Step("Definition of κ_i^-.", define_lower, "assumed"),
+        Step(
+            "Only the sums S^± of the two parts enter.",
+            relation("=", kappa_high, upper_rate),
+            "identity",
+            (define_upper, *sums),
+        ),
+        Step("The same for κ_i^-.", relation("=", kappa_low, lower_rate), "identity", (define_lower, *sums)),
+        Step(
+            "It is the smaller one, so ηκ_i^+ ≤ 4 bounds both (Δ = log(1+f)).",
+            relation(">=", upper_rate, lower_rate),
+            "sign",
+            (relation("=", spread, sympy.log(1 + factor)),),
+        ),
+        plus_below,
+        minus_above,
+        Step(
+            "Hence the drive is at most κ_i^+ q_i …",
+            upper,
+            "chain",
+            (drive_of, define_upper, plus_below.claim, minus_above.claim),
+        ),
+        plus_above,
+        minus_below,
+        Step(
+            "… and at least κ_i^- q_i.",
+            lower,
+            "chain",
+            (drive_of, define_lower, plus_above.claim, minus_below.claim),
+        ),
+    )
+    return Lemma("The drive of a sample is bounded by its own residual", steps, states=(upper, lower))
+
+
+def _ahead(c: Formula, level: Formula) -> Formula:
+    """The margin one step of T10 later."""
+    import sympy
+
+    return level + c / (1 + sympy.exp(level))
+
+
+@cache
+def _recursions() -> Lemma:
+    """A step of the margin against a step of T10."""
+    import sympy
+
+    eta, (q_i, (kappa_low, kappa_high), margin, t, drive) = letters().eta, _letters()
+    moved = relation("=", margin(t + 1), margin(t) + eta * drive)
+    residual = relation("=", q_i, 1 / (1 + sympy.exp(margin(t))))
+    most, least = _drive().states
+    upper = relation("<=", margin(t + 1), _ahead(eta * kappa_high, margin(t)))
+    lower = relation(">=", margin(t + 1), _ahead(eta * kappa_low, margin(t)))
+    steps = (
+        Step("The kernel moves the margin by η times the drive (T11, the kernel).", moved, "assumed"),
+        Step("The residual of the logistic loss (T3).", residual, "assumed"),
+        Step("With the drive's upper bound (Lemma 2) …", upper, "chain", (moved, residual, most)),
+        Step("… and its lower bound.", lower, "chain", (moved, residual, least)),
+        Step("Two margins u ≤ u + g keep their order in a step of T10 with c ≤ 4.", _order(), "assumed"),
+    )
+    return Lemma("A step of the margin against a step of T10", steps, states=(upper, lower))
+
+
+def _order() -> Formula:
+    return sandwich.derivation().statement[2]
+
+
+def _in_order(low: Formula, high: Formula, c: Formula) -> tuple[Formula, ...]:
+    """The letters of `_order` for two margins and a step size."""
+    import sympy
+
+    generic, u, g = (
+        sympy.Symbol("c", positive=True),
+        sympy.Symbol("u", real=True),
+        sympy.Symbol("g", nonnegative=True),
+    )
+    return relation("=", u, low), relation("=", g, high - low), relation("=", generic, c)
+
+
+def _cited(claim: Formula, c: Formula, discrete: Formula, smooth: Formula) -> Formula:
+    """A bound of T10 for another recursion and its curve, from a zero start."""
+    import sympy
+
+    values = {sympy.Symbol("c", positive=True): c, sympy.Symbol("M_0", real=True): 0}
+    old = [sympy.Function(name, real=True) for name in ("M", "x")]
+    sides = [side.subs(values).replace(old[0], discrete).replace(old[1], smooth) for side in claim.args]
+    return relation(claim.rel_op, *sides)
+
+
+@cache
+def _upper_bound() -> Lemma:
+    import sympy
+
+    eta, (_, (_, kappa), margin, t, _) = letters().eta, _letters()
+    c = eta * kappa
+    other, curve = (sympy.Function(f"{name}^+", real=True) for name in ("m", "x"))
+    recursion = relation("=", other(t + 1), _ahead(c, other(t)))
+    hypothesis = relation("<=", margin(t), other(t))
+    kept = relation("<=", margin(t + 1), other(t + 1))
+    bound = _cited(sandwich.derivation().statement[1], c, other, curve)
+    claim = relation("<=", margin(t + 1), bound.rhs)
+    steps = (
+        Step("Let m^+ follow the recursion of T10 with c = ηκ_i^+ ≤ 4, from zero.", recursion, "assumed"),
+        Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
+        Step(
+            "Induction step: the order of u = M_i and u + g = m^+ is kept, with g ≥ 0 by the hypothesis.",
+            kept,
+            "chain",
+            (_recursions().states[0], _order(), recursion, *_in_order(margin(t), other(t), c)),
+        ),
+        Step("T10 for that recursion.", bound, "assumed"),
+        Step("The upper bound.", claim, "chain", (kept, bound)),
+    )
+    return Lemma("Upper bound", steps)
+
+
+@cache
+def _lower_bound() -> Lemma:
+    import sympy
+
+    eta, (_, (kappa, _), margin, t, _) = letters().eta, _letters()
+    c, factor = eta * kappa, sympy.Symbol("f", nonnegative=True)
+    other, curve = (sympy.Function(f"{name}^-", real=True) for name in ("m", "x"))
+    recursion = relation("=", other(t + 1), _ahead(c, other(t)))
+    hypothesis = relation(">=", margin(t), other(t))
+    kept = relation(">=", margin(t + 1), other(t + 1))
+    energies = relation(">=", margin(t) + sympy.exp(margin(t)), other(t) + sympy.exp(other(t)))
+    bound = _cited(sandwich.derivation().statement[0], c, other, curve)
+    claim = relation(">=", energies.lhs, bound.rhs)
+    steps = (
+        Step("Let m^- follow the recursion of T10 with c = ηκ_i^- ≤ 4, from zero.", recursion, "assumed"),
+        Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
+        Step(
+            "Induction step: the order of u = m^- and u + g = M_i is kept, with g ≥ 0 by the hypothesis.",
+            kept,
+            "chain",
+            (_recursions().states[1], _order(), recursion, *_in_order(other(t), margin(t), c)),
+        ),
+        Step(
+            "v + e^v increases with v, and M_i ≥ m^- (M_i = m^- + log(1+f), f ≥ 0).",
+            energies,
+            "sign",
+            (relation("=", margin(t), other(t) + sympy.log(1 + factor)),),
+        ),
+        Step("T10 for that recursion.", bound, "assumed"),
+        Step("The lower bound; as in T10 it says M_i ≥ x^-.", claim, "chain", (energies, bound)),
+    )
+    return Lemma("Lower bound", steps)
 
 
 @cache

@@ -1,29 +1,30 @@
 """Discrete steps against the continuous margin (T10).
 
 Statement (T10): let M_{t+1} = M_t + c/(1+e^{M_t}) and x(t) + e^{x(t)} = ct + M_0 + e^{M_0}; then
-x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t ≥ 0.
+x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t ≥ 0. For c ≤ 4 a step also keeps the order of two margins.
 """
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics.saturation import margin
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 
 RESULT = Result(
     tag="T10",
     title="Sandwich for the discrete recursion",
     problem="Bound the margin after t discrete steps by the solution of the differential equation.",
-    assumptions=("0 < c ≤ 4.",),
+    assumptions=(
+        "0 < c ≤ 4; the bounds need only c > 0, that a step keeps the order of two margins needs c ≤ 4.",
+    ),
     bound="sandwich",
-    uses=(),
+    uses=("T3", "T9"),
 )
-
 
 LARGEST_STEP = 4.0
 """Largest c for which one step is an increasing function of the margin."""
@@ -44,6 +45,30 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
     return (c, level), c * sympy.simplify(residual)
 
 
+class _Letters(NamedTuple):
+    """What the lemmas share: t, c, M_0, M_t and x(t) as functions, and the claims that define these."""
+
+    t: Formula
+    c: Formula
+    start: Formula
+    discrete: Formula
+    smooth: Formula
+    recursion: Formula
+    curve: Formula
+
+
+@cache
+def _letters() -> _Letters:
+    import sympy
+
+    (c, level), increment = formula()
+    t, start = sympy.Symbol("t", integer=True, positive=True), sympy.Symbol("M_0", real=True)
+    discrete, smooth = sympy.Function("M", real=True), sympy.Function("x", real=True)
+    recursion = relation("=", discrete(t + 1), discrete(t) + increment.subs(level, discrete(t)))
+    curve = relation("=", sympy.exp(smooth(t)), c * t + start + sympy.exp(start) - smooth(t))
+    return _Letters(t, c, start, discrete, smooth, recursion, curve)
+
+
 @cache
 def derivation() -> Derivation:
     """Derive T10: two inductions over t, each step of which is verified.
@@ -51,71 +76,102 @@ def derivation() -> Derivation:
     >>> derivation().result.bound
     'sandwich'
     """
+    lemmas = (_lower_bound(), _growth_of_the_curve(), _upper_bound(), _order())
+    return Derivation(RESULT, statement=lemmas[0].states + lemmas[2].states + lemmas[3].states, lemmas=lemmas)
+
+
+@cache
+def _lower_bound() -> Lemma:
     import sympy
 
-    (c, level), increment = formula()
-    t = sympy.Symbol("t", integer=True, positive=True)
-    r, s, gap = sympy.symbols("r s delta", positive=True)
-    factor, slack = sympy.symbols("f h", nonnegative=True)
-    start = sympy.Symbol("M_0", real=True)
-    discrete, smooth = sympy.Function("M", real=True), sympy.Function("x", real=True)
+    t, c, start, discrete, smooth, recursion, curve = _letters()
     M, x = discrete(t), smooth(t)
+    r, s = sympy.symbols("r s", positive=True)
+    factor = sympy.Symbol("f", positive=True)
     energy = start + sympy.exp(start)
-    first = c / (1 + sympy.exp(start))
-
-    recursion_step = relation("=", discrete(t + 1), M + increment.subs(level, M))
-    curve = relation("=", sympy.exp(x), c * t + energy - x)
-    surplus = sympy.exp(M) * sympy.Integral(sympy.exp(r), (r, 0, s), (s, 0, increment.subs(level, M)))
-    convex = relation(">=", surplus, 0)
-    hypothesis = relation(">=", M + sympy.exp(M), c * t + energy)
     after = discrete(t + 1) + sympy.exp(discrete(t + 1))
+    surplus = sympy.exp(M) * sympy.Integral(sympy.exp(r), (r, 0, s), (s, 0, recursion.rhs - M))
+    convex = relation(">=", surplus, 0)
     one_step = relation(">=", after, M + sympy.exp(M) + c)
-    lower_claim = relation(">=", M + sympy.exp(M), x + sympy.exp(x))
-
-    before = relation("=", smooth(t - 1), x - gap)
-    earlier = relation("=", sympy.exp(x - gap), c * (t - 1) + energy - (x - gap))
-    spent = relation("=", c, gap + sympy.exp(x) - sympy.exp(x - gap))
-    lag = sympy.exp(x) / (1 + sympy.exp(x)) * sympy.Integral(sympy.exp(-r), (r, 0, s), (s, 0, gap))
-    concave = relation(">=", lag, 0)
-    slower = relation(">=", x - smooth(t - 1), c / (1 + sympy.exp(x)))
-    weaker = relation(">=", c / (1 + sympy.exp(x)), c / (1 + sympy.exp(M)))
-    shifted = relation("<=", M, smooth(t - 1) + first)
-    shifted_next = relation("<=", discrete(t + 1), x + first)
-    growing = relation(">=", smooth(t + 1), x)
-    upper_claim = relation("<=", discrete(t + 1), smooth(t + 1) + first)
-    slope = ((1 - sympy.exp(level)) ** 2 + (4 - c) * sympy.exp(level)) / (1 + sympy.exp(level)) ** 2
+    hypothesis = relation(">=", M + sympy.exp(M), c * t + energy)
+    claim = relation(">=", M + sympy.exp(M), x + sympy.exp(x))
     steps = (
-        Step("The residual of the logistic loss gives the recursion.", recursion_step, "assumed"),
-        Step("The curve x solves x + e^x = ct + M_0 + e^{M_0}.", curve, "assumed"),
+        Step("The residual of the logistic loss gives the recursion.", recursion, "assumed"),
+        Step("The curve x solves x + e^x = ct + M_0 + e^{M_0} (T9).", curve, "assumed"),
         Step(
             "Convexity: e^d − 1 − d is a double integral of an exponential, so it is not negative.",
             convex,
             "sign",
         ),
-        Step(
-            "Hence one step raises M + e^M by at least c.",
-            one_step,
-            "chain",
-            (recursion_step, convex),
-        ),
+        Step("Hence one step raises M + e^M by at least c.", one_step, "chain", (recursion, convex)),
         Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
+        Step("Induction step.", relation(">=", after, c * (t + 1) + energy), "chain", (hypothesis, one_step)),
         Step(
-            "Induction step.",
-            relation(">=", after, c * (t + 1) + energy),
-            "chain",
-            (hypothesis, one_step),
+            "Hence the discrete energy never falls behind the curve's.", claim, "chain", (hypothesis, curve)
         ),
         Step(
-            "Hence the discrete energy never falls behind the curve's.",
-            lower_claim,
-            "chain",
-            (hypothesis, curve),
-        ),
-        Step(
-            "v + e^v increases with v, so M_t ≥ x(t): the lower bound.",
-            relation(">", sympy.Integral(1 + sympy.exp(r), (r, gap, gap + s)), 0),
+            "That is M_t ≥ x(t): a margin M = x − log(1+f) below x, f > 0, would have a smaller energy.",
+            relation("<", M + sympy.exp(M), x + sympy.exp(x)),
             "sign",
+            (relation("=", M, x - sympy.log(1 + factor)),),
         ),
+    )
+    return Lemma("The curve is a lower bound", steps, states=(claim,))
+
+
+@cache
+def _growth_of_the_curve() -> Lemma:
+    import sympy
+
+    t, c, _, _, smooth, _, curve = _letters()
+    x, before_x = smooth(t), smooth(t - 1)
+    r, s, gap = sympy.symbols("r s delta", positive=True)
+    factor = sympy.Symbol("f", nonnegative=True)
+    before = relation("=", before_x, x - gap)
+    earlier = relation("=", sympy.exp(before_x), curve.rhs.subs(t, t - 1))
+    gain = relation("=", c, x + sympy.exp(x) - before_x - sympy.exp(before_x))
+    lag = sympy.exp(x) / (1 + sympy.exp(x)) * sympy.Integral(sympy.exp(-r), (r, 0, s), (s, 0, gap))
+    concave = relation(">=", lag, 0)
+    slower = relation(">=", x - before_x, c / (1 + sympy.exp(x)))
+    steps = (
+        Step(
+            "The energy x + e^x grows by c from t−1 to t: the difference of the defining equations.",
+            gain,
+            "identity",
+            (curve, earlier),
+        ),
+        Step(
+            "So the curve grows: from a point x(t−1) = x(t) + log(1+f) at or above x(t) the energy would not.",
+            relation("<=", gain.rhs, 0),
+            "sign",
+            (relation("=", before_x, x + sympy.log(1 + factor)),),
+        ),
+        Step("Let δ > 0 be its growth.", before, "assumed"),
+        Step(
+            "δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave, "sign"
+        ),
+        Step(
+            "Hence the curve grows by at least the step at its end.", slower, "chain", (gain, before, concave)
+        ),
+    )
+    return Lemma("The curve grows by at least a step at its end", steps, states=(slower,))
+
+
+@cache
+def _upper_bound() -> Lemma:
+    import sympy
+
+    t, c, start, discrete, smooth, recursion, _ = _letters()
+    M, x = discrete(t), smooth(t)
+    gap, factor = sympy.Symbol("delta", positive=True), sympy.Symbol("f", nonnegative=True)
+    first = c / (1 + sympy.exp(start))
+    (slower,) = _growth_of_the_curve().states
+    weaker = relation(">=", c / (1 + sympy.exp(x)), c / (1 + sympy.exp(M)))
+    hypothesis = relation("<=", M, smooth(t - 1) + first)
+    shifted = relation("<=", discrete(t + 1), x + first)
+    growing = relation(">=", smooth(t + 1), x)
+    claim = relation("<=", discrete(t + 1), smooth(t + 1) + first)
+    steps = (
         Step(
             "The residual falls with the margin (M = x + log(1+f), f ≥ 0): the step at M_t is at most "
             "that at x(t).",
@@ -123,44 +179,54 @@ def derivation() -> Derivation:
             "sign",
             (relation("=", M, x + sympy.log(1 + factor)),),
         ),
-        Step("The curve grows by δ > 0 from t−1 to t …", before, "assumed"),
         Step(
-            "… and its energy by c: the difference of the defining equations at t and t−1.",
-            spent,
+            "At t = 1 the discrete margin is one step behind the curve, which starts at M_0.",
+            relation("=", discrete(1), smooth(0) + first),
             "identity",
-            (earlier, curve),
+            (
+                relation("=", discrete(1), recursion.rhs.subs(t, 0)),
+                *(relation("=", function(0), start) for function in (discrete, smooth)),
+            ),
         ),
+        Step("Induction hypothesis (the equality just found at t = 1).", hypothesis, "assumed"),
+        Step("Induction step.", shifted, "chain", (recursion, hypothesis, weaker, slower)),
+        Step("The curve grows (Lemma 2).", growing, "sign", (relation("=", smooth(t + 1), x + gap),)),
+        Step("The upper bound.", claim, "chain", (shifted, growing)),
+    )
+    return Lemma("One step above the curve is an upper bound", steps, states=(claim,))
+
+
+@cache
+def _order() -> Lemma:
+    import sympy
+
+    (c, level), increment = formula()
+    low, gap, slack = sympy.Symbol("u", real=True), *sympy.symbols("g h", nonnegative=True)
+    r = sympy.Symbol("r", real=True)
+    ahead = level + increment
+    slope = ((1 - sympy.exp(level)) ** 2 + (4 - c) * sympy.exp(level)) / (1 + sympy.exp(level)) ** 2
+    rise = sympy.Integral(slope.subs(level, r), (r, low, low + gap))
+    slope_of = relation("=", sympy.Derivative(ahead, level), slope)
+    integrated = relation("=", rise, ahead.subs(level, low + gap) - ahead.subs(level, low))
+    increasing = relation(">=", rise, 0)
+    claim = relation("<=", ahead.subs(level, low), ahead.subs(level, low + gap))
+    steps = (
+        Step("The slope of one step as a function of the margin …", slope_of, "identity"),
         Step(
-            "δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave, "sign"
-        ),
-        Step(
-            "Hence the curve grows by at least the step at its end.",
-            slower,
-            "chain",
-            (spent, before, concave),
-        ),
-        Step(
-            "At t = 1 the discrete margin is M_0 + c/(1+e^{M_0}), and x(0) = M_0.",
-            relation("=", start + increment.subs(level, start), start + first),
-            "identity",
-        ),
-        Step("Induction hypothesis (the equality just found at t = 1).", shifted, "assumed"),
-        Step("Induction step.", shifted_next, "chain", (recursion_step, shifted, weaker, slower)),
-        Step("The curve grows.", growing, "sign", (relation("=", smooth(t + 1), x + gap),)),
-        Step("The upper bound.", upper_claim, "chain", (shifted_next, growing)),
-        Step(
-            "The slope of one step as a function of the margin …",
-            relation("=", sympy.diff(level + increment, level), slope),
-            "identity",
-        ),
-        Step(
-            "… is not negative for c = 4 − h ≤ 4.",
-            relation(">=", slope, 0),
+            "… is not negative for c = 4 − h ≤ 4, nor is its integral from u to u + g …",
+            increasing,
             "sign",
             (relation("=", c, 4 - slack),),
         ),
+        Step("… which is the difference of two steps …", integrated, "identity"),
+        Step(
+            "… so of two margins u ≤ u + g the larger stays the larger.",
+            claim,
+            "chain",
+            (integrated, increasing),
+        ),
     )
-    return Derivation(RESULT, statement=(lower_claim, upper_claim), steps=steps)
+    return Lemma("For c ≤ 4 a step keeps the order of two margins", steps)
 
 
 def _step_size(c: ArrayLike) -> NDArray[np.float64]:

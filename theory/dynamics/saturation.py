@@ -22,7 +22,8 @@ RESULT = Result(
     problem="Integrate the growth of a margin whose gradient fades as the margin grows.",
     assumptions=("The mean field of T8.", "Continuous time."),
     bound="exact",
-    uses=(),
+    uses=("T8",),
+    sources=("Corless, Gonnet, Hare, Jeffrey and Knuth (1996), On the Lambert W function",),
 )
 
 
@@ -65,23 +66,20 @@ def derivation() -> Derivation:
 
     at = letters()
     scaled_time, start, solution = formula()
-    t, kappa = sympy.Symbol("t", nonnegative=True), sympy.Symbol("kappa", positive=True)
-    level = sympy.Symbol("M", real=True)
-    margin_of = sympy.Function("M")
-    residual = sympy.Function("q")
-    unknown = sympy.Symbol("M")
+    t, u = sympy.symbols("t u", nonnegative=True)
+    kappa, unknown = sympy.Symbol("kappa", positive=True), sympy.Symbol("M", real=True)
+    margin_of, residual_of = sympy.Function("M"), sympy.Function("q")
+    closed = solution.subs(scaled_time, at.eta * kappa * t)
     c = at.eta * kappa * t + start + sympy.exp(start)
-    closed = c - sympy.LambertW(sympy.exp(c))
-    equation = relation(
-        "=", sympy.Derivative(margin_of(t), t), at.eta * kappa / (1 + sympy.exp(margin_of(t)))
-    )
+
+    def rate_of(time: Formula) -> Formula:
+        return sympy.Derivative(margin_of(time), time)
+
+    equation = relation("=", rate_of(t), at.eta * kappa / (1 + sympy.exp(margin_of(t))))
     statement = relation("=", margin_of(t), closed)
-    implicit = relation("=", closed + sympy.exp(closed), c)
-    accumulated_claim = relation(
-        "=",
-        at.eta * sympy.Integral(sympy.Derivative(margin_of(t), t) / (at.eta * kappa), t),
-        margin_of(t) / kappa,
-    )
+    implicit = relation("=", margin_of(t) + sympy.exp(margin_of(t)), c)
+    accumulated_residual = at.eta * sympy.Integral(rate_of(u) / (at.eta * kappa), (u, 0, t))
+    accumulated_claim = relation("=", accumulated_residual, (margin_of(t) - margin_of(0)) / kappa)
     steps = (
         Step(
             "Separating the variables, the left side integrates to M + e^M.",
@@ -89,43 +87,35 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "Solving M + e^M = c for M gives c − W(e^c).",
-            relation("=", solution.subs(scaled_time, at.eta * kappa * t), closed),
-            "identity",
+            "M = c − W(e^c) with c = ηκt + M_0 + e^{M_0} solves the differential equation …",
+            statement,
+            "ode",
+            (equation,),
         ),
         Step(
-            "Conversely it solves M + e^M = c, by the equation W e^W = e^c that defines W.",
+            "… and M + e^M = c, by the equation W e^W = e^c that defines W.",
             implicit,
             "identity",
+            (statement,),
         ),
-        Step("It solves the differential equation.", statement, "ode", (equation,)),
         Step(
-            "At t = 0 the equation M + e^M = c holds for M = M_0 …",
-            relation("=", start + sympy.exp(start), c.subs(t, 0)),
+            "At t = 0 it solves M + e^M = M_0 + e^{M_0} …",
+            relation("=", margin_of(0) + sympy.exp(margin_of(0)), start + sympy.exp(start)),
             "identity",
+            (relation("=", margin_of(0), closed.subs(t, 0)),),
         ),
         Step(
-            "… and for no other M, because the left side increases: the solution starts at M_0.",
-            relation(">", sympy.diff(level + sympy.exp(level), level), 0),
+            "… which no other M than M_0 does, because the left side increases: the solution starts at M_0.",
+            relation(">", sympy.Derivative(unknown + sympy.exp(unknown), unknown), 0),
             "sign",
         ),
         Step(
-            "For instance it starts at 0 for M_0 = 0, where W(e) = 1.",
-            relation("=", closed.subs({start: 0, t: 0}), 0),
-            "identity",
-        ),
-        Step(
-            "For M_0 = 0 the constant is c = ηκt + 1.",
-            relation("=", c.subs(start, 0), at.eta * kappa * t + 1),
-            "identity",
-        ),
-        Step(
             "By the differential equation the residual q = 1/(1+e^M) is M'/(ηκ).",
-            relation("=", residual(t), sympy.Derivative(margin_of(t), t) / (at.eta * kappa)),
+            relation("=", residual_of(t), rate_of(t) / (at.eta * kappa)),
             "identity",
-            (relation("=", residual(t), 1 / (1 + sympy.exp(margin_of(t)))), equation),
+            (relation("=", residual_of(t), 1 / (1 + sympy.exp(margin_of(t)))), equation),
         ),
-        Step("So η ∫ q is the growth of the margin over κ.", accumulated_claim, "identity"),
+        Step("So τ = η ∫ q is the growth of the margin over κ.", accumulated_claim, "identity"),
     )
     return Derivation(RESULT, statement=(statement, implicit, accumulated_claim), steps=steps)
 

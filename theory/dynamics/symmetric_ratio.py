@@ -41,7 +41,7 @@ RESULT = Result(
         "Squared noise norms equal their expectation (large L).",
     ),
     bound="asymptotic",
-    uses=("T7", "T9", "T25"),
+    uses=("T2", "T7", "T9", "T9 (coefficients)", "T25"),
 )
 
 
@@ -64,20 +64,28 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     at = letters()
     w_global, w_local = sympy.symbols("w_G w_L", nonnegative=True)
     slope = sympy.Integer(2)
-    j = sympy.Symbol("j", integer=True, positive=True)
-    signal = slope * (
-        w_global * 2 * (at.a + at.b * at.chi / at.K) * at.tau_G + w_local * 2 * (at.a + at.b) * at.tau_L
-    )
-    # φ_l = 2eτ (mean of y x_l): every training sample of the client itself enters both means
-    own = slope * 2 * at.e * (w_global * at.tau_G / (at.n * at.K) + w_local * at.tau_L / at.n)
-    others = slope * 2 * at.e * w_global * at.tau_G / (at.n * at.K)
-    per_coordinate = sympy.Sum(own**2 * at.sigma**2, (j, 1, at.n)).doit()
-    per_coordinate += sympy.Sum(others**2 * at.sigma**2, (j, 1, at.n * (at.K - 1))).doit()
-    noise = sympy.factor(sympy.expand(at.L * per_coordinate))
+    shared, own = 2 * (at.a + at.b * at.chi / at.K) * at.tau_G, 2 * (at.a + at.b) * at.tau_L
+    signal = slope * (w_global * shared + w_local * own)
+    noise = sympy.factor(sympy.expand(_noise(w_global, w_local).doit()))
     symbols = (
         *(w_global, w_local, at.tau_G, at.tau_L, at.a, at.b, at.e, at.sigma, at.L, at.n, at.K, at.chi),
     )
     return symbols, signal, noise
+
+
+def _noise(w_global: Formula, w_local: Formula) -> Formula:
+    """L times the variance that the training samples add to a coordinate of H: the client's n, and the others.
+
+    φ_l = 2eτ (mean of y x_l): every training sample of the client itself enters both means, the others one.
+    """
+    import sympy
+
+    at, j = letters(), sympy.Symbol("j", integer=True, positive=True)
+    average = 4 * at.e * w_global * at.tau_G / (at.n * at.K)
+    own = average + 4 * at.e * w_local * at.tau_L / at.n
+    of_client = sympy.Sum(own**2 * at.sigma**2, (j, 1, at.n))
+    of_others = sympy.Sum(average**2 * at.sigma**2, (j, 1, at.n * (at.K - 1)))
+    return at.L * (of_client + of_others)
 
 
 @cache
@@ -90,41 +98,41 @@ def derivation() -> Derivation:
     import sympy
 
     at = letters()
-    symbols, signal, noise = formula()
-    w_global, w_local = symbols[:2]
-    j = sympy.Symbol("j", integer=True, positive=True)
+    (w_global, w_local, *_), signal, noise = formula()
     inner = (
         w_global**2 * at.tau_G**2 / (at.n * at.K)
         + 2 * w_global * w_local * at.tau_G * at.tau_L / (at.n * at.K)
         + w_local**2 * at.tau_L**2 / at.n
     )
     numerator = w_global * at.tau_G * (at.a + at.b * at.chi / at.K) + w_local * at.tau_L * (at.a + at.b)
-    symbol = sympy.Symbol("R")
+    R, s, h = sympy.symbols("R s h", positive=True)
+    beta_global, beta_local, gamma_global, gamma_local = sympy.symbols("beta_G beta_L gamma_G gamma_L")
     displayed = numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner))
-    statement = relation("=", symbol, displayed)
-    sum_of_squares = sympy.Sum((1 / at.K) ** 2 * at.tau**2 / at.n, (j, 1, at.K))
+    statement = relation("=", R, displayed)
+    coefficients = (
+        relation("=", beta_global, 2 * at.a * at.tau_G),
+        relation("=", beta_local, 2 * at.a * at.tau_L),
+        relation("=", gamma_global, 2 * at.b * at.tau_G * at.chi / at.K),
+        relation("=", gamma_local, 2 * at.b * at.tau_L),
+    )
+    entries = w_global * (beta_global + gamma_global) + w_local * (beta_local + gamma_local)
     steps = (
         Step(
-            "Both relevant entries of H carry the slope 2 and the coefficients 2aτ and 2bτ: a factor 4.",
-            relation("=", signal, 4 * numerator),
+            "The relevant entries of H are the coefficients of T9 (full weights) times the slope h = 2 (T2).",
+            relation("=", s, signal),
+            "identity",
+            (relation("=", s, h * entries), *coefficients, relation("=", h, 2)),
+        ),
+        Step(
+            "The client's own samples enter both prompts with their noise, the others only the average.",
+            relation("=", _noise(w_global, w_local), 16 * at.e**2 * at.sigma**2 * at.L * inner),
             "identity",
         ),
         Step(
-            "Equal clients: Σ p_j² τ²/n is τ²/(nK), the noise of the average.",
-            relation("=", sum_of_squares, at.tau**2 / (at.n * at.K)),
-            "identity",
-        ),
-        Step(
-            "The client's own samples enter both prompts, the others only the average; variances add "
-            "to this.",
-            relation("=", noise, 16 * at.e**2 * at.sigma**2 * at.L * inner),
-            "identity",
-        ),
-        Step(
-            "The factor 4 cancels from s/(σ_p ‖H_ξ‖).",
+            "The factor 4 of both cancels from s/(σ_p ‖H_ξ‖) (T7).",
             statement,
             "identity",
-            (relation("=", symbol, signal / (at.sigma * sympy.sqrt(noise))),),
+            (relation("=", R, signal / (at.sigma * sympy.sqrt(noise))),),
         ),
         Step(
             "Joint training: both prompts share τ, which cancels too.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from theory.model.aggregation import group_size
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -21,6 +22,7 @@ from theory.numerics.validation import (
     unit_interval,
 )
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -29,7 +31,7 @@ RESULT = Result(
     problem="Sum the increments of every coefficient over the steps of training.",
     assumptions=("Linear band, zero start, equal sample counts.", "All samples share their residuals."),
     bound="exact",
-    uses=("T5",),
+    uses=("T1", "T2", "T5", "T6"),
 )
 
 
@@ -80,52 +82,46 @@ def derivation() -> Derivation:
 
     at = letters()
     gain, increments, tau, energy = _summed()
-    j = sympy.Symbol("j", integer=True, positive=True)
-    inner = sympy.Sum(sympy.Function("G")(j), (j, 1, at.K))
-    group_size = relation("=", inner, at.chi * at.b)
-    beta_of, gamma_local_of, gamma_global_of = (
-        relation("=", sympy.Symbol(name), moved)
-        for name, moved in (
-            ("beta", at.a * increments),
-            ("gamma_L", at.b * increments),
-            ("gamma_G", gain * inner / at.K),
-        )
-    )
-    signal = relation("=", beta_of.lhs, 2 * at.a * at.omega * at.tau)
-    local = relation("=", gamma_local_of.lhs, 2 * at.b * at.omega * at.tau)
-    shared = relation("=", gamma_global_of.lhs, 2 * at.b * at.omega * at.tau * at.chi / at.K)
+    inner, full = group_size(), 2 * at.omega * at.tau
+    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
+    x = sympy.Symbol("x", real=True)
+    beta, own, averaged = sympy.symbols("beta gamma_L gamma_G")
     squared = sympy.symbols(r"\mathbb{E}\|\phi_G\|^2 \mathbb{E}\|\phi_L\|^2", positive=True)
-    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
-    noise_global = relation("=", squared[0], energy)
-    noise_local = relation("=", squared[1], energy.subs(at.K, 1))
+    signal, local = relation("=", beta, at.a * full), relation("=", own, at.b * full)
+    shared = relation("=", averaged, at.b * full * at.chi / at.K)
+    noise_global, noise_local = (
+        relation("=", squared[0], energy),
+        relation("=", squared[1], energy.subs(at.K, 1)),
+    )
 
     def summed_over(samples: Formula) -> Formula:
         of_mean = sympy.Sum(at.sigma**2, (j, 1, samples)) / samples**2
-        return sympy.Sum((2 * at.e * at.omega * at.tau) ** 2 * of_mean, (l, 1, at.L))
+        return sympy.Sum((at.e * full) ** 2 * of_mean, (l, 1, at.L))
 
-    x = sympy.Symbol("x", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
     steps = (
         Step("τ is the learning rate times the sum of the residuals.", tau, "assumed"),
         Step(
             "A relevant coordinate times the label is 1 on every sample: T5 sums to β = 2aωτ.",
             signal,
             "identity",
-            (beta_of, tau),
+            (relation("=", beta, at.a * increments), tau),
         ),
         Step(
-            "The client's own coordinate gains γ_L = 2bωτ likewise.", local, "identity", (gamma_local_of, tau)
+            "The client's own coordinate gains γ_L = 2bωτ likewise.",
+            local,
+            "identity",
+            (relation("=", own, at.b * increments), tau),
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", group_size, "assumed"),
+        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
         Step(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
             "identity",
-            (gamma_global_of, group_size),
+            (relation("=", averaged, gain * inner.lhs / at.K), inner),
         ),
         Step(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
-            relation("=", sympy.Integral(x**2 * density, (x, -sympy.oo, sympy.oo)), at.sigma**2),
+            relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
             "identity",
         ),
         Step(
@@ -135,7 +131,7 @@ def derivation() -> Derivation:
             (relation("=", squared[0], summed_over(at.n * at.K)),),
         ),
         Step(
-            "A local prompt sees the n samples of one client.",
+            "A local prompt is trained on the n samples of one client.",
             noise_local,
             "identity",
             (relation("=", squared[1], summed_over(at.n)),),

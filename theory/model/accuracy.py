@@ -11,6 +11,7 @@ from scipy.special import log_ndtr, ndtr
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.gaussian import density, expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -18,11 +19,11 @@ RESULT = Result(
     title="Accuracy is Φ of the ratio",
     problem="With which probability is a fresh sample of a client classified correctly?",
     assumptions=(
-        "Gaussian irrelevant coordinates, independent of the label.",
+        "Gaussian irrelevant coordinates, independent of the label (T1).",
         "Any encoder, prompt, mixing and time.",
     ),
     bound="exact",
-    uses=(),
+    uses=("T1",),
 )
 
 
@@ -38,14 +39,8 @@ def formula() -> tuple[Formula, Formula]:
 
     signal, scale = sympy.Symbol("s", real=True), sympy.Symbol("v", positive=True)
     value, ratio_symbol = sympy.symbols("x R", real=True)
-    probability = sympy.integrate(_density(value, signal, scale), (value, 0, sympy.oo))
+    probability = sympy.integrate(density(value, scale, signal), (value, 0, sympy.oo))
     return ratio_symbol, sympy.simplify(probability.subs(signal, ratio_symbol * scale))
-
-
-def _density(value: Formula, mean: Formula, scale: Formula) -> Formula:
-    import sympy
-
-    return sympy.exp(-((value - mean) ** 2) / (2 * scale**2)) / (sympy.sqrt(2 * sympy.pi) * scale)
 
 
 @cache
@@ -57,64 +52,54 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at = letters()
+    sigma, length = letters().sigma, letters().L
     x, u, signal = sympy.symbols("x u s", real=True)
-    scale = sympy.Symbol("v", positive=True)
-    entries = sympy.symbols("H_1:4", real=True)
-    everything = (x, -sympy.oo, sympy.oo)
-    transforms = [sympy.exp(u**2 * at.sigma**2 * entry**2 / 2) for entry in entries]
-    norm_squared = sum(entry**2 for entry in entries)
-    derived_symbol, derived = formula()
+    scale, norm = sympy.symbols(r"v \|H_{\xi}\|", positive=True)
+    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
+    entry = sympy.IndexedBase("H", real=True)[l]
+    ratio_symbol, derived = formula()
+    transform = sympy.exp(u**2 * sigma**2 * entry**2 / 2)
     statement = relation(
         "=",
-        sympy.Integral(_density(x, signal, scale), (x, 0, sympy.oo)),
-        (1 + sympy.erf(signal / (sympy.sqrt(2) * scale))) / 2,
+        sympy.Integral(density(x, scale, signal), (x, 0, sympy.oo)),
+        derived.subs(ratio_symbol, signal / scale),
     )
     steps = (
         Step(
-            "The label multiplies the two relevant coordinates away, so y f = s + Σ_l (y x_l) H_l; a "
-            "label ±1 does not "
-            "change the law of x_l, whose density is even.",
-            relation("=", _density(-x, 0, at.sigma), _density(x, 0, at.sigma)),
+            "The label multiplies the two relevant coordinates away, so y f = s + Σ_l (y x_l) H_l. An irrelevant "
+            "term x_l H_l has the moment generating function exp(u² σ_p² H_l²/2) …",
+            relation("=", expectation(sympy.exp(u * x * entry), x, sigma), transform),
             "identity",
         ),
         Step(
-            "One irrelevant term x_l H_l has the moment generating function exp(u² σ_p² H_l²/2).",
-            relation(
-                "=",
-                sympy.Integral(sympy.exp(u * x * entries[0]) * _density(x, 0, at.sigma), everything),
-                transforms[0],
-            ),
+            "… and a label −1 does not change it.",
+            relation("=", expectation(sympy.exp(-u * x * entry), x, sigma), transform),
             "identity",
         ),
         Step(
-            "Independent terms multiply (written for three): their sum is N(0, σ_p² ‖H_ξ‖²).",
-            relation("=", sympy.Mul(*transforms), sympy.exp(u**2 * at.sigma**2 * norm_squared / 2)),
+            "Those of independent terms multiply, so their logarithms add: the sum is N(0, σ_p² ‖H_ξ‖²).",
+            relation("=", sympy.Sum(sympy.log(transform), (l, 1, length)), u**2 * sigma**2 * norm**2 / 2),
             "identity",
+            (relation("=", norm, sympy.sqrt(sympy.Sum(entry**2, (l, 1, length)))),),
         ),
         Step(
             "That is the transform of a Gaussian with mean s and deviation v = σ_p ‖H_ξ‖, once s is added.",
             relation(
                 "=",
-                sympy.Integral(sympy.exp(u * x) * _density(x, signal, scale), everything),
+                expectation(sympy.exp(u * x), x, scale, signal),
                 sympy.exp(u * signal + u**2 * scale**2 / 2),
             ),
             "identity",
         ),
         Step("The sample is classified correctly when y f > 0.", statement, "identity"),
         Step(
-            "This is Φ(R) with R = s/v: its derivative along R is the standard normal density …",
-            relation("=", sympy.Derivative(derived, derived_symbol), _density(derived_symbol, 0, 1)),
+            "As a function of R = s/v this is Φ(R): its derivative is the standard normal density …",
+            relation("=", sympy.Derivative(derived, ratio_symbol), density(ratio_symbol, 1)),
             "identity",
         ),
         Step(
             "… and it tends to 0 as R tends to minus infinity.",
-            relation("=", sympy.Limit(derived, derived_symbol, -sympy.oo), 0),
-            "identity",
-        ),
-        Step(
-            "The numeric function evaluates this expression of R.",
-            relation("=", derived.subs(derived_symbol, signal / scale), statement.rhs),
+            relation("=", sympy.Limit(derived, ratio_symbol, -sympy.oo), 0),
             "identity",
         ),
     )

@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, finite, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
     tag="T6",
     title="Aggregation law",
-    problem="Average one small step of every client: what happens to shared signal, client signal and noise?",
+    problem="Every client takes one small step from the same start and the server averages with weights n_k/N: "
+    "what is left of the shared signal, the client-specific signal and the noise?",
     assumptions=(
         "First round, small step, zero start.",
         "Independent noise across clients.",
-        "Equal sample counts for the signal factor.",
+        "Equal sample counts for the signal factor; the noise energy is an expectation over the data.",
     ),
     bound="exact",
-    uses=(),
+    uses=("T1", "T5"),
+    sources=(
+        "McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-Efficient Learning of Deep "
+        "Networks from Decentralized Data (federated averaging)",
+    ),
 )
 
 
@@ -39,32 +45,16 @@ class NoiseEnergyFactors(NamedTuple):
 
 
 @cache
-def _signal_factor() -> Formula:
-    """Average over clients of ⟨ν_{s(k)}, ν_{s(j)}⟩/‖ν‖², with the definition of χ_k."""
+def group_size() -> Formula:
+    """Return the definition of χ: the inner products G_j of a client's ν with all clients' sum to χ‖ν‖².
+
+    >>> group_size().rhs
+    b*chi
+    """
     import sympy
 
-    at = letters()
-    j = sympy.Symbol("j", integer=True, positive=True)
-    inner = sympy.Function("G")(j)  # ⟨ν_{s(k)}, ν_{s(j)}⟩
-    total = sympy.Sum(inner, (j, 1, at.K))
-    average = total / at.K / at.b
-    return average.subs(total, at.chi * at.b)
-
-
-@cache
-def _noise_energy() -> tuple[Formula, tuple[Formula, ...], Formula]:
-    """Variance of Σ_k p_k φ_k when client k's φ_k has variance 1/n_k: the sum, what is given, and its value."""
-    import sympy
-
-    k = sympy.Symbol("k", integer=True, positive=True)
-    weight, counts = (sympy.Function(name, positive=True)(k) for name in ("p", "n"))
-    total = sympy.Symbol("N", positive=True)
-    in_clients = (k, 1, letters().K)
-    given = (
-        relation("=", weight, counts / total),
-        relation("=", sympy.Sum(counts, in_clients), total),
-    )
-    return sympy.Sum(weight**2 / counts, in_clients), given, 1 / total
+    at, j = letters(), sympy.Symbol("j", integer=True, positive=True)
+    return relation("=", sympy.Sum(sympy.Function("G")(j), (j, 1, at.K)), at.chi * at.b)
 
 
 @cache
@@ -74,9 +64,11 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     >>> formula()[1:]
     (chi/K, 1/N)
     """
-    at = letters()
-    _, weights, noise_factor = _noise_energy()
-    return (at.chi, at.K, weights[1].rhs), _signal_factor(), noise_factor
+    import sympy
+
+    at, total = letters(), sympy.Symbol("N", positive=True)
+    # the average over clients of ⟨ν_{s(k)}, ν_{s(j)}⟩/‖ν‖²
+    return (at.chi, at.K, total), group_size().rhs / at.b / at.K, 1 / total
 
 
 @cache
@@ -89,50 +81,46 @@ def derivation() -> Derivation:
     import sympy
 
     at = letters()
-    energy, weights, _ = _noise_energy()
-    _, signal_factor_of, noise_factor = formula()
-    all_samples, total = weights[1].lhs, weights[1].rhs
-    j = sympy.Symbol("j", integer=True, positive=True)
-    inner = sympy.Function("G")(j)
-    delta, noise_row = sympy.symbols("delta f", positive=True)
+    (_, _, total), factor, energy = formula()
     x = sympy.Symbol("x", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
-    group_size = relation("=", sympy.Sum(inner, (j, 1, at.K)), at.chi * at.b)
-    moved = sympy.Symbol(r"\bar{\gamma}", positive=True)
-    signal = relation("=", moved, signal_factor_of * delta)
-    moved_of = relation("=", moved, sympy.Sum(delta * inner / at.b, (j, 1, at.K)) / at.K)
-    noise = relation("=", energy, noise_factor)
-    # with p_j = n_j/N the linear term of the average is Σ p_j β = β Σ n_j/N
-    beta = sympy.Symbol("beta", positive=True)
+    beta, delta, row, moved = sympy.symbols(r"beta delta f \bar{\gamma}", positive=True)
+    j = sympy.Symbol("j", integer=True, positive=True)
+    weight, count = (sympy.Function(name, positive=True)(j) for name in ("p", "n"))
+
+    def over_clients(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (j, 1, at.K))
+
+    averaging = (relation("=", weight, count / total), relation("=", over_clients(count), total))
+    moved_of = relation("=", moved, over_clients(delta * sympy.Function("G")(j) / at.b) / at.K)
+    signal = relation("=", moved, factor * delta)
+    noise = relation("=", over_clients(weight**2 / count), energy)
     steps = (
         Step(
             "All clients move β alike, and the weights n_j/N sum to one, so averaging leaves β unchanged.",
-            relation("=", beta * all_samples / total, beta),
+            relation("=", over_clients(weight * beta), beta),
             "identity",
-            (relation("=", all_samples, total),),
+            averaging,
         ),
         Step(
-            "The group size χ of a client is defined by the inner products G_j of its ν with all others.",
-            group_size,
+            "The group size χ of a client is defined by the inner products G_j of its ν with all clients'.",
+            group_size(),
             "assumed",
         ),
         Step(
             "Client j moves along its own ν by δ; the average's coefficient along ν_{s(k)} is χ/K of that.",
             signal,
             "identity",
-            (moved_of, group_size),
+            (moved_of, group_size()),
         ),
         Step(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",
-            relation("=", sympy.Integral(x**2 * density, (x, -sympy.oo, sympy.oo)), at.sigma**2),
+            relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
             "identity",
         ),
         Step(
-            "A local coefficient f·(mean of n such terms) therefore has variance f² σ_p²/n.",
+            "A local coefficient f·(mean of n such independent terms) therefore has variance f² σ_p²/n.",
             relation(
-                "=",
-                (noise_row / at.n) ** 2 * sympy.Sum(at.sigma**2, (j, 1, at.n)),
-                noise_row**2 * at.sigma**2 / at.n,
+                "=", (row / at.n) ** 2 * sympy.Sum(at.sigma**2, (j, 1, at.n)), row**2 * at.sigma**2 / at.n
             ),
             "identity",
         ),
@@ -140,7 +128,7 @@ def derivation() -> Derivation:
             "Independent variances add with squared weights: Σ p_k²/n_k = Σ n_k/N² = 1/N.",
             noise,
             "identity",
-            weights,
+            averaging,
         ),
     )
     return Derivation(RESULT, statement=(signal, noise), steps=steps)

@@ -15,16 +15,18 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, finite
-from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, relation
 
 RESULT = Result(
     tag="T4",
     title="Coefficients of a trained prompt",
     problem="Write the displacement of a prompt as a combination of the rows of W, each divided by "
     "its squared norm.",
-    assumptions=("The rows of W are linearly independent.", "The displacement lies in their span."),
+    assumptions=(
+        "The rows of W are linearly independent.",
+        "The displacement lies in their span, which gradient training never leaves.",
+    ),
     bound="exact",
-    uses=(),
 )
 
 
@@ -36,12 +38,8 @@ def _symmetric(letter: str, diagonal_positive: bool) -> Formula:
     import sympy
 
     def entry(r: int, s: int) -> Formula:
-        name = f"{letter}_{min(r, s) + 1}{max(r, s) + 1}"
-        return (
-            sympy.Symbol(name, positive=True)
-            if diagonal_positive and r == s
-            else sympy.Symbol(name, real=True)
-        )
+        sign = {"positive": True} if diagonal_positive and r == s else {"real": True}
+        return sympy.Symbol(f"{letter}_{min(r, s) + 1}{max(r, s) + 1}", **sign)
 
     return sympy.Matrix(ROWS, ROWS, entry)
 
@@ -96,42 +94,47 @@ def derivation() -> Derivation:
     inverse = (parts.expanded, *parts.minors)
     orthogonal = tuple(relation("=", gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
     system = [relation("=", inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
-    steps = [
+    definitions = (
         *(Step("A cofactor of the Gram matrix G = W Wᵀ.", minor, "assumed") for minor in parts.minors),
         Step(
             "Its determinant, positive because the rows are linearly independent; C/D is the inverse.",
             parts.expanded,
             "assumed",
         ),
-        *(
-            Step(
-                f"Existence: with these coefficients Σ_s a_s w_s/‖w_s‖² has the right product with w_{r + 1}.",
-                system[r],
-                "identity",
-                (*solved, *inverse),
-            )
-            for r in rows
-        ),
-        *(
-            Step(
-                f"Uniqueness: any coefficients that have the right products give back a_{r + 1} by the formula.",
-                solved[r],
-                "identity",
-                (*system, *inverse),
-            )
-            for r in rows
-        ),
-        *(
-            Step(
-                f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
-                relation("=", unknown[r], inner[r]),
-                "identity",
-                (solved[r], *inverse, *orthogonal),
-            )
-            for r in rows
-        ),
-    ]
-    return Derivation(RESULT, statement=solved, steps=tuple(steps))
+    )
+    existence = tuple(
+        Step(
+            f"With the coefficients of the formula, Σ_s a_s w_s/‖w_s‖² has the right product with w_{r + 1}.",
+            system[r],
+            "identity",
+            (*solved, *inverse),
+        )
+        for r in rows
+    )
+    uniqueness = tuple(
+        Step(
+            f"Any coefficients that have the right products give back a_{r + 1} by the formula.",
+            solved[r],
+            "identity",
+            (*system, *inverse),
+        )
+        for r in rows
+    )
+    special = tuple(
+        Step(
+            f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
+            relation("=", unknown[r], inner[r]),
+            "identity",
+            (solved[r], *inverse, *orthogonal),
+        )
+        for r in rows
+    )
+    lemmas = (
+        Lemma("Coefficients exist", (*definitions, *existence), states=tuple(system)),
+        Lemma("There are no others", uniqueness, states=solved),
+        Lemma("Orthogonal rows", special, states=tuple(step.claim for step in special)),
+    )
+    return Derivation(RESULT, statement=solved, lemmas=lemmas)
 
 
 def _rows(weights: ArrayLike) -> NDArray[np.float64]:

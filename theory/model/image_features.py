@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -20,11 +21,12 @@ RESULT = Result(
     title="Image features",
     problem="What is the law of the margin of a fresh image, and how much do two images' noises overlap?",
     assumptions=(
+        "One coordinate that all clients share, one for each group, L coordinates of noise (this project's reading "
+        "of the paper's framework).",
         "Labels ±1 with equal probability.",
         "Gaussian noise, independent of the label and across coordinates and images.",
     ),
     bound="exact",
-    uses=(),
 )
 
 
@@ -37,28 +39,16 @@ class MarginMoments(NamedTuple):
 
 @cache
 def _law() -> SimpleNamespace:
-    """The symbols of the data model, and the expectations that its Gaussian coordinates imply."""
+    """The symbols of the data model, and the second moments of its noise and of a label."""
     import sympy
 
     at = letters()
-    shared, own = sympy.symbols("H_mu H_nu", real=True)
+    shared, own, x, y = sympy.symbols("H_mu H_nu x y", real=True)
     length = sympy.Symbol(r"\|H_{\xi}\|", nonnegative=True)
-    x, y = sympy.symbols("x y", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
-
-    def expected(value: Formula) -> Formula:
-        return sympy.Integral(value * density, (x, -sympy.oo, sympy.oo))
-
     return SimpleNamespace(
-        shared=shared,
-        own=own,
-        length=length,
-        x=x,
-        y=y,
-        sigma=at.sigma,
-        L=at.L,
-        expected=expected,
-        second=expected(x**2).doit(),
+        **vars(at),
+        **dict(shared=shared, own=own, length=length, x=x, y=y),
+        second=expectation(x**2, x, at.sigma).doit(),
         label_squared=sympy.Add(*(label**2 for label in (-1, 1))) / 2,
     )
 
@@ -93,6 +83,13 @@ def derivation() -> Derivation:
     >>> derivation().result.bound
     'exact'
     """
+    return Derivation(
+        RESULT, statement=_moments().states + _overlaps().states[-1:], lemmas=(_moments(), _overlaps())
+    )
+
+
+@cache
+def _moments() -> Lemma:
     import sympy
 
     d = _law()
@@ -100,26 +97,18 @@ def derivation() -> Derivation:
     l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
     coordinate, entry = (sympy.IndexedBase(name, real=True)[l] for name in ("x", "H"))
     summed = sympy.Sum(coordinate * entry, (l, 1, d.L))
-    image = d.y * (d.shared + d.own) + summed
-    squares = sympy.Sum(entry**2, (l, 1, d.L))
-    any_entry, centred = sympy.symbols("H_l m", real=True)
+    any_entry, u = sympy.symbols("H_l u", real=True)
     average = sympy.Symbol(r"\bar{x}", real=True)
-    length = relation("=", d.length, sympy.sqrt(squares))
-    first = relation("=", d.expected(d.x), 0)
-    second = relation("=", d.expected(d.x**2), d.sigma**2)
+    length = relation("=", d.length, sympy.sqrt(sympy.Sum(entry**2, (l, 1, d.L))))
     mean_of = relation("=", sympy.Symbol(r"\mathbb{E}[yf]"), mean)
     variance_of = relation("=", sympy.Symbol(r"\mathrm{Var}[yf]"), variance)
-    energy = sympy.Symbol(r"\mathbb{E}\|x\|^2", positive=True)
-    spread = sympy.Symbol(r"\mathrm{Var}\langle x,x'\rangle", positive=True)
-    energy_of = relation("=", energy, d.L * d.sigma**2)
-    spread_of = relation("=", spread, d.L * d.sigma**4)
-    overlap = relation("=", sympy.sqrt(spread) / energy, _overlap()[1])
+    image = d.y * (d.shared + d.own) + summed
     steps = (
         Step(
             "The score of an image is the label times two entries of H, plus noise times the others; the label "
             "multiplies it into the margin.",
             relation("=", d.y * image, d.y**2 * (d.shared + d.own) + d.y * summed),
-            "identity",
+            "modelled",
         ),
         *(
             Step(
@@ -130,14 +119,16 @@ def derivation() -> Derivation:
             )
             for label in (-1, 1)
         ),
-        Step("The noise has mean zero …", first, "identity"),
-        Step("… and variance σ_p² …", second, "identity"),
+        Step("The noise has mean zero …", relation("=", expectation(d.x, d.x, d.sigma), 0), "identity"),
         Step(
-            "… and multiplied by a label it has the same law, since its density is even.",
+            "… and variance σ_p² …", relation("=", expectation(d.x**2, d.x, d.sigma), d.sigma**2), "identity"
+        ),
+        Step(
+            "… and multiplied by a label it has the same law.",
             relation(
                 "=",
-                d.expected(sympy.exp(centred * -d.x)),
-                d.expected(sympy.exp(centred * d.x)),
+                expectation(sympy.exp(-u * d.x), d.x, d.sigma),
+                expectation(sympy.exp(u * d.x), d.x, d.sigma),
             ),
             "identity",
         ),
@@ -147,18 +138,18 @@ def derivation() -> Derivation:
             "identity",
             (
                 relation("=", mean_of.lhs, d.shared + d.own + sympy.Sum(entry * average, (l, 1, d.L))),
-                relation("=", average, d.expected(d.x)),
+                relation("=", average, expectation(d.x, d.x, d.sigma)),
             ),
         ),
         Step(
             "One coordinate adds σ_p² H_l² to the variance.",
-            relation("=", d.expected((d.x * any_entry) ** 2), d.sigma**2 * any_entry**2),
+            relation("=", expectation((d.x * any_entry) ** 2, d.x, d.sigma), d.sigma**2 * any_entry**2),
             "identity",
         ),
         Step(
             "Different coordinates are independent: the mean of their product is a product of means.",
-            relation("=", any_entry**2 * d.expected(d.x) ** 2, 0),
-            "identity",
+            relation("=", any_entry**2 * expectation(d.x, d.x, d.sigma) ** 2, 0),
+            "modelled",
         ),
         Step(
             "Hence the variance of the margin, with ‖H_ξ‖² the sum of the squared entries.",
@@ -166,18 +157,35 @@ def derivation() -> Derivation:
             "identity",
             (relation("=", variance_of.lhs, sympy.Sum(d.sigma**2 * entry**2, (l, 1, d.L))), length),
         ),
+    )
+    return Lemma("Mean and variance of the margin", steps, states=(mean_of, variance_of))
+
+
+@cache
+def _overlaps() -> Lemma:
+    import sympy
+
+    d = _law()
+    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
+    energy = sympy.Symbol(r"\mathbb{E}\|x\|^2", positive=True)
+    spread = sympy.Symbol(r"\mathrm{Var}\langle x,x'\rangle", positive=True)
+    second = expectation(d.x**2, d.x, d.sigma)
+    energy_of = relation("=", energy, d.L * d.sigma**2)
+    spread_of = relation("=", spread, d.L * d.sigma**4)
+    overlap = relation("=", sympy.sqrt(spread) / energy, _overlap()[1])
+    steps = (
         Step(
             "The expected squared length of an image's noise.",
             energy_of,
             "identity",
-            (relation("=", energy, sympy.Sum(d.expected(d.x**2), (l, 1, d.L))),),
+            (relation("=", energy, sympy.Sum(second, (l, 1, d.L))),),
         ),
         Step(
             "The inner product of two images' noise has mean zero and this variance: each coordinate's is the "
             "product of two independent second moments.",
             spread_of,
             "identity",
-            (relation("=", spread, sympy.Sum(d.expected(d.x**2) ** 2, (l, 1, d.L))),),
+            (relation("=", spread, sympy.Sum(second**2, (l, 1, d.L))),),
         ),
         Step("So two images overlap by 1/√L of their length …", overlap, "identity", (energy_of, spread_of)),
         Step(
@@ -186,7 +194,7 @@ def derivation() -> Derivation:
             "identity",
         ),
     )
-    return Derivation(RESULT, statement=(mean_of, variance_of, overlap), steps=steps)
+    return Lemma("Overlap of two images' noise", steps, states=(energy_of, spread_of, overlap))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 Statement (T3): mixing features is mixing logits, ⟨g, H⟩ = (1−θ)⟨g, h_G⟩ + θ⟨g, h_L⟩, with the global prompt
 alone at θ = 0 and the local one at θ = 1. The loss of a margin decreases with slope −q, q = 1/(1+e^M), and is
-convex. The global prompt feels −(1−θ) q y g, the local one −θ q y g.
+convex. Along the global prompt's feature the loss has the gradient −(1−θ) q y g, along the local one's −θ q y g.
 
 Both numeric functions are stable twins of the formulas: e^{−M} overflows for M < −709, and 1 + e^{−M} loses it
 for M > 36.
@@ -20,10 +20,16 @@ from theory.proof.symbols import letters
 RESULT = Result(
     tag="T3",
     title="Portfolio and loss",
-    problem="What do the two prompts of a mixture feel of the logistic loss?",
-    assumptions=("Text features are mixed with weights 1−θ and θ, and not normalised again.",),
+    problem="How does the logistic loss of a mixture depend on each of its two prompts?",
+    assumptions=(
+        "Text features are mixed with weights 1−θ and θ, and not normalised again (mixture and loss as in the "
+        "paper's abstract and the authors' code).",
+    ),
     bound="exact",
-    uses=(),
+    sources=(
+        "Radford et al. (2021), Learning Transferable Visual Models From Natural Language Supervision, "
+        "arXiv:2103.00020 (scores as inner products of an image feature and a text feature)",
+    ),
 )
 
 
@@ -44,7 +50,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T3: mixture of logits, slope and convexity of the loss, and what each prompt feels.
+    """Derive T3: mixture of logits, slope and convexity of the loss, and its gradient along each feature.
 
     >>> derivation().result.tag
     'T3'
@@ -75,15 +81,11 @@ def derivation() -> Derivation:
     at_zero, at_one = (relation("=", mixed, entry) for entry in (entry_global, entry_local))
     steps = (
         Step("An entry of the portfolio's text feature.", mixture, "assumed"),
-        Step("θ = 0 is the global prompt alone …", at_zero, "identity", (mixture, relation("=", theta, 0))),
-        Step("… and θ = 1 the local one.", at_one, "identity", (mixture, relation("=", theta, 1))),
+        Step("θ = 0 is the global prompt alone …", at_zero, "modelled", (mixture, relation("=", theta, 0))),
+        Step("… and θ = 1 the local one.", at_one, "modelled", (mixture, relation("=", theta, 1))),
         Step("Scores are linear in the text feature: mixing features is mixing logits.", logits, "identity"),
         Step("The loss of one margin has slope −q …", slope, "identity"),
-        Step(
-            "… where the residual q lies above 0 …",
-            relation(">", residual, 0),
-            "sign",
-        ),
+        Step("… where the residual q lies above 0 …", relation(">", residual, 0), "sign"),
         Step("… and below 1.", relation("<", residual, 1), "sign"),
         Step(
             "The residual falls with the margin at the rate q(1−q) …",
@@ -96,12 +98,13 @@ def derivation() -> Derivation:
             "sign",
         ),
         Step(
-            "The global prompt's feature feels the residual times 1−θ (one row; f_0 holds the other rows) …",
+            "Along an entry of the global prompt's feature the loss falls by the residual times 1−θ (one row; f_0 "
+            "holds the other rows) …",
             by_global,
             "identity",
             (q_here,),
         ),
-        Step("… and the local prompt's the residual times θ.", by_local, "identity", (q_here,)),
+        Step("… and along the local prompt's by the residual times θ.", by_local, "identity", (q_here,)),
     )
     return Derivation(RESULT, statement=(logits, slope, by_global, by_local), steps=steps)
 

@@ -15,9 +15,12 @@ RESULT = Result(
     tag="T2",
     title="Text encoder",
     problem="How does the encoder turn the inner product of a prompt with a frozen row into a feature?",
-    assumptions=("A positive offset c.", "A differentiable activation where its slope is used."),
+    assumptions=(
+        "The encoder h(z) = σ(z + c) − σ(−z + c), this project's reading of the paper's framework, with an offset "
+        "c > 0 from the class name.",
+        "A differentiable activation where its slope is used.",
+    ),
     bound="exact",
-    uses=(),
 )
 
 
@@ -80,11 +83,7 @@ def derivation() -> Derivation:
             "identity",
             (definition[0], *primitives),
         ),
-        Step(
-            "If σ never decreases, neither does h.",
-            relation(">=", slope.rhs, 0),
-            "sign",
-        ),
+        Step("If σ never decreases, neither does h.", relation(">=", slope.rhs, 0), "sign"),
         Step(
             "ReLU inside the band, where u = c + z and v = c − z are positive: both terms are on.",
             statement,

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.numerics.validation import ArrayLike, between, finite, nonnegative, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 
 RESULT = Result(
     tag="T5",
     title="Update rule of the coefficients",
     problem="Find how one step of gradient descent on the logistic loss moves the coefficients of a prompt.",
     assumptions=(
-        "A differentiable activation.",
+        "Any differentiable activation; labels ±1.",
         "Orthogonal rows (the general form is a step of its own).",
     ),
     bound="exact",
-    uses=(),
+    uses=("T2", "T3", "T4"),
 )
 
 
@@ -84,7 +84,7 @@ def derivation() -> Derivation:
         return sympy.Sum(value.subs(per_sample), (i, 1, samples)) / samples
 
     pull_of = tuple(relation("=", pulls[r], mean(q * y * g[r])) for r in range(2))
-    steps = [
+    loss_steps = [
         Step(
             "The margin of a sample is the label times the score of the mixture (T3).", margin_of, "assumed"
         ),
@@ -100,17 +100,15 @@ def derivation() -> Derivation:
     ]
     gradients: list[Formula] = []
     for c in range(2):
-        through = relation(
-            "=",
-            sympy.Derivative(sympy.log(1 + sympy.exp(-margin)), prompt[c]),
-            -q * sympy.Derivative(margin, prompt[c]),
-        )
+        slope_of_loss = sympy.Derivative(sympy.log(1 + sympy.exp(-margin)), prompt[c])
+        through = relation("=", slope_of_loss, -q * sympy.Derivative(margin, prompt[c]))
         pulled = [omega * y * g[r] * slopes[r] * w[r, c] for r in range(2)]
         sample = relation("=", sympy.Derivative(margin, prompt[c]), sum(pulled))
         average = sympy.Symbol(rf"\partial_{{{c + 1}}}\ell", real=True)
+        average_of = relation("=", average, sum(mean(-q * part) for part in pulled))
         gradient = relation("=", average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
         gradients.append(gradient)
-        steps += [
+        loss_steps += [
             Step(
                 f"A sample's loss changes with coordinate {c + 1} of the prompt through its margin, at rate −q …",
                 through,
@@ -122,29 +120,25 @@ def derivation() -> Derivation:
                 "The client's loss is the mean over its samples; m_r is the mean of q y g_r.",
                 gradient,
                 "identity",
-                (relation("=", average, sum(mean(-q * part) for part in pulled)), *pull_of),
+                (average_of, *pull_of),
             ),
         ]
     statement: list[Formula] = []
+    step_steps: list[Step] = []
     for r in range(2):
         # a step of size η moves z_r = ⟨w_r, p⟩ by −η⟨w_r, ∇ℓ⟩
-        moved_by = -eta * sum(w[r, c] * gradients[c].lhs for c in range(2))
+        moved_by = relation("=", moved[r], -eta * sum(w[r, c] * gradients[c].lhs for c in range(2)))
         products = tuple(relation("=", gram[r, s], w[r, 0] * w[s, 0] + w[r, 1] * w[s, 1]) for s in range(2))
-        general = relation(
-            "=", moved[r], eta * omega * sum(gram[r, s] * slopes[s] * pulls[s] for s in range(2))
-        )
-        single = relation(
-            "=",
-            moved[r],
-            increment.subs({norm: gram[r, r], slope_symbol: slopes[r], pull_symbol: pulls[r]}),
-        )
+        spread = eta * omega * sum(gram[r, s] * slopes[s] * pulls[s] for s in range(2))
+        alone = increment.subs({norm: gram[r, r], slope_symbol: slopes[r], pull_symbol: pulls[r]})
+        general, single = relation("=", moved[r], spread), relation("=", moved[r], alone)
         statement += [general, single]
-        steps += [
+        step_steps += [
             Step(
                 f"A gradient step of size η moves z_{r + 1} by row {r + 1} of η ω G [h' ∘ m], G = W Wᵀ (any rows).",
                 general,
                 "identity",
-                (relation("=", moved[r], moved_by), *gradients, *products),
+                (moved_by, *gradients, *products),
             ),
             Step(
                 f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient (T4).",
@@ -153,7 +147,11 @@ def derivation() -> Derivation:
                 (general, relation("=", gram[0, 1], 0)),
             ),
         ]
-    return Derivation(RESULT, statement=tuple(statement), steps=tuple(steps))
+    lemmas = (
+        Lemma("The gradient of a client's loss", tuple(loss_steps), states=tuple(gradients)),
+        Lemma("A step along the gradient", tuple(step_steps), states=tuple(statement)),
+    )
+    return Derivation(RESULT, statement=tuple(statement), lemmas=lemmas)
 
 
 @cache

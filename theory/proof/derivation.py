@@ -38,7 +38,7 @@ class Step:
     - `sign`: an inequality that follows from the declared signs of the symbols once `given` is substituted
       (an unevaluated integral counts as positive when its integrand is);
     - `chain`: an inequality that is the sum of the inequalities in `given`, which must be claims of earlier
-      steps (equations in `given` are substituted);
+      steps (equations in `given` are substituted, e.g. values for the letters of a lemma);
     - `root`: an equation whose right-hand side solves every equation in `given`;
     - `ode`: a solution `f(t) = …` of the differential equation `given[0]`; further equations are initial
       conditions `f(0) = …`.
@@ -143,8 +143,8 @@ class Derivation:
         claims: list[Formula] = []
         for number, step in enumerate(self.steps, start=1):
             where = f"{tag}, step {number} ({step.text})"
-            if step.how == "chain" and any(fact not in claims for fact in step.given):
-                raise DerivationError(f"{where} uses a fact that no earlier step claims")
+            if step.how == "chain" and any(fact not in claims for fact in _inequalities(step.given)):
+                raise DerivationError(f"{where} uses an inequality that no earlier step claims")
             if step.how != "assumed" and step.claim in step.given:
                 raise DerivationError(f"{where} is given what it claims")
             if not step.holds():
@@ -315,11 +315,15 @@ def _holds_sign(claim: Formula, given: Sequence[Formula]) -> bool:
     return _is_signed(excess if excess.has(sympy.Integral) else excess.doit(), strict)
 
 
-def _holds_chain(claim: Formula, given: Sequence[Formula]) -> bool:
+def _inequalities(given: Sequence[Formula]) -> list[Formula]:
     import sympy
 
+    return [fact for fact in given if not isinstance(fact, sympy.Eq)]
+
+
+def _holds_chain(claim: Formula, given: Sequence[Formula]) -> bool:
     excess, strict = _excess(claim)
-    inequalities = [_excess(fact) for fact in given if not isinstance(fact, sympy.Eq)]
+    inequalities = [_excess(fact) for fact in _inequalities(given)]
     excess -= sum(part for part, _ in inequalities)
     return (not strict or any(part for _, part in inequalities)) and _is_zero(_substitute(excess, given))
 

@@ -31,7 +31,7 @@ A step is one of these:
   limits are carried out.
 - *signs*: an inequality that follows from the signs of its letters after the given equations are inserted (most
   letters stand for positive numbers; an integral is positive if its integrand is).
-- *chain*: an inequality that is the sum of the named earlier ones.
+- *chain*: an inequality that is the sum of the named earlier ones, after the given equations are inserted.
 - *root*: the right-hand side solves the given equation.
 - *differential equation*: the right-hand side solves it, from the given start.
 
