@@ -94,7 +94,9 @@ def derivation() -> Derivation:
             "identity",
             (inserted, *ratios),
         ),
-        Step("The form of it that is evaluated.", relation("=", squared, evaluated), "identity", (statement,)),
+        Step(
+            "The form of it that is evaluated.", relation("=", squared, evaluated), "identity", (statement,)
+        ),
         Step(
             "Its excess over R_G² is a square over 1−ρ² …",
             relation("=", displayed - r_global**2, (r_local - rho * r_global) ** 2 / (1 - rho**2)),
@@ -125,13 +127,17 @@ def derivation() -> Derivation:
         ),
         Step(
             "T15 stays inside (0, 1) iff R_L > ρ R_G …",
-            relation("=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)),
+            relation(
+                "=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)
+            ),
             "identity",
             ratios,
         ),
         Step(
             "… and R_G > ρ R_L, that is iff ρ < min(R)/max(R).",
-            relation("=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)),
+            relation(
+                "=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)
+            ),
             "identity",
             ratios,
         ),

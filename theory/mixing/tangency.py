@@ -20,7 +20,10 @@ RESULT = Result(
     tag="T15",
     title="Tangency mixing",
     problem="Find the mixture of two fixed prompts with the largest signal-to-noise ratio.",
-    assumptions=("The mixed output is linear in the weights.", "Noise vectors of positive length, not opposite."),
+    assumptions=(
+        "The mixed output is linear in the weights.",
+        "Noise vectors of positive length, not opposite.",
+    ),
     bound="exact",
     uses=("T3", "T7"),
     sources=(
@@ -118,7 +121,9 @@ def derivation() -> Derivation:
     line, zero = terms[0] * (1 - theta) - terms[1] * theta, terms[0] / sum(terms)
     solved = relation("=", theta, best.mixing)
     statement = relation("=", theta / (1 - theta), to_local / to_global)
-    rescaled = best.mixing.subs([(letter, factor * letter) for letter in (at.A, at.B, at.C)], simultaneous=True)
+    rescaled = best.mixing.subs(
+        [(letter, factor * letter) for letter in (at.A, at.B, at.C)], simultaneous=True
+    )
     steps = (
         Step(
             "The squared length of the mixed noise (1−θ) u + θ v has the terms A, B and C.",
@@ -165,8 +170,8 @@ def derivation() -> Derivation:
         Step("Solving R' = 0 for θ gives it …", solved, "root", (relation("=", polynomial, 0),)),
         Step("… with these odds.", statement, "identity", (solved,)),
         Step(
-            "Both terms cannot be negative when the signals are positive: s_L p_L + s_G p_G is the squared length of "
-            "s_L u − s_G v. Otherwise R' keeps one sign, or R has a minimum inside: the better end point is the "
+            "Both terms cannot be negative when the signals are positive: s_L p_L + s_G p_G is the squared length "
+            "of s_L u − s_G v. Otherwise R' keeps one sign, or R has a minimum inside: the better end point is the "
             "maximum.",
             relation("=", s_local * to_local + s_global * to_global, squared(s_local * u - s_global * v)),
             "identity",
