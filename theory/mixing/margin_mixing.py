@@ -7,9 +7,9 @@ and class,
     predicted error(θ) = Σ_y n_y max_j Φ(−ratio_yj(θ)) / Σ_y n_y,      θ* = argmin,
 
 the sums running over clients and classes. Where one rival binds, θ* is T15 for that rival. The prediction is
-exact for two classes and a lower bound for more: an error needs only one of the rivals to win, so the true error lies
-between the binding rival's and the sum over all rivals (`error_bounds`). With many classes it is too small, although
-it chooses θ well.
+exact for two classes and a lower bound for more: an error needs only one of the rivals to win, so the true error
+lies between the binding rival's and the sum over all rivals (`error_bounds`). With many classes it is too small,
+although it chooses θ well.
 
 Estimating the moments: `theory.mixing.margin_moments`. The exact curve on the given samples:
 `theory.mixing.accuracy_curve`.
