@@ -116,8 +116,8 @@ def derivation() -> Derivation:
                 (relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),),
             ),
             Step(
-                "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of full "
-                "participation.",
+                "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of "
+                "full participation.",
                 relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
                 "identity",
                 (chance_claim,),
@@ -129,7 +129,8 @@ def derivation() -> Derivation:
                 (chance_claim, relation("=", drawn, r * at.K)),
             ),
             Step(
-                "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged prompt …",
+                "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged "
+                "prompt …",
                 global_grows,
                 "assumed",
             ),
@@ -205,6 +206,7 @@ def derivation() -> Derivation:
     )
 
     variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
+    count = relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
     excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
     spread = Lemma(
         "What the mean over draws leaves out",
@@ -219,13 +221,13 @@ def derivation() -> Derivation:
                 "are quadratic in the counts: all three get it.",
                 excess,
                 "identity",
-                (relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance)),),
+                (count,),
             ),
             Step(
                 "The form of it that is evaluated.",
                 relation("=", excess.lhs, parts.excess),
                 "identity",
-                (relation("=", N, sympy.sqrt(excess.rhs) * r * rounds),),
+                (count,),
             ),
             Step(
                 "It is larger than 1 for r = 1/(1+g) < 1 …",
@@ -234,7 +236,7 @@ def derivation() -> Derivation:
                 (relation("=", r, 1 / (1 + other)),),
             ),
             Step(
-                "… and vanishes with many rounds.",
+                "… and tends to 1 with many rounds.",
                 relation("=", sympy.Limit(excess.rhs, rounds, sympy.oo), 1),
                 "identity",
             ),
