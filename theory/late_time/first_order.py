@@ -155,9 +155,9 @@ def derivation() -> Derivation:
         "The part ψ of its final effect that training has had",
         (
             Step(
-                "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so that "
-                "of κ only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes by τh − λκρh, "
-                "its residual by −q(1−q) times that …",
+                "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so "
+                "that of κ only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes "
+                "by τh − λκρh, its residual by −q(1−q) times that …",
                 relation(
                     "=",
                     sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
@@ -226,8 +226,9 @@ def derivation() -> Derivation:
         "What the response does to the noise",
         (
             Step(
-                "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) each, "
-                "opposes it. One coordinate among L cannot change the response. The signals are too few to matter to it.",
+                "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) "
+                "each, opposes it. One coordinate among L cannot change the response. The signals are too "
+                "few to matter to it.",
                 opposed,
                 "assumed",
             ),

@@ -42,8 +42,8 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T2", "T5", "T11 (kernel)", "T14", "T21"),
     sources=(
-        "Soudry, Hoffer, Nacson, Gunasekar and Srebro (2018), The Implicit Bias of Gradient Descent on Separable Data,"
-        " arXiv:1710.10345, Theorem 3",
+        "Soudry, Hoffer, Nacson, Gunasekar and Srebro (2018), The Implicit Bias of Gradient Descent on "
+        "Separable Data, arXiv:1710.10345, Theorem 3",
     ),
 )
 
@@ -128,8 +128,8 @@ def derivation() -> Derivation:
         "The text feature that weights on the samples give",
         (
             Step(
-                "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its samples: the "
-                "mixture's row r.",
+                "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its "
+                "samples: the mixture's row r.",
                 statement,
                 "identity",
                 (relation("=", symbol, feature),),
@@ -180,8 +180,8 @@ def derivation() -> Derivation:
         "Training converges to the maximum margin (conditions written for two samples)",
         (
             Step(
-                "The residual is minus the derivative of the logistic loss, so training is gradient descent on it in "
-                "the norm αᵀ𝒦α.",
+                "The residual is minus the derivative of the logistic loss, so training is gradient descent "
+                "on it in the norm αᵀ𝒦α.",
                 relation("=", -sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
                 "identity",
             ),
