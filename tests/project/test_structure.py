@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support import ROOT
 
 PACKAGES = ("theory", "simulate", "figures", "promptfolio")

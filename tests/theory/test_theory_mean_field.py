@@ -17,8 +17,8 @@ from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import SampleTypes, population
 from theory.mixing import per_client
 from theory.mixing.client_mixing import best_mixing
-from theory.mixing.tangency import effective_weights
 from theory.model.federation import EqualClients, Federation
+from theory.model.schemes import effective_weights
 from theory.proof.derivation import as_function
 
 SCHEMES = ("joint", "posthoc", "detached")
@@ -391,7 +391,7 @@ def test_residuals_add_up_ever_more_slowly(scheme, theta, step):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_weights_of_the_mixture_agree_with_the_effective_ones(scheme):
-    """Margins of the mixture at equal τ, split into prompts, carry the weights of `tangency`."""
+    """Margins of the mixture at equal τ, split into prompts, carry the effective weights."""
     theta, rounds = 0.3, [7]
     tau = accumulated(UNEQUAL, scheme, rounds, theta, 0.02)
     seen = margins(UNEQUAL, scheme, theta, tau)

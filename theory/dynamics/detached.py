@@ -16,14 +16,7 @@ from scipy.special import expit
 from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.residuals import Accumulated
 from theory.model.federation import EqualClients
-from theory.numerics.validation import (
-    ArrayLike,
-    between,
-    nonnegative,
-    positive,
-    result,
-    unit_interval,
-)
+from theory.numerics.validation import ArrayLike, between, nonnegative, positive, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 

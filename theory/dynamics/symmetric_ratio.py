@@ -158,7 +158,7 @@ def predicted_ratio(
     """Return the predicted ratio R of a client's mixture (T14 for equal clients).
 
     Let `equal` describe the clients, θ be `theta` and (τ_G, τ_L) be `tau`, from `symmetric_tau`; all broadcast.
-    `scheme` selects the effective weights (`tangency.effective_weights`). The predicted accuracy is
+    `scheme` selects the effective weights (`schemes.effective_weights`). The predicted accuracy is
     `accuracy.accuracy(R)`. Untrained prompts have R = 0.
 
     Raises:

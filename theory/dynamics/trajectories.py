@@ -164,21 +164,18 @@ def global_coefficients(equal: EqualClients, weight: ArrayLike, tau: ArrayLike) 
     >>> [float(value) for value in global_coefficients(equal, 1.0, 0.5)]
     [3.0, 1.75, 2.0]
     """
-    return _coefficients(equal, weight, tau, equal.group_size, equal.clients)
+    return _coefficients(equal, weight, tau, equal.group_size / equal.clients, equal.clients)
 
 
 def _coefficients(
-    equal: EqualClients,
-    weight: ArrayLike,
-    tau: ArrayLike,
-    group_size: Values | float,
-    clients: Values | float,
+    equal: EqualClients, weight: ArrayLike, tau: ArrayLike, share: Values | float, clients: Values | float
 ) -> Coefficients:
+    """Coefficients of a prompt that sees the data of `clients`, a `share` of them of the client's own group."""
     omega, level = unit_interval("weight", weight), nonnegative("tau", tau)
     gain, energy = _numeric()
     features = equal.noise_feature_sq, omega, level, equal.noise_std, equal.noise_dim
     return Coefficients(
         result(equal.global_feature_sq * gain(omega, level)),
-        result(equal.local_feature_sq * gain(omega, level) * group_size / clients),
+        result(equal.local_feature_sq * gain(omega, level) * share),
         result(np.sqrt(energy(*features, equal.samples, clients))),
     )

@@ -24,7 +24,8 @@ from theory.dynamics import client_margins, predicted_ratio
 from theory.model import accuracy
 from theory.model.federation import Federation
 from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.gaussian import density, expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -37,7 +38,7 @@ RESULT = Result(
         "Linear band, near-orthogonal noise and first order in time for the leading-order bias.",
     ),
     bound="exact",
-    uses=("T5", "T7", "T14", "T15"),
+    uses=("T1", "T5", "T7", "T12", "T14", "T15"),
 )
 
 
@@ -81,13 +82,9 @@ def derivation() -> Derivation:
 
     at, parts = letters(), formula()
     R, bias, prior = parts.symbols
-    x, s, B = sympy.symbols("x s B", real=True)
+    x, s, B, u = sympy.symbols("x s B u", real=True)
     v, norm, odd, plus, minus = sympy.symbols("v c_0 h tau_+ tau_-", positive=True)
     above_half = relation("=", prior, (1 + odd / (1 + odd)) / 2)
-
-    def density(mean: Formula, scale: Formula) -> Formula:
-        return sympy.exp(-((x - mean) ** 2) / (2 * scale**2)) / (sympy.sqrt(2 * sympy.pi) * scale)
-
     mixture = predicted_ratio.formula()
     w_global, w_local, row, sign, _, pull_local = mixture.signal_symbols
     signed = prior * plus - (1 - prior) * minus
@@ -96,7 +93,9 @@ def derivation() -> Derivation:
         relevant.subs(dict(zip(rows, (norm, 1, other, 1, share), strict=True)), simultaneous=True) * level
         for other, share, level in ((1, prior, plus), (-1, 1 - prior, minus))
     )
-    local_bias = mixture.signal.subs({w_global: 0, w_local: 1, row: norm, sign: 1, pull_local: signed})
+    B_local = sympy.Symbol("B_L", real=True)
+    alone = mixture.signal.subs({w_global: 0, w_local: 1, row: norm, sign: 1, pull_local: signed})
+    learned = relation("=", B_local, 4 * norm * at.tau * (2 * prior - 1))
     right = sympy.Symbol("accuracy_k")
     argument, phi = accuracy.formula()
     by_class = prior * phi.subs(argument, (s + B) / v) + (1 - prior) * phi.subs(argument, (s - B) / v)
@@ -104,24 +103,100 @@ def derivation() -> Derivation:
     statement = relation(
         "=", right, (1 + prior * sympy.erf((s + B) / root) + (1 - prior) * sympy.erf((s - B) / root)) / 2
     )
-    normal = sympy.exp(-(R**2) / 2) / sympy.sqrt(2 * sympy.pi)
-    bonus = relation(
-        "=", sympy.Derivative(parts.accuracy, bias).doit().subs(bias, 0), (2 * prior - 1) * normal
+    in_ratio = parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True)
+    training = Lemma(
+        "Training notices the prior only through a constant coordinate",
+        (
+            Step(
+                "Training sees y g = [1, 1{…}, y x] only, and y x is x for one class, −x for the other. Its moment "
+                "generating function over both does not involve π: the law of training is that of every prior.",
+                relation(
+                    "=",
+                    prior * expectation(sympy.exp(u * x), x, at.sigma)
+                    + (1 - prior) * expectation(sympy.exp(-u * x), x, at.sigma),
+                    sympy.exp(u**2 * at.sigma**2 / 2),
+                ),
+                "identity",
+            ),
+            Step(
+                "A coordinate that is always 1 has y·1 = y: classes are types of samples with signs ±1 on it, and "
+                "act through their signed mean (T12).",
+                relation("=", by_types, 4 * norm * signed),
+                "identity",
+            ),
+            Step(
+                "The local prompt's output on it (T14); to leading order both classes have the same τ.",
+                learned,
+                "identity",
+                (relation("=", B_local, alone), relation("=", plus, at.tau), relation("=", minus, at.tau)),
+            ),
+        ),
     )
+    by_bias = Lemma(
+        "Accuracy with a bias",
+        (
+            Step(
+                "A fresh sample with y = −1 has the output N(−s + B, v²) and is right below 0: mirrored, "
+                "N(s − B, v²) above 0.",
+                relation("=", density(-x, v, -s + B), density(x, v, s - B)),
+                "identity",
+            ),
+            Step(
+                "One with y = 1 has N(s + B, v²); T7 gives the chance of each to be right.",
+                statement,
+                "identity",
+                (relation("=", right, by_class),),
+            ),
+            Step(
+                "The form of it that is evaluated, with R = s/v and the bias in units of v.",
+                relation("=", right, in_ratio),
+                "identity",
+                (statement,),
+            ),
+        ),
+        (statement,),
+    )
+
+    normal = density(R, sympy.Integer(1))
+    slope = sympy.Derivative(parts.accuracy, bias)
+    bonus = relation("=", sympy.Subs(slope, bias, 0), (2 * prior - 1) * normal)
     bracket = prior * sympy.exp(-R * bias) - (1 - prior) * sympy.exp(R * bias)
-    best = relation("=", bias, sympy.log(prior / (1 - prior)) / (2 * R))
+    best = relation("=", bias, parts.best)
     level, rival = sympy.symbols("R B_v", positive=True)
+    worth = Lemma(
+        "What a bias is worth",
+        (
+            Step("A first small bias earns this …", bonus, "identity"),
+            Step(
+                "… which is positive for π > 1/2: the prior's bonus.",
+                relation(">", bonus.rhs, 0),
+                "sign",
+                (above_half,),
+            ),
+            Step(
+                "Any further bias earns a positive factor times a bracket …",
+                relation("=", slope, sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket),
+                "identity",
+            ),
+            Step(
+                "… that falls with the bias while R > 0 …",
+                relation("<", sympy.Derivative(bracket.subs({R: level, bias: rival}), rival), 0),
+                "sign",
+                (above_half,),
+            ),
+            Step("… and vanishes at the best bias.", best, "root", (relation("=", bracket, 0),)),
+        ),
+        (bonus, best),
+    )
+
     theta = sympy.Symbol("theta", real=True)
     outer, inner, risk = (sympy.Function(name)(theta) for name in ("w_G", "w_L", "v"))
-    s_global, s_local, B_global, B_local = sympy.symbols("s_G s_L B_G B_L", real=True)
+    s_global, s_local, B_global = sympy.symbols("s_G s_L B_G", real=True)
     signal, mixed = outer * s_global + inner * s_local, outer * B_global + inner * B_local
     stationary = relation("=", sympy.Derivative(risk, theta), risk * sympy.diff(signal, theta) / signal)
     wronskian = outer * sympy.diff(inner, theta) - inner * sympy.diff(outer, theta)
-    pull = relation(
-        "=",
-        sympy.Derivative(mixed / risk, theta).doit(),
-        wronskian * (B_local * s_global - B_global * s_local) / (signal * risk),
-    )
+    surplus = B_local * s_global - B_global * s_local
+    pull = relation("=", sympy.Derivative(mixed / risk, theta), wronskian * surplus / (signal * risk))
     own, mean = sympy.symbols("d_k d", real=True)
     unit = 4 * at.tau
     at_first = (
@@ -131,106 +206,42 @@ def derivation() -> Derivation:
         relation("=", s_global, unit * (at.a + at.b * at.chi / at.K)),
     )
     lean = own * (at.a + at.b * at.chi / at.K) - mean * (at.a + at.b)
-    condition = relation("=", B_local * s_global - B_global * s_local, unit**2 * norm * lean)
+    condition = relation("=", surplus, unit**2 * norm * lean)
     skew, more, extra = sympy.symbols("d x_1 x_2", positive=True)
-    steps = (
-        Step(
-            "Training sees y g = [1, 1{…}, y x] only, and the law of y x is that of −x for one class, of x for the "
-            "other, …",
-            relation("=", density(0, at.sigma).subs(x, -x), density(0, at.sigma)),
-            "identity",
-        ),
-        Step(
-            "… so over both classes it does not involve π: the law of training is the same for every prior.",
-            relation(
-                "=",
-                prior * density(0, at.sigma) + (1 - prior) * density(0, at.sigma).subs(x, -x),
-                density(0, at.sigma),
+    leaning = Lemma(
+        "Where the bias pulls the best mixture",
+        (
+            Step("At the mixture with the best ratio R' = 0, that is v'/v = s'/s.", stationary, "assumed"),
+            Step(
+                "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
+                "sign is that of B_L s_G − B_G s_L.",
+                pull,
+                "identity",
+                (stationary,),
             ),
-            "identity",
-        ),
-        Step(
-            "A coordinate that is always 1 has y·1 = y: classes are types of samples with signs ±1 on it, and act "
-            "through their signed mean (T12).",
-            relation("=", by_types, 4 * norm * signed),
-            "identity",
-        ),
-        Step(
-            "The local prompt's output on it (T14); to leading order both classes have the same τ.",
-            relation(
-                "=", local_bias.subs({plus: at.tau, minus: at.tau}), 4 * norm * at.tau * (2 * prior - 1)
+            Step(
+                "To leading order that is, with d_k = 2π_k − 1 and d its mean,",
+                condition,
+                "identity",
+                at_first,
             ),
-            "identity",
-        ),
-        Step(
-            "A fresh sample with y = −1 has the output N(−s + B, v²) and is right below 0: mirrored, N(s − B, v²) "
-            "above 0.",
-            relation("=", density(-s + B, v).subs(x, -x), density(s - B, v)),
-            "identity",
-        ),
-        Step(
-            "One with y = 1 has N(s + B, v²); T7 gives the chance of each to be right.",
-            statement,
-            "identity",
-            (relation("=", right, by_class),),
-        ),
-        Step(
-            "The numeric function evaluates this, with R = s/v and the bias in units of v.",
-            relation("=", parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True), statement.rhs),
-            "identity",
-        ),
-        Step("A first small bias earns this …", bonus, "identity"),
-        Step(
-            "… which is positive for π > 1/2: the prior's bonus.",
-            relation(">", (2 * prior - 1) * normal, 0),
-            "sign",
-            (above_half,),
-        ),
-        Step(
-            "Any further bias earns a positive factor times a bracket …",
-            relation(
-                "=",
-                sympy.Derivative(parts.accuracy, bias),
-                sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket,
+            Step(
+                "A skew that all clients have (both d equal) pulls to the global prompt, if χ < K …",
+                relation("<", lean.subs({own: skew, mean: skew}), 0),
+                "sign",
+                (relation("=", at.K, at.chi + more),),
             ),
-            "identity",
+            Step(
+                "… one that only client k has pulls to its local prompt, if clients share something (here χ ≥ 1).",
+                relation(">", lean.subs({own: skew, mean: skew / at.K}), 0),
+                "sign",
+                (relation("=", at.chi, 1 + extra), relation("=", at.K, 1 + more)),
+            ),
         ),
-        Step(
-            "… that falls with the bias while R > 0 …",
-            relation("<", sympy.diff(bracket, bias).subs({R: level, bias: rival}), 0),
-            "sign",
-            (above_half,),
-        ),
-        Step("… and vanishes at the best bias.", best, "root", (relation("=", bracket, 0),)),
-        Step("The numeric function evaluates that.", relation("=", parts.best, best.rhs), "identity"),
-        Step("At the mixture with the best ratio R' = 0, that is v'/v = s'/s.", stationary, "assumed"),
-        Step(
-            "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
-            "sign is that of B_L s_G − B_G s_L.",
-            pull,
-            "identity",
-            (stationary,),
-        ),
-        Step(
-            "To leading order that is, with d_k = 2π_k − 1 and d its mean,",
-            condition,
-            "identity",
-            at_first,
-        ),
-        Step(
-            "A skew that all clients have (both d equal) pulls to the global prompt, if χ < K …",
-            relation("<", lean.subs({own: skew, mean: skew}), 0),
-            "sign",
-            (relation("=", at.K, at.chi + more),),
-        ),
-        Step(
-            "… one that only client k has pulls to its local prompt, if clients share something (here χ ≥ 1).",
-            relation(">", lean.subs({own: skew, mean: skew / at.K}), 0),
-            "sign",
-            (relation("=", at.chi, 1 + extra), relation("=", at.K, 1 + more)),
-        ),
+        (pull, condition),
     )
-    return Derivation(RESULT, statement=(statement, bonus, best, pull, condition), steps=steps)
+    lemmas = (training, by_bias, worth, leaning)
+    return Derivation(RESULT, statement=(statement, bonus, best, pull, condition), lemmas=lemmas)
 
 
 @cache

@@ -24,7 +24,7 @@ from theory.dynamics.margin_rate import rate_parts
 from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -37,7 +37,7 @@ RESULT = Result(
         "Clean test labels.",
     ),
     bound="asymptotic",
-    uses=("T12", "T14", "T15"),
+    uses=("T8", "T12", "T14", "T15"),
 )
 
 
@@ -99,9 +99,7 @@ def derivation() -> Derivation:
     mixture = predicted_ratio.formula()
     pulled = mixture.signal.subs({P: common * P for P in mixture.signal_symbols[4:]}, simultaneous=True)
     louder = mixture.noise.subs({Q: loud * Q for Q in mixture.noise_symbols[5:]}, simultaneous=True)
-    statement = relation(
-        "=", R, R_clean * (1 - epsilon - epsilon * x) / sympy.sqrt(1 - epsilon + epsilon * x**2)
-    )
+    statement = relation("=", R, R_clean * factor)
     clean = relation("=", M_plus, signal * pull + noise * plus)
     flipped = relation("=", M_minus, -signal * pull + noise * minus)
     limit, at_limit = sympy.symbols(r"x_\infty F_\infty", positive=True)
@@ -113,7 +111,8 @@ def derivation() -> Derivation:
     speed = relation("=", at.eta, c / (noise + 2 * epsilon * signal))
     start = 2 * at.eta * signal * (1 - 2 * epsilon) * q_plus
     residual = 1 / (1 + sympy.exp(M + u))
-    room = sympy.Integral(sympy.Rational(1, 4) + sympy.diff(residual, u), (u, 0, gap))
+    slope = sympy.diff(residual, u)
+    room = sympy.Integral(sympy.Rational(1, 4) + slope, (u, 0, gap))
     lipschitz = relation(">=", c * room, 0)
     residuals = (
         relation("=", q_plus, residual.subs(u, gap)),
@@ -123,13 +122,12 @@ def derivation() -> Derivation:
     after = gap * (1 - c / 4) + start
     falling = -epsilon * (1 - epsilon) * (1 + x) / (1 - epsilon + epsilon * x**2) ** sympy.Rational(3, 2)
     r = signal / noise
-    ceiling = relation("=", factor.subs(x, 1), 1 - 2 * epsilon)
     floor = relation(
         "=",
         at_limit**2,
         (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2)),
     )
-    steps = (
+    types = (
         Step(
             "Through a feature of squared norm s a clean sample's margin moves by 4s times the signed mean of the "
             "types' residuals (T12) …",
@@ -158,11 +156,11 @@ def derivation() -> Derivation:
             (relation("=", R, R_clean * pull / sympy.sqrt(energy)), level),
         ),
         Step(
-            "The numeric function evaluates this factor.",
-            relation("=", R_clean * factor, statement.rhs),
+            "While both types have the same residual it is 1−2ε.",
+            relation("=", R, R_clean * (1 - 2 * epsilon)),
             "identity",
+            (statement, relation("=", x, 1)),
         ),
-        Step("While both types have the same residual it is 1−2ε.", ceiling, "identity"),
         Step(
             "A common factor of both signals leaves T15's optimum alone: to leading order θ* does not move.",
             relation(
@@ -172,6 +170,8 @@ def derivation() -> Derivation:
             ),
             "identity",
         ),
+    )
+    margins = (
         Step("The margin of clean samples (T12, equal clients) …", clean, "assumed"),
         Step("… and of flipped ones.", flipped, "assumed"),
         Step(
@@ -191,6 +191,8 @@ def derivation() -> Derivation:
             "identity",
             (clean, flipped, level, limit_claim),
         ),
+    )
+    induction = (
         Step(
             "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
             step,
@@ -210,8 +212,8 @@ def derivation() -> Derivation:
             "identity",
             (step, speed),
         ),
-        Step("The residuals are those of margins M and M + D.", residuals[0], "assumed"),
-        Step("(q⁻ likewise.)", residuals[1], "assumed"),
+        Step("Clean samples have the residual of a margin M + D …", residuals[0], "assumed"),
+        Step("… and flipped ones that of M.", residuals[1], "assumed"),
         Step("No slope of the residual is below −1/4: the integrand is a square.", lipschitz, "sign"),
         Step("Hence q⁻ − q⁺ ≤ D/4 while D ≥ 0, here times c …", close, "chain", (lipschitz, *residuals)),
         Step(
@@ -229,9 +231,11 @@ def derivation() -> Derivation:
         ),
         Step(
             "D ≥ 0 gives flipped samples the larger residual in every step, so x ≥ 1.",
-            relation(">=", sympy.Integral(-sympy.diff(residual, u), (u, 0, gap)), 0),
+            relation(">=", sympy.Integral(-slope, (u, 0, gap)), 0),
             "sign",
         ),
+    )
+    cost = (
         Step("The factor's slope …", relation("=", sympy.Derivative(factor, x), falling), "identity"),
         Step(
             "… is negative: memorising wrong labels costs.", relation("<", falling, 0), "sign", (below_half,)
@@ -243,7 +247,19 @@ def derivation() -> Derivation:
             (relation("=", at_limit, factor.subs(x, largest)),),
         ),
     )
-    return Derivation(RESULT, statement=(statement, limit_claim, sign_of_gap, floor), steps=steps)
+    lemmas = (
+        Lemma(
+            "The ratio falls by the signed mean over the root mean square of both types", types, (statement,)
+        ),
+        Lemma("Both types have the same margin at x_∞", margins, (limit_claim, sign_of_gap)),
+        Lemma(
+            "Flipped samples keep the larger residual, but x stays below x_∞",
+            induction,
+            tuple(step.claim for step in induction[-2:]),
+        ),
+        Lemma("What the larger residual costs", cost, (cost[1].claim, floor)),
+    )
+    return Derivation(RESULT, statement=(statement, limit_claim, sign_of_gap, floor), lemmas=lemmas)
 
 
 @cache

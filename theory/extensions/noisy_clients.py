@@ -33,7 +33,7 @@ RESULT = Result(
         "Equal sample counts and no common groups for the displayed odds.",
     ),
     bound="asymptotic",
-    uses=("T15", "T22"),
+    uses=("T12", "T15", "T17", "T22"),
 )
 
 
@@ -74,14 +74,21 @@ def derivation() -> Derivation:
     at, best = letters(), optimum()
     (a, b, epsilon, everyone, group), signals = formula()
     own, others, more, rest = sympy.symbols("f_k o x g", positive=True)
-    tau = at.tau
-    plus, minus = sympy.symbols("tau_+ tau_-", positive=True)
+    plus, minus, members = sympy.symbols("tau_+ tau_- g", positive=True)
     rows, relevant, _, _ = client_margins.formula()
-    fractions = ((1, 1 - epsilon, plus), (-1, epsilon, minus))
-    moved = sum(
-        relevant.subs(dict(zip(rows[1:], (1, sign, 1, share), strict=True)), simultaneous=True) * level
-        for sign, share, level in fractions
-    )
+
+    def moved(norm: Formula) -> Formula:
+        """What both types do to a clean sample's margin through a feature of this squared norm."""
+        types = ((1, 1 - epsilon, plus), (-1, epsilon, minus))
+        return sum(
+            relevant.subs(dict(zip(rows, (norm, 1, sign, 1, share), strict=True)), simultaneous=True) * level
+            for sign, share, level in types
+        )
+
+    j = sympy.Symbol("j", integer=True, positive=True)
+    kept = sympy.Function("p")(j) * sympy.Function("f")(j)
+    in_all, in_group = (sympy.Sum(kept, (j, 1, count)) for count in (at.K, members))
+    s_global, s_local, *_ = best.symbols
     (_, _, share, total, count), (_, _, A, B, C) = per_client.formula()
     equal = {total: at.K * count, share: 1 / at.K}
     moments = (*signals, *(moment.subs(equal) for moment in (A, B, C)))
@@ -90,20 +97,28 @@ def derivation() -> Derivation:
     symbol = sympy.Symbol("odds_k")
     displayed = ((at.K - 1) * (a + b) * own - a * others) / (at.K * a * others)
     statement = relation("=", symbol, displayed)
-    kept = relation("=", epsilon, (1 - own) / 2)
     steps = (
         Step(
-            "To leading order both types have moved equally far, and a sample through a feature of squared norm s "
-            "by 4s τ (1−2ε_k).",
-            relation("=", moved, 4 * rows[0] * tau * (1 - 2 * epsilon)),
+            "To leading order both types have moved equally far, so that a local prompt's signal per 4τ is a + b "
+            "times 1−2ε_k (T12) …",
+            relation("=", s_local, signals[1]),
             "identity",
-            (relation("=", plus, tau), relation("=", minus, tau)),
+            (
+                relation("=", s_local, (moved(a) + moved(b)) / (4 * at.tau)),
+                relation("=", plus, at.tau),
+                relation("=", minus, at.tau),
+            ),
         ),
         Step(
-            "So the local prompt's signal is a + b, and the average's each client's part, times 1−2ε; labels do "
-            "not change the noise.",
-            relation("=", signals[1], (a + b) * (1 - 2 * epsilon)),
+            "… and in the average every client moves the shared feature, and the members of the group theirs, in "
+            "proportion to p_j f_j. Labels do not change the noise.",
+            relation("=", s_global, signals[0]),
             "identity",
+            (
+                relation("=", s_global, a * in_all + b * in_group),
+                relation("=", in_all, everyone),
+                relation("=", in_group, group),
+            ),
         ),
         Step(
             "Equal n and no common groups: T15 with the moments of T22 gives these odds.",
@@ -113,17 +128,18 @@ def derivation() -> Derivation:
                 relation("=", symbol, odds),
                 relation("=", everyone, (own + others) / at.K),
                 relation("=", group, own / at.K),
-                kept,
+                relation("=", epsilon, (1 - own) / 2),
             ),
         ),
         Step(
             "If all clients are equally noisy they are those of T17: label noise does not move θ*.",
-            relation("=", displayed.subs(others, (at.K - 1) * own), b / (at.K * a)),
+            relation("=", symbol, b / (at.K * a)),
             "identity",
+            (statement, relation("=", others, (at.K - 1) * own)),
         ),
         Step(
             "They grow with f_k = 1−2ε_k …",
-            relation(">", sympy.diff(displayed, own), 0),
+            relation(">", sympy.Derivative(displayed, own), 0),
             "sign",
             (relation("=", at.K, 1 + more),),
         ),

@@ -10,6 +10,7 @@ as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is t
 - detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
 
 Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
+Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt).
 """
 
 from functools import cache
@@ -22,7 +23,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -35,7 +36,11 @@ RESULT = Result(
         "Small steps and many rounds: draws enter by their mean.",
     ),
     bound="asymptotic",
-    uses=("T9", "T15", "T21", "T25"),
+    uses=("T6", "T8", "T9", "T20", "T21", "T25"),
+    sources=(
+        "McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-Efficient Learning of Deep "
+        "Networks from Decentralized Data (clients drawn in every round)",
+    ),
 )
 
 
@@ -92,140 +97,156 @@ def derivation() -> Derivation:
 
     at, parts = letters(), formula()
     theta, r, k_global, k_local = parts.rate_symbols
-    odds = parts.joint_symbols[0]
-    rounds = parts.excess_symbols[1]
+    odds, rounds = parts.joint_symbols[0], parts.excess_symbols[1]
     k = sympy.Symbol("k", integer=True, positive=True)
-    drawn, chance, t, M, x, other = sympy.symbols("m P t M x g", positive=True)
+    drawn, chance, t, M, x, other, N = sympy.symbols("m P t M x g N", positive=True)
     moves = sympy.IndexedBase("Delta")
     summed = sympy.Function("Q")(t)  # residuals of all rounds so far
-    tau_global, tau_local = (sympy.Function(name) for name in ("tau_G", "tau_L"))
+    tau_global, tau_local = (sympy.Function(name)(t) for name in ("tau_G", "tau_L"))
     chance_claim = relation("=", chance, drawn / at.K)
     full = sympy.Sum(moves[k] / at.K, (k, 1, at.K))
-    global_grows = relation("=", tau_global(t), at.eta * summed)
-    local_grows = relation("=", tau_local(t), r * at.eta * summed)
-    behind = relation("=", tau_local(t), r * tau_global(t))
+    global_grows = relation("=", tau_global, at.eta * summed)
+    local_grows = relation("=", tau_local, r * at.eta * summed)
+    behind = relation("=", tau_local, r * tau_global)
+    drawing = Lemma(
+        "How far each prompt gets",
+        (
+            Step(
+                "All K clients have the same chance P to be among the m drawn, and the K chances add up to m.",
+                chance_claim,
+                "root",
+                (relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),),
+            ),
+            Step(
+                "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of "
+                "full participation.",
+                relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
+                "identity",
+                (chance_claim,),
+            ),
+            Step(
+                "A local prompt moves by Δ when its client is drawn and else not at all: r = m/K of it on average.",
+                relation("=", chance * moves[k], r * moves[k]),
+                "modelled",
+                (chance_claim, relation("=", drawn, r * at.K)),
+            ),
+            Step(
+                "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged "
+                "prompt …",
+                global_grows,
+                "assumed",
+            ),
+            Step("… and a local one trained through the same residual.", local_grows, "assumed"),
+            Step(
+                "Joint training: both prompts share the residual, so the local one always lags by the factor r.",
+                behind,
+                "identity",
+                (local_grows, global_grows),
+            ),
+        ),
+    )
+
     margin = (1 - theta) ** 2 * k_global * at.tau_G + theta**2 * k_local * at.tau_L
-    rate = (1 - theta) ** 2 * k_global + r * theta**2 * k_local
-    energy = M + sympy.exp(M) - 1
-    odds_at = sympy.Symbol("odds_t")
-    at_time = relation("=", odds_at, parts.posthoc)
-    s_global, s_local, A, B, C = sympy.symbols("s_G s_L A B C", positive=True)
-    equal = relation("=", A, (odds * (B * s_global - C * s_local) + C * s_global) / s_local)
-    grown = ((A * s_local - C * s_global) * at.tau_G**2 * at.tau_L) / (
-        (B * s_global - C * s_local) * at.tau_G * at.tau_L**2
-    )
-    early = (at.eta * t / 2) / (r * at.eta * t / 2)
     share = sympy.Symbol("theta", positive=True)
-    joint = relation("=", share, sympy.sqrt(odds / r) / (1 + sympy.sqrt(odds / r)))
-    variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
-    N = sympy.Symbol("N", positive=True)
-    excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
-    late = sympy.log(k_global * x) / sympy.log(k_local * r * x) * (1 / k_global) / (1 / k_local)
-    steps = (
-        Step(
-            "All K clients have the same chance P to be among the m drawn, and the K chances add up to m.",
-            chance_claim,
-            "root",
-            (relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),),
+    joint = relation("=", share, parts.joint / (1 + parts.joint))
+    training = Lemma(
+        "Joint training",
+        (
+            Step(
+                "Each prompt carries its weight in training and in the output (T8): the margin grows at the rate "
+                "κ(θ) per unit of τ_G.",
+                relation("=", margin, parts.rate * at.tau_G),
+                "identity",
+                (relation("=", at.tau_L, r * at.tau_G),),
+            ),
+            Step(
+                "T21 with effective weights (1−θ)² and rθ²: their quotient is odds* at the optimum, at every time.",
+                joint,
+                "root",
+                (relation("=", r * share**2 / (1 - share) ** 2, odds),),
+            ),
+            Step(
+                "It falls with r: fewer participants, more weight for the local prompt.",
+                relation("<", sympy.Derivative(parts.joint, r), 0),
+                "sign",
+            ),
         ),
-        Step(
-            "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of full "
-            "participation.",
-            relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
-            "identity",
-            (chance_claim,),
-        ),
-        Step(
-            "A local prompt moves by Δ when its client is drawn and else not at all: r = m/K of it on average.",
-            relation("=", chance * moves[k] + (1 - chance) * 0, r * moves[k]),
-            "identity",
-            (chance_claim, relation("=", drawn, r * at.K)),
-        ),
-        Step(
-            "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged prompt …",
-            global_grows,
-            "assumed",
-        ),
-        Step("… and a local one trained through the same residual.", local_grows, "assumed"),
-        Step(
-            "Joint training: both prompts share the residual, so the local one always lags by the factor r.",
-            behind,
-            "identity",
-            (local_grows, global_grows),
-        ),
-        Step(
-            "Each prompt carries its weight in training and in the output (T8): the margin grows at this rate per "
-            "unit of τ_G.",
-            relation("=", margin, rate * at.tau_G),
-            "identity",
-            (relation("=", at.tau_L, r * at.tau_G),),
-        ),
-        Step("The numeric function evaluates it.", relation("=", parts.rate, rate), "identity"),
-        Step(
-            "T15 in terms of the effective weights: (rθ²)/(1−θ)² = odds* gives the joint optimum, at every time.",
-            joint,
-            "root",
-            (relation("=", r * share**2 / (1 - share) ** 2, odds),),
-        ),
-        Step(
-            "The numeric function evaluates it as odds.",
-            relation("=", parts.joint / (1 + parts.joint), joint.rhs),
-            "identity",
-        ),
-        Step(
-            "It falls with r: fewer participants, more weight for the local prompt.",
-            relation("<", sympy.diff(sympy.sqrt(odds / r), r), 0),
-            "sign",
-        ),
-        Step(
-            "T15 at equal training, odds* = (A s_L − C s_G)/(B s_G − C s_L), solved for A …",
-            equal,
-            "root",
-            (relation("=", odds, (A * s_local - C * s_global) / (B * s_global - C * s_local)),),
-        ),
-        Step(
-            "… and post-hoc, where s and u of each prompt grow with its own τ: A with τ_G², B with τ_L², C with "
-            "τ_G τ_L.",
-            at_time,
-            "identity",
-            (relation("=", odds_at, grown), equal),
-        ),
-        Step(
-            "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",
-            relation("=", sympy.Limit(M / energy, M, 0), sympy.Rational(1, 2)),
-            "identity",
-        ),
-        Step(
-            "… so τ_G = ηt/2 and τ_L = rηt/2: the odds start at odds*/r.",
-            relation("=", odds * early, odds / r),
-            "identity",
-        ),
-        Step(
-            "At large times M = log of the scaled time, and r drops out: the odds approach odds* κ_L/κ_G.",
-            relation("=", sympy.Limit(late, x, sympy.oo), k_local / k_global),
-            "identity",
-        ),
-        Step(
-            "What the mean leaves out: a client is drawn (1) or not (0) with variance r(1−r) per round …",
-            relation("=", variance, r * (1 - r)),
-            "identity",
-        ),
-        Step(
-            "… so over t rounds the mean square of its count N exceeds (rt)² by this factor. A, B and C of T15 are "
-            "quadratic in the counts: all three get it.",
-            excess,
-            "identity",
-            (relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance)),),
-        ),
-        Step("The numeric function evaluates it.", relation("=", parts.excess, excess.rhs), "identity"),
-        Step(
-            "It is larger than 1 for r = 1/(1+g) < 1, and vanishes with many rounds.",
-            relation(">", excess.rhs, 1),
-            "sign",
-            (relation("=", r, 1 / (1 + other)),),
-        ),
+        (joint,),
     )
-    return Derivation(RESULT, statement=(behind, joint, at_time, excess), steps=steps)
+
+    time, odds_at = M + sympy.exp(M) - 1, sympy.Symbol("odds_t")
+    at_time = relation("=", odds_at, parts.posthoc)
+    early = relation("=", odds_at, odds / r)
+    quotient = (sympy.log(k_global * x) / k_global) / (sympy.log(k_local * r * x) / k_local)
+    late = relation("=", odds * sympy.Limit(quotient, x, sympy.oo), odds * k_local / k_global)
+    mixing = Lemma(
+        "Post-hoc mixing",
+        (
+            Step("Prompts trained alone for different times have these odds (T20).", at_time, "assumed"),
+            Step(
+                "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",
+                relation("=", sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
+                "identity",
+            ),
+            Step(
+                "… so τ_G = ηt/2 and τ_L = rηt/2: the odds start at odds*/r.",
+                early,
+                "identity",
+                (
+                    at_time,
+                    relation("=", at.tau_G, at.eta * t / 2),
+                    relation("=", at.tau_L, r * at.eta * t / 2),
+                ),
+            ),
+            Step(
+                "At large times M = log of the scaled time x, and r drops out: the odds approach odds* κ_L/κ_G.",
+                late,
+                "identity",
+            ),
+        ),
+        (early, late),
+    )
+
+    variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
+    count = relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
+    excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
+    spread = Lemma(
+        "What the mean over draws leaves out",
+        (
+            Step(
+                "A client is drawn (1) or not (0) with variance r(1−r) per round …",
+                relation("=", variance, r * (1 - r)),
+                "identity",
+            ),
+            Step(
+                "… so over t rounds the mean square of its count N exceeds (rt)² by this factor. A, B and C of T15 "
+                "are quadratic in the counts: all three get it.",
+                excess,
+                "identity",
+                (count,),
+            ),
+            Step(
+                "The form of it that is evaluated.",
+                relation("=", excess.lhs, parts.excess),
+                "identity",
+                (count,),
+            ),
+            Step(
+                "It is larger than 1 for r = 1/(1+g) < 1 …",
+                relation(">", excess.rhs, 1),
+                "sign",
+                (relation("=", r, 1 / (1 + other)),),
+            ),
+            Step(
+                "… and tends to 1 with many rounds.",
+                relation("=", sympy.Limit(excess.rhs, rounds, sympy.oo), 1),
+                "identity",
+            ),
+        ),
+        (excess,),
+    )
+    lemmas = (drawing, training, mixing, spread)
+    return Derivation(RESULT, statement=(behind, joint, early, late, excess), lemmas=lemmas)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Ratio and θ* at any time when N is comparable to L, from the letters alone (T29, mean field).
+"""Dynamical mean field: ratio and θ* at any time when N is comparable to L (T29, mean field).
 
 Statement (T29, mean field; equal n and χ): let n and L grow with n/L and K fixed. A sample's margin becomes
 M(t) = m(t) + ∫Γ(t,u) dα(u) with dα/dt = η/(1+e^M); m is Gaussian, and mean, covariance and Γ are
@@ -10,7 +10,7 @@ r(t,u) = −E[∂α(t)/∂m(u)] the response, ⟨·⟩ the mean over the K eigen
 (c_+ once, c_- K−1 times). As t → ∞, in units of the margin, α = (1 − m)₊/Γ: the maximum margin of T29. As n/L →
 0 it is T14. Post-hoc mixing solves θ = 0 and θ = 1 side by side, with the covariance between them.
 
-`theory.late_time.solver` solves these equations.
+These are the equations of the cavity method; `theory.late_time.solver` solves them.
 """
 
 from functools import cache
@@ -18,12 +18,14 @@ from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.late_time.first_order import response
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.model.aggregation import chi_definition
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.gaussian import density
 from theory.proof.symbols import letters
 
 RESULT = Result(
     tag="T29 (mean field)",
-    title="Training at a finite load n/L",
+    title="Dynamical mean field of training at a finite n/L",
     problem="Which ratio and which θ* does training reach at time t when N is comparable to L?",
     assumptions=(
         "Linear band, zero start, equal n and χ.",
@@ -31,7 +33,13 @@ RESULT = Result(
         "n and L large at a fixed n/L; the cavity method.",
     ),
     bound="asymptotic",
-    uses=(),
+    uses=("T8", "T14", "T29", "T29 (first order)"),
+    sources=(
+        "Mignacco, Krzakala, Urbani and Zdeborová (2020), Dynamical mean-field theory for stochastic gradient"
+        " descent in Gaussian mixture classification, arXiv:2006.06098 (the flow of one classifier)",
+        "Montanari, Ruan, Sohn and Yan (2019), The generalization error of max-margin linear classifiers,"
+        " arXiv:1911.01544 (the maximum margin of one classifier)",
+    ),
 )
 
 
@@ -72,100 +80,113 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at, sums = letters(), kernel_sums()
+    at, kappa = letters(), kernel_sums().joint_rate
     (c, n, sigma, r), mode, (mean, variance), (below, first, second) = formula()
     shared, apart, *_ = response()
-    j = sympy.Symbol("j", integer=True, positive=True)
-    field, drive, alpha, size = sympy.symbols("u xi alpha Gamma", positive=True)
-    moment, level, own = sympy.symbols("mu_2 m x", positive=True)
-    inner = sympy.Function("G")(j)
-    everyone = sympy.Sum(inner, (j, 1, at.K))
-    signal_of = 4 * ((1 - at.theta) ** 2 * (at.a + at.b * at.chi / at.K) + at.theta**2 * (at.a + at.b))
-    pulls = (1 - at.theta) ** 2 * at.n * (at.K * at.a + everyone) / (at.n * at.K)
-    pulls += at.theta**2 * at.n * (at.a + at.b) / at.n
-    symbol = sympy.Symbol("s")
-    statement = relation("=", symbol, signal_of * alpha)
-    g = sympy.Symbol("g", positive=True)
+    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
+    alpha, s, inner = sympy.Symbol("alpha", positive=True), sympy.Symbol("s"), chi_definition()
+    by_global = (1 - at.theta) ** 2 * at.n * (at.K * at.a + inner.lhs) / (at.n * at.K)
+    by_local = at.theta**2 * sympy.Sum(at.a + at.b, (j, 1, at.n)) / at.n
+    rate = 4 * ((1 - at.theta) ** 2 * (at.a + at.b * at.chi / at.K) + at.theta**2 * (at.a + at.b))
+    statement = relation("=", s, rate * alpha)
+    signal = Lemma(
+        "The signal",
+        (
+            Step(
+                "A signal's row sums α_j over all samples alike: their mean, with the groups' inner "
+                "products summing to χ b.",
+                statement,
+                "identity",
+                (relation("=", s, 4 * (by_global + by_local) * alpha), inner),
+            ),
+            Step(
+                "It is the rate κ(θ) of T8 without noise, times α.",
+                relation("=", rate, kappa),
+                "identity",
+                (relation("=", at.nu_bar, 0),),
+            ),
+        ),
+        (statement,),
+    )
+
+    field, drive, g, moment, power, spread = sympy.symbols("u xi g mu_2 v_xi v_m", positive=True)
     cavity = relation("=", field, c * (drive - n * sigma**2 * r * field))
     shrunk = relation("=", g, mode)
-    reads = relation("=", field, shrunk.rhs * drive)
-    two_modes = (shared**2 + (at.K - 1) * apart**2) / at.K
+    reads = relation("=", field, mode * drive)
+    driven = relation("=", power, sympy.Sum(sigma**2 * moment, (j, 1, n)))
+    energy = relation("=", spread, at.L * n * sigma**4 * g**2 * moment)
+    two_modes = n * (shared**2 + (at.K - 1) * apart**2) / at.K
     t14 = (1 - at.theta) ** 4 + 2 * (1 - at.theta) ** 2 * at.theta**2 + at.K * at.theta**4
-    margin_one = relation("=", level + size * alpha, 1)
-    steps = (
-        Step(
-            "A signal's row sums α_j over all samples alike: their mean, with the groups' inner products summing "
-            "to χ b.",
-            statement,
-            "identity",
-            (relation("=", symbol, 4 * pulls * alpha), relation("=", everyone, at.chi * at.b)),
-        ),
-        Step(
-            "It is the rate κ(θ) of T8 without noise, times α.",
-            relation("=", signal_of, sums.joint_rate),
-            "identity",
-            (relation("=", at.nu_bar, 0),),
-        ),
-        Step(
-            "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j over samples that do not know it, and "
-            "opposed by their response r to it.",
-            cavity,
-            "assumed",
-        ),
-        Step("Solved for u, it is ξ times a shrunk mode …", reads, "root", (cavity,)),
-        Step("… g = u/ξ.", shrunk, "identity", (relation("=", g, field / drive), reads)),
-        Step(
-            "ξ sums n samples of variance σ_p² α² in each client, and a margin L coordinates: its variance, "
-            "mode by mode.",
-            relation(
-                "=",
-                sympy.Sum(sigma**2 * g**2 * sympy.Sum(sigma**2 * moment, (j, 1, n)), (own, 1, at.L)).doit(),
-                at.L * n * sigma**4 * g**2 * moment,
+    noise = Lemma(
+        "The modes of the noise",
+        (
+            Step(
+                "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j over samples that do not "
+                "know it, and opposed by their response r to it.",
+                cavity,
+                "assumed",
             ),
-            "identity",
-        ),
-        Step(
-            "Late: α grows until the margin is 1 (in units of log t), if it is below without it.",
-            relation("=", alpha, (1 - level) / size),
-            "root",
-            (margin_one,),
-        ),
-        Step(
-            "Its response is 1/Γ for the samples that support the margin.",
-            relation("=", -sympy.Derivative((1 - level) / size, level), 1 / size),
-            "identity",
-        ),
-        Step(
-            "The moments over the normal m: the second changes with s by minus twice the first …",
-            relation("=", sympy.Derivative(second, mean), -2 * first),
-            "identity",
-        ),
-        Step(
-            "… the first by minus the probability …",
-            relation("=", sympy.Derivative(first, mean), -below),
-            "identity",
-        ),
-        Step(
-            "… and the probability by minus the density of m at 1; all vanish for large s.",
-            relation(
-                "=",
-                sympy.Derivative(below, mean),
-                -sympy.exp(-((1 - mean) ** 2) / (2 * variance)) / sympy.sqrt(2 * sympy.pi * variance),
+            Step("Solved for u, it is ξ times a shrunk mode …", reads, "root", (cavity,)),
+            Step("… g = u/ξ.", shrunk, "identity", (relation("=", g, field / drive), reads)),
+            Step(
+                "ξ sums n samples of variance σ_p² μ_2 in each client (μ_2 = E α²), and a margin L "
+                "coordinates of variance σ_p²: this is its variance, mode by mode.",
+                energy,
+                "identity",
+                (relation("=", spread, sympy.Sum(sigma**2 * g**2 * power, (l, 1, at.L))), driven),
             ),
-            "identity",
+            Step(
+                "Without response (n/L → 0) the modes are c …",
+                relation("=", g, c),
+                "identity",
+                (shrunk, relation("=", r, 0)),
+            ),
+            Step(
+                "… whose mean square is the noise of T14.",
+                relation("=", two_modes, 16 * at.e**2 * t14 / (n * at.K)),
+                "identity",
+            ),
         ),
-        Step(
-            "Without response (n/L → 0) the modes are c …",
-            relation("=", mode.subs(r, 0), c),
-            "identity",
-        ),
-        Step(
-            "… whose mean square is the noise of T14.",
-            relation("=", n * two_modes, 16 * at.e**2 * t14 / (n * at.K)),
-            "identity",
-        ),
+        (shrunk, energy),
     )
-    return Derivation(RESULT, statement=(statement, shrunk), steps=steps)
+
+    level, size = sympy.symbols("m Gamma", positive=True)
+    grown = relation("=", alpha, (1 - level) / size)
+    at_one = density(sympy.Integer(1), sympy.sqrt(variance), mean)
+    slopes = (
+        relation("=", sympy.Derivative(second, mean), -2 * first),
+        relation("=", sympy.Derivative(first, mean), -below),
+        relation("=", sympy.Derivative(below, mean), -at_one),
+    )
+    late = Lemma(
+        "A sample at late times",
+        (
+            Step(
+                "α grows until the margin is 1 (in units of log t), if it is below without it.",
+                grown,
+                "root",
+                (relation("=", level + size * alpha, 1),),
+            ),
+            Step(
+                "Its response is 1/Γ for the samples that support the margin.",
+                relation("=", -sympy.Derivative(grown.rhs, level), 1 / size),
+                "identity",
+            ),
+            Step(
+                "The moments over the normal m: the second changes with s by minus twice the first …",
+                slopes[0],
+                "identity",
+            ),
+            Step("… the first by minus the probability …", slopes[1], "identity"),
+            Step(
+                "… and the probability by minus the density of m at 1; all vanish for large s.",
+                slopes[2],
+                "identity",
+            ),
+        ),
+        (grown, *slopes),
+    )
+    return Derivation(RESULT, statement=(statement, shrunk, energy, grown), lemmas=(signal, noise, late))
 
 
 @cache

@@ -1,5 +1,7 @@
 """How far θ* of joint training drifts, to first order in n/L (T29, first order).
 
+T21 says that θ* does not move. That is the limit n/L → 0; this is the next term, up to order (n/L)².
+
 Statement (T29, first order; equal n and χ): with M the margin T9 at the rate κ(θ) of T8, R₁₄ the ratio of T14 and
 
     c_+ = (4e/n)((1−θ)² + θ²),   c_- = (4e/n) θ²,   m_p = (c_+^p + (K−1) c_-^p)/K,
@@ -18,7 +20,7 @@ from functools import cache
 from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -31,7 +33,11 @@ RESULT = Result(
         "n and L large, n/L small; the cavity method.",
     ),
     bound="asymptotic",
-    uses=("T8", "T9", "T14"),
+    uses=("T8", "T9", "T14", "T21"),
+    sources=(
+        "Mignacco, Krzakala, Urbani and Zdeborová (2020), Dynamical mean-field theory for stochastic gradient"
+        " descent in Gaussian mixture classification, arXiv:2006.06098 (the cavity method)",
+    ),
 )
 
 
@@ -90,196 +96,210 @@ def derivation() -> Derivation:
     (theta, clients, psi), bracket, (level, noise_share), progress = formula()
     shared, apart, _, m1, m2, m3 = response()
     unit = 4 * at.e / at.n
-    j, k = (sympy.Symbol(name, integer=True, positive=True) for name in ("j", "k"))
+    j, k = sympy.symbols("j k", integer=True, positive=True)
     value, entry = sympy.Symbol("v", real=True), sympy.Function("v")
-    others, load, c = sympy.symbols("k epsilon c", positive=True)
-    y, residual = sympy.Function("y"), 1 / (1 + sympy.exp(level))
-    rate, rho, pull, h, u = sympy.symbols("kappa rho tau h u", positive=True)
-    response_of = sympy.Function("rho")(level)
     total = sympy.Sum(entry(j), (j, 1, clients))
-    spread = _moment(shared, apart, 2)
-    t14 = (
-        (1 - theta) ** 4 / (at.n * clients)
-        + 2 * (1 - theta) ** 2 * theta**2 / (at.n * clients)
-        + theta**4 / at.n
+    per_sample = (2 * (1 - theta) ** 2 * theta**2 + (1 - theta) ** 4) / (at.n * clients) + theta**4 / at.n
+    in_modes = (
+        relation(
+            "=",
+            unit * (sympy.Sum((1 - theta) ** 2 * value / clients, (j, 1, clients)) + theta**2 * value),
+            shared * value,
+        ),
+        relation("=", unit * ((1 - theta) ** 2 * total / clients + theta**2 * entry(k)), apart * entry(k)),
     )
-    damped = c / (1 + load * psi * c / m1)
-    effective = sympy.Symbol("g", positive=True)
-    opposed = relation("=", effective, c - c * (load * psi / m1) * effective)
-    slowed = relation(
-        "=",
-        response_of.diff(level),
-        (1 - residual) * (level / rate - noise_share * rate * response_of) / rate,
+    modes = Lemma(
+        "The two modes in which clients' noise acts",
+        (
+            Step(
+                "Noise that all clients' data share: client k's row of (4e/n)((1−θ)² 11ᵀ/K + θ²) times the same v.",
+                in_modes[0],
+                "identity",
+            ),
+            Step(
+                "Noise in which they differ (entries v with sum 0): K−1 such directions.",
+                in_modes[1],
+                "identity",
+                (relation("=", total, 0),),
+            ),
+            Step(
+                "Their mean is the noise's part of the rate κ(θ) of T8 …",
+                relation("=", at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
+                "identity",
+                (
+                    relation("=", at.a, 0),
+                    relation("=", at.b, 0),
+                    relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+                ),
+            ),
+            Step(
+                "… and their mean square the noise of T14.",
+                relation("=", at.n * _moment(shared, apart, 2), 16 * at.e**2 * per_sample),
+                "identity",
+            ),
+        ),
+        states=in_modes,
     )
-    in_units = noise_share * rate**2 * response_of
+
+    others, c, load, rate, rho, pull, h, u = sympy.symbols("k c epsilon kappa rho tau h u", positive=True)
+    y, residual = sympy.Function("y"), 1 / (1 + sympy.exp(level))
+    of_margin = sympy.Function("rho")(level)
+    following = (level / rate - noise_share * rate * of_margin) / rate
+    slowed = relation("=", sympy.Derivative(of_margin, level), (1 - residual) * following)
+    in_units = noise_share * rate**2 * of_margin
     solved = relation("=", y(level), sympy.expand(level * progress))
     above = (2 * sympy.exp(u) / sympy.exp(level)) ** noise_share
     left = 2**noise_share * (1 - sympy.exp(-noise_share * level)) / noise_share
-    energy = (m2 - 2 * load * psi * m3 / m1) * (1 + psi**2 * load * m2 / m1**2)
-    gain = psi * m3 / (m1 * m2) - psi**2 * m2 / (2 * m1**2)
-    symbol = sympy.Symbol("Delta")
-    statement = relation("=", symbol, gain)
-    modes = (shared / unit, apart / unit)
-    powers = tuple(
-        relation("=", symbol, unit**power * _moment(*modes, power))
-        for power, symbol in enumerate((m1, m2, m3), 1)
-    )
-    steps = (
-        Step(
-            "Noise that all clients' data share: client k's row of (4e/n)((1−θ)² 11ᵀ/K + θ²) times the same v.",
-            relation(
-                "=",
-                unit * (sympy.Sum((1 - theta) ** 2 * value / clients, (j, 1, clients)) + theta**2 * value),
-                shared * value,
-            ),
-            "identity",
-        ),
-        Step(
-            "Noise in which they differ (entries v with sum 0): K−1 such directions.",
-            relation(
-                "=", unit * ((1 - theta) ** 2 * total / clients + theta**2 * entry(k)), apart * entry(k)
-            ),
-            "identity",
-            (relation("=", total, 0),),
-        ),
-        Step(
-            "Their mean is the noise's part of the rate κ(θ) of T8 …",
-            relation("=", at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
-            "identity",
-            (
-                relation("=", at.a, 0),
-                relation("=", at.b, 0),
-                relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
-            ),
-        ),
-        Step(
-            "… and their mean square the noise of T14.",
-            relation("=", at.n * spread, 16 * at.e**2 * t14),
-            "identity",
-        ),
-        Step(
-            "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so that of κ "
-            "only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes by τh − λκρh, its "
-            "residual by −q(1−q) times that …",
-            relation(
-                "=",
-                sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
-                -residual * (1 - residual) * (pull - noise_share * rate * rho) * h,
-            ),
-            "identity",
-        ),
-        Step(
-            "… so with dM = ηκq dt and τ = M/κ the response ρ follows the margin, and in its final units, "
-            "y = λκ²ρ, it has this equation …",
-            relation(
-                "=",
-                sympy.Derivative(in_units, level),
-                noise_share * (1 - residual) * (level - in_units),
-            ),
-            "identity",
-            (slowed,),
-        ),
-        Step(
-            "… which M ψ(M) solves, from zero.",
-            solved,
-            "ode",
-            (
-                relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
-                relation("=", y(0), 0),
-            ),
-        ),
-        Step(
-            "Where nearly all of κ is noise (λ = 1), ψ is this.",
-            relation(
-                "=",
-                progress.subs(noise_share, 1),
-                ((level - 1) * sympy.exp(level) + 1) / (level * (1 + sympy.exp(level))),
-            ),
-            "identity",
-        ),
-        Step(
-            "What is missing from 1 is positive, and its base is below 2e^u/e^M (u > 0, e^u = 1 + k) …",
-            relation(">", 2 * sympy.exp(u) / sympy.exp(level), (1 + sympy.exp(u)) / (1 + sympy.exp(level))),
-            "sign",
-            (relation("=", u, sympy.log(1 + others)),),
-        ),
-        Step(
-            "… whose integral is bounded …",
-            relation("=", sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left),
-            "identity",
-        ),
-        Step(
-            "… and vanishes against M: ψ goes to one.",
-            relation("=", sympy.Limit(left / level, level, sympy.oo), 0),
-            "identity",
-        ),
-        Step(
-            "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) each, opposes "
-            "it. One coordinate among L cannot change the response. The signals are too few to matter to it.",
-            opposed,
-            "assumed",
-        ),
-        Step(
-            "So a mode of the noise shrinks from c to g (ε = n/L, and n σ_p² r = ε ψ/m_1).",
-            relation("=", effective, damped),
-            "root",
-            (opposed,),
-        ),
-        Step(
-            "To first order its square falls by this.",
-            relation("=", sympy.Derivative(damped**2, load).doit().subs(load, 0), -2 * psi * c**3 / m1),
-            "identity",
-        ),
-        Step(
-            "Weights differ between samples, with a variance of r² times that of h: ψ² ε m_2/m_1² relative to τ².",
-            relation(
-                "=",
-                (psi / (at.L * at.sigma**2 * m1)) ** 2 * (at.L * at.n * at.sigma**4 * m2),
-                psi**2 * load * m2 / m1**2,
-            ),
-            "identity",
-            (relation("=", at.n, load * at.L),),
-        ),
-        Step(
-            "Both in the noise energy E(ε) = m_2 + …; log R has −½ log E, so that log R = log R₁₄ + ε Δ + …",
-            statement,
-            "identity",
-            (relation("=", symbol, -sympy.Derivative(sympy.log(energy), load).doit().subs(load, 0) / 2),),
-        ),
-        *(
+    fully_noise = ((level - 1) * sympy.exp(level) + 1) / (level * (1 + sympy.exp(level)))
+    flow = Lemma(
+        "The part ψ of its final effect that training has had",
+        (
             Step(
-                f"The moments of the two modes, written out: power {power}.",
-                claim,
+                "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so "
+                "that of κ only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes "
+                "by τh − λκρh, its residual by −q(1−q) times that …",
+                relation(
+                    "=",
+                    sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
+                    -residual * (1 - residual) * (pull - noise_share * rate * rho) * h,
+                ),
                 "identity",
-                (relation("=", claim.lhs, _moment(shared, apart, power)),),
-            )
-            for power, claim in enumerate(powers, 1)
+            ),
+            Step(
+                "… so with dM = ηκq dt and τ = M/κ the response ρ follows the margin, and in its final units, "
+                "y = λκ²ρ, it has this equation …",
+                relation(
+                    "=", sympy.Derivative(in_units, level), noise_share * (1 - residual) * (level - in_units)
+                ),
+                "identity",
+                (slowed,),
+            ),
+            Step(
+                "… which M ψ(M) solves, from zero.",
+                solved,
+                "ode",
+                (
+                    relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
+                    relation("=", y(0), 0),
+                ),
+            ),
+            Step(
+                "Where nearly all of κ is noise (λ = 1), ψ is this.",
+                relation("=", progress.subs(noise_share, 1), fully_noise),
+                "identity",
+            ),
+            Step(
+                "What is missing from 1 is positive, and its base is below 2e^u/e^M (u > 0, e^u = 1 + k) …",
+                relation(
+                    ">", 2 * sympy.exp(u) / sympy.exp(level), (1 + sympy.exp(u)) / (1 + sympy.exp(level))
+                ),
+                "sign",
+                (relation("=", u, sympy.log(1 + others)),),
+            ),
+            Step(
+                "… whose integral is bounded …",
+                relation(
+                    "=", sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left
+                ),
+                "identity",
+            ),
+            Step(
+                "… and vanishes against M: ψ goes to one.",
+                relation("=", sympy.Limit(left / level, level, sympy.oo), 0),
+                "identity",
+            ),
         ),
-        Step(
-            "The factors 4e/n cancel: the numeric function evaluates this.",
-            relation("=", bracket, gain),
-            "identity",
-            powers,
+        (solved,),
+    )
+
+    effective, symbol = sympy.Symbol("g", positive=True), sympy.Symbol("Delta")
+    damped = c / (1 + load * psi * c / m1)
+    opposed = relation("=", effective, c - c * (load * psi / m1) * effective)
+    energy = (m2 - 2 * load * psi * m3 / m1) * (1 + psi**2 * load * m2 / m1**2)
+    statement = relation("=", symbol, psi * m3 / (m1 * m2) - psi**2 * m2 / (2 * m1**2))
+    variance = (psi / (at.L * at.sigma**2 * m1)) ** 2 * (at.L * at.n * at.sigma**4 * m2)
+
+    def at_no_load(expression: Formula) -> Formula:
+        return sympy.Subs(sympy.Derivative(expression, load), load, 0)
+
+    effect = Lemma(
+        "What the response does to the noise",
+        (
+            Step(
+                "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) "
+                "each, opposes it. One coordinate among L cannot change the response. The signals are too "
+                "few to matter to it.",
+                opposed,
+                "assumed",
+            ),
+            Step(
+                "So a mode of the noise shrinks from c to g (ε = n/L, and n σ_p² r = ε ψ/m_1).",
+                relation("=", effective, damped),
+                "root",
+                (opposed,),
+            ),
+            Step(
+                "To first order its square falls by this.",
+                relation("=", at_no_load(damped**2), -2 * psi * c**3 / m1),
+                "identity",
+            ),
+            Step(
+                "Weights differ between samples, with a variance of r² times that of h: this, relative to τ².",
+                relation("=", variance, psi**2 * load * m2 / m1**2),
+                "identity",
+                (relation("=", at.n, load * at.L),),
+            ),
+            Step(
+                "Both in the noise energy E(ε) = m_2 + …; log R has −½ log E, so that log R = log R₁₄ + ε Δ + …",
+                statement,
+                "identity",
+                (relation("=", symbol, -at_no_load(sympy.log(energy)) / 2),),
+            ),
         ),
-        Step(
-            "Global prompt alone: K times …",
-            relation("=", bracket.subs(theta, 0), clients * (psi - psi**2 / 2)),
-            "identity",
-        ),
-        Step(
-            "… what the local one gains.", relation("=", bracket.subs(theta, 1), psi - psi**2 / 2), "identity"
-        ),
-        Step(
-            "With K = 1 + k clients and the same ψ = 1/(1+x) < 1, the global prompt gains more.",
-            relation(">", bracket.subs(theta, 0), bracket.subs(theta, 1)),
-            "sign",
-            (
-                relation("=", clients, 1 + others),
-                relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
+        (statement,),
+    )
+
+    moments = tuple(
+        relation("=", moment, _moment(shared, apart, power)) for power, moment in enumerate((m1, m2, m3), 1)
+    )
+    alone, beside = sympy.symbols("Delta_G Delta_L")
+    gains = (
+        relation("=", alone, clients * (psi - psi**2 / 2)),
+        relation("=", beside, psi - psi**2 / 2),
+    )
+    written_out = Lemma(
+        "The bracket written out",
+        (
+            Step(
+                "In the moments of the two modes the factors 4e/n cancel: the form that is evaluated.",
+                relation("=", symbol, bracket),
+                "identity",
+                (statement, *moments),
+            ),
+            Step(
+                "Global prompt alone: K times …",
+                gains[0],
+                "identity",
+                (relation("=", alone, bracket), relation("=", theta, 0)),
+            ),
+            Step(
+                "… what the local one gains.",
+                gains[1],
+                "identity",
+                (relation("=", beside, bracket), relation("=", theta, 1)),
+            ),
+            Step(
+                "With K = 1 + k clients and the same ψ = 1/(1+x) < 1, the global prompt gains more.",
+                relation(">", gains[0].rhs, gains[1].rhs),
+                "sign",
+                (
+                    relation("=", clients, 1 + others),
+                    relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
+                ),
             ),
         ),
     )
-    return Derivation(RESULT, statement=(statement, solved), steps=steps)
+    return Derivation(RESULT, statement=(statement, solved), lemmas=(modes, flow, effect, written_out))
 
 
 @cache

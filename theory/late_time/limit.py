@@ -1,7 +1,7 @@
 """Where joint training ends: the maximum-margin prompts (T29).
 
 Statement (T29): with the margin kernel 𝒦 of T11, prompts are those of weights α_j ≥ 0 on the samples, and the
-direction of α converges to the solution of
+direction of α converges, as slowly as 1/log t, to the solution of
 
     min ½ αᵀ𝒦α − 1ᵀα over α ≥ 0,   that is   𝒦α ≥ 1, α ≥ 0, α_i ((𝒦α)_i − 1) = 0,
 
@@ -27,21 +27,25 @@ from theory.model.accuracy import accuracy, ratio
 from theory.model.schemes import TrainingScheme
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
     tag="T29",
-    title="Late-time limit of training",
+    title="Maximum-margin limit of training",
     problem="Which prompts does training approach when the noise of the samples overlaps?",
     assumptions=(
         "Linear band, zero start, orthogonal rows.",
         "All clients in every round, one local step per round.",
         "Some prompts classify all training samples.",
-        "The theorem of Soudry et al. (arXiv:1710.10345), which asks for a small enough learning rate.",
+        "The theorem of Soudry et al., which asks for a small enough learning rate.",
     ),
     bound="asymptotic",
-    uses=("T11",),
+    uses=("T2", "T5", "T11 (kernel)", "T14", "T21"),
+    sources=(
+        "Soudry, Hoffer, Nacson, Gunasekar and Srebro (2018), The Implicit Bias of Gradient Descent on "
+        "Separable Data, arXiv:1710.10345, Theorem 3",
+    ),
 )
 
 
@@ -116,120 +120,137 @@ def derivation() -> Derivation:
 
     (norm, theta, total, count, everyone, own), feature = formula()
     (inner, _, _, _, same), kernel = kernel_formula()
-    level, j = sympy.Symbol("M", real=True), sympy.Symbol("j", integer=True, positive=True)
     gi, gj, mean, own_mean = sympy.symbols("g_ir g_jr gbar gbar_k", real=True)
-    weight, factor, rate = sympy.symbols("alpha_j c kappa", positive=True)
-    first, second = sympy.symbols("alpha_1 alpha_2", nonnegative=True)
-    other_1, other_2 = sympy.symbols("beta_1 beta_2", nonnegative=True)
-    k1, k2 = sympy.symbols("k_1 k_2", positive=True)
-    cross, rest = sympy.Symbol("k_12", real=True), sympy.Symbol("D", nonnegative=True)
-    row = sympy.Function("K")(sympy.Symbol("i"), j)
-    loss = sympy.log(1 + sympy.exp(-level))
-
-    def dual(u: Formula, v: Formula) -> Formula:
-        return (k1 * u**2 + 2 * cross * u * v + k2 * v**2) / 2 - u - v
-
-    margins = k1 * first + cross * second, cross * first + k2 * second
-    step_1, step_2 = other_1 - first, other_2 - second
-    curved = (k1 * step_1**2 + 2 * cross * step_1 * step_2 + k2 * step_2**2) / 2
-    gap = curved + other_1 * (margins[0] - 1) + other_2 * (margins[1] - 1)
-    complementary = first * (margins[0] - 1) + second * (margins[1] - 1)
-    symbol = sympy.Symbol("H_r")
+    weight, factor, rate, other_count = sympy.symbols("alpha_j c kappa n_i", positive=True)
+    symbol, entry, mirrored = sympy.symbols("H_r K_ij K_ji")
     displayed = 4 * norm * ((1 - theta) ** 2 * everyone / total + theta**2 * own / count)
     statement = relation("=", symbol, displayed)
-    other_count = sympy.Symbol("n_i", positive=True)
+    of_samples = Lemma(
+        "The text feature that weights on the samples give",
+        (
+            Step(
+                "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its "
+                "samples: the mixture's row r.",
+                statement,
+                "identity",
+                (relation("=", symbol, feature),),
+            ),
+            Step(
+                "One sample of weight α_j gives another margin g_ir H_r, through row r its share of 𝒦_ij α_j.",
+                relation("=", gi * symbol, weight * kernel.subs(inner, norm * gi * gj)),
+                "identity",
+                (
+                    statement,
+                    relation("=", everyone, weight * gj),
+                    relation("=", own, same * weight * gj),
+                ),
+            ),
+            Step(
+                "The kernel is symmetric, for this is zero between clients (δ = 0) and within one (n_i = n_j).",
+                relation("=", entry - mirrored, 4 * inner * theta**2 * same * (1 / count - 1 / other_count)),
+                "identity",
+                (relation("=", entry, kernel), relation("=", mirrored, kernel.subs(count, other_count))),
+            ),
+            Step(
+                "A common factor c of α is one of H: it cancels from signal over noise, and the direction matters "
+                "alone.",
+                relation("=", symbol, factor * displayed),
+                "identity",
+                (relation("=", symbol, feature.subs({everyone: factor * everyone, own: factor * own})),),
+            ),
+        ),
+        (statement,),
+    )
+
+    level, rest = sympy.Symbol("M", real=True), sympy.Symbol("D", nonnegative=True)
+    a1, a2, b1, b2, slack_1, slack_2 = sympy.symbols("alpha_1:3 beta_1:3 s_1:3", nonnegative=True)
+    (k1, k2), cross = sympy.symbols("k_1 k_2", positive=True), sympy.Symbol("k_12", real=True)
+    loss = sympy.log(1 + sympy.exp(-level))
+
+    def quadratic(u: Formula, v: Formula) -> Formula:
+        return (k1 * u**2 + 2 * cross * u * v + k2 * v**2) / 2
+
+    margins = k1 * a1 + cross * a2, cross * a1 + k2 * a2
+    complementary = a1 * (margins[0] - 1) + a2 * (margins[1] - 1)
+    linear = b1 * (margins[0] - 1) + b2 * (margins[1] - 1)
+    dual = quadratic(b1, b2) - b1 - b2 - (quadratic(a1, a2) - a1 - a2)
+    optimal = relation("=", dual, quadratic(b1 - a1, b2 - a2) + linear - complementary)
+    squares = ((k1 * b1 + cross * b2) ** 2 + rest * b2**2) / (2 * k1)
     both = (k2 - cross) / (k1 * k2 - cross**2), (k1 - cross) / (k1 * k2 - cross**2)
-    optimal = relation("=", dual(other_1, other_2) - dual(first, second), gap - complementary)
-    steps = (
-        Step(
-            "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its samples: the "
-            "mixture's row r.",
-            statement,
-            "identity",
-            (relation("=", symbol, feature),),
-        ),
-        Step(
-            "One sample of weight α_j gives another margin g_ir H_r, through row r its share of 𝒦_ij α_j.",
-            relation(
-                "=",
-                gi * feature.subs({everyone: weight * gj, own: same * weight * gj}),
-                weight * kernel.subs(inner, norm * gi * gj),
+    maximum = Lemma(
+        "Training converges to the maximum margin (conditions written for two samples)",
+        (
+            Step(
+                "The residual is minus the derivative of the logistic loss, so training is gradient descent "
+                "on it in the norm αᵀ𝒦α.",
+                relation("=", -sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
+                "identity",
             ),
-            "identity",
-        ),
-        Step(
-            "The kernel is symmetric: n_j enters for samples of the same client only.",
-            relation("=", kernel.subs(same, 0), kernel.subs(same, 0).subs(count, other_count)),
-            "identity",
-        ),
-        Step(
-            "The residual is minus the derivative of the logistic loss, so training is gradient descent on it in "
-            "the norm αᵀ𝒦α.",
-            relation("=", -sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
-            "identity",
-        ),
-        Step(
-            "Hence (Soudry et al.) the direction of α converges to the maximum-margin solution, which has "
-            "α_i((𝒦α)_i − 1) = 0, 𝒦α ≥ 1 and α ≥ 0; here for two samples.",
-            relation("=", complementary, 0),
-            "assumed",
-        ),
-        Step(
-            "These conditions suffice: any other β ≥ 0 differs in the dual objective by this …",
-            optimal,
-            "identity",
-        ),
-        Step(
-            "… whose curved part is not negative, because 𝒦 has no negative eigenvalue (D its determinant) …",
-            relation(">=", ((k1 * other_1 + cross * other_2) ** 2 + rest * other_2**2) / (2 * k1), 0),
-            "sign",
-        ),
-        Step(
-            "… (the same part, completed to squares) …",
-            relation(
-                "=",
-                (k1 * other_1**2 + 2 * cross * other_1 * other_2 + k2 * other_2**2) / 2,
-                ((k1 * other_1 + cross * other_2) ** 2 + rest * other_2**2) / (2 * k1),
+            Step(
+                "Hence (Soudry et al.) the direction of α converges to the maximum-margin solution, which has "
+                "α_i((𝒦α)_i − 1) = 0, 𝒦α ≥ 1 and α ≥ 0.",
+                relation("=", complementary, 0),
+                "assumed",
             ),
-            "identity",
-            (relation("=", rest, k1 * k2 - cross**2),),
-        ),
-        Step(
-            "… and neither are the others, as the margins are at least 1 (by s_1 and s_2).",
-            relation(">=", other_1 * (margins[0] - 1) + other_2 * (margins[1] - 1), 0),
-            "sign",
-            (
-                relation("=", k1, (1 + sympy.Symbol("s_1", nonnegative=True) - cross * second) / first),
-                relation("=", k2, (1 + sympy.Symbol("s_2", nonnegative=True) - cross * first) / second),
+            Step(
+                "These conditions suffice: any other β ≥ 0 differs in the dual objective by this …",
+                optimal,
+                "identity",
+            ),
+            Step(
+                "… whose quadratic part can be completed to squares (D the determinant of 𝒦) …",
+                relation("=", quadratic(b1, b2), squares),
+                "identity",
+                (relation("=", rest, k1 * k2 - cross**2),),
+            ),
+            Step(
+                "… that are not negative, because 𝒦 has no negative eigenvalue, …",
+                relation(">=", squares, 0),
+                "sign",
+            ),
+            Step(
+                "… and neither is the linear part, as the margins are at least 1 (by s_1 and s_2).",
+                relation(">=", linear, 0),
+                "sign",
+                (
+                    relation("=", k1, (1 + slack_1 - cross * a2) / a1),
+                    relation("=", k2, (1 + slack_2 - cross * a1) / a2),
+                ),
+            ),
+            Step(
+                "Both samples at margin 1: the weights of two support vectors.",
+                relation("=", both[0] * k1 + both[1] * cross, 1),
+                "identity",
             ),
         ),
-        Step(
-            "Both samples at margin 1: the weights of two support vectors.",
-            relation("=", both[0] * k1 + both[1] * cross, 1),
-            "identity",
-        ),
-        Step(
-            "A common factor of α is one of H: it cancels from signal over noise, and the direction matters alone.",
-            relation("=", feature.subs({everyone: factor * everyone, own: factor * own}), factor * displayed),
-            "identity",
-        ),
-        Step(
-            "Where every row of the kernel sums to κ, equal weights 1/κ put every sample at margin 1 …",
-            relation("=", sympy.Sum(row / rate, (j, 1, total)).doit() * rate, rate),
-            "identity",
-            (relation("=", sympy.Sum(row, (j, 1, total)), rate),),
-        ),
-        Step(
-            "… and the mixture is that of plain means with the weights ((1−θ)², θ²), hence of T14 and T21.",
-            relation(
-                "=",
-                feature.subs({everyone: total * mean / rate, own: count * own_mean / rate}),
-                4 * norm / rate * ((1 - theta) ** 2 * mean + theta**2 * own_mean),
+        (optimal,),
+    )
+
+    j = sympy.Symbol("j", integer=True, positive=True)
+    row = sympy.Function("K")(sympy.Symbol("i"), j)
+    plain = 4 * norm / rate * ((1 - theta) ** 2 * mean + theta**2 * own_mean)
+    no_drift = Lemma(
+        "Where all rows of the kernel have the same sum, training does not drift",
+        (
+            Step(
+                "Equal weights 1/κ put every sample at margin 1 …",
+                relation("=", sympy.Sum(row / rate, (j, 1, total)), 1),
+                "identity",
+                (relation("=", sympy.Sum(row, (j, 1, total)), rate),),
             ),
-            "identity",
+            Step(
+                "… and the mixture is that of plain means with the weights ((1−θ)², θ²), hence of T14 and T21.",
+                relation("=", symbol, plain),
+                "identity",
+                (
+                    statement,
+                    relation("=", everyone, total * mean / rate),
+                    relation("=", own, count * own_mean / rate),
+                ),
+            ),
         ),
     )
-    return Derivation(RESULT, statement=(statement,), steps=steps)
+    return Derivation(RESULT, statement=(statement, optimal), lemmas=(of_samples, maximum, no_drift))
 
 
 @cache

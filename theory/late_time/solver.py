@@ -22,7 +22,7 @@ from theory.late_time.dynamical_mean_field import numeric
 from theory.late_time.first_order import response
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
-from theory.numerics.validation import between, positive, unit_interval
+from theory.numerics.validation import ArrayLike, between, positive, unit_interval
 from theory.proof.derivation import as_function
 from theory.proof.symbols import letters
 
@@ -42,11 +42,7 @@ Matrix = NDArray[np.float64]
 
 
 def predicted_ratio(
-    equal: EqualClients,
-    scheme: TrainingScheme,
-    theta: Sequence[float] | Matrix,
-    step: Sequence[float] | Matrix,
-    learning_rate: float,
+    equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, step: ArrayLike, learning_rate: float
 ) -> Matrix:
     """Return the ratio R(t, θ) of a client's mixture (T29, mean field).
 
@@ -85,9 +81,7 @@ def predicted_ratio(
     return ratio
 
 
-def best_mixing(
-    equal: EqualClients, scheme: TrainingScheme, step: Sequence[float] | Matrix, learning_rate: float
-) -> Matrix:
+def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: ArrayLike, learning_rate: float) -> Matrix:
     """Return θ* at every time, shape (steps,), to about 1e-3 (T29, mean field).
 
     The arguments are those of `predicted_ratio`.

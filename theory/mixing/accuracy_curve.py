@@ -20,9 +20,9 @@ RESULT = Result(
     tag="T24 (exact curve)",
     title="Accuracy as a step function of θ",
     problem="For which θ does the mixture of two fixed prompts classify a given sample correctly?",
-    assumptions=("Fixed prompts.", "Features are mixed and not normalised again."),
+    assumptions=("Fixed prompts; features are mixed and not normalised again.",),
     bound="exact",
-    uses=(),
+    uses=("T3",),
 )
 
 

@@ -24,12 +24,12 @@ RESULT = Result(
     title="Advantage of the mixture",
     problem="How much larger is the ratio of the best mixture than that of the better single prompt?",
     assumptions=(
-        "Positive ratios.",
-        "Noise vectors that are not parallel.",
+        "Positive ratios and noise vectors that are not parallel.",
         "ρ below min(R)/max(R) for θ in [0, 1].",
     ),
     bound="exact",
     uses=("T15",),
+    sources=("Sharpe (1966), Mutual Fund Performance, The Journal of Business 39",),
 )
 
 
@@ -65,68 +65,87 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at = letters()
-    (_, _, rho), squared = formula()
-    best = optimum()
-    s_global, s_local, _, _, _ = best.symbols
-    displayed = (at.R_G**2 + at.R_L**2 - 2 * rho * at.R_G * at.R_L) / (1 - rho**2)
+    at, best = letters(), optimum()
+    (r_global, r_local, rho), evaluated = formula()
+    s_global, s_local, *_ = best.symbols
+    theta, distance = sympy.Symbol("theta", real=True), sympy.Symbol("d", real=True, nonzero=True)
+    squared, x = sympy.symbols("R_*^2 x", positive=True)
+    displayed = (r_global**2 + r_local**2 - 2 * rho * r_global * r_local) / (1 - rho**2)
     statement = relation("=", squared, displayed)
-    gap = sympy.Symbol("d", real=True)
-    nonzero = sympy.Symbol("d", real=True, nonzero=True)
-    uncorrelated = sympy.Symbol("h", positive=True)  # 1 − ρ²
+    energy = at.A * s_local**2 - 2 * at.C * s_global * s_local + at.B * s_global**2
+    inserted = relation("=", squared, energy / (at.sigma**2 * (at.A * at.B - at.C**2)))
     ratios = (
-        relation("=", s_global, at.R_G * at.sigma * sympy.sqrt(at.A)),
-        relation("=", s_local, at.R_L * at.sigma * sympy.sqrt(at.B)),
+        relation("=", s_global, r_global * at.sigma * sympy.sqrt(at.A)),
+        relation("=", s_local, r_local * at.sigma * sympy.sqrt(at.B)),
         relation("=", at.C, rho * sympy.sqrt(at.A) * sympy.sqrt(at.B)),
     )
+    # every number in (−1, 1) is one of these
+    correlated = relation("=", rho, (1 - x) / (1 + x))
     steps = (
         Step(
-            "Inserting the θ* of T15 into R² leaves only the two ratios and their correlation.",
+            "Inserting the θ* of T15 into R² gives sᵀΣ⁻¹s/σ_p² …",
+            inserted,
+            "identity",
+            (relation("=", squared, (best.ratio**2).subs(theta, best.mixing)),),
+        ),
+        Step(
+            "… which depends on the two ratios and their correlation alone.",
             statement,
             "identity",
+            (inserted, *ratios),
+        ),
+        Step(
+            "The form of it that is evaluated.", relation("=", squared, evaluated), "identity", (statement,)
         ),
         Step(
             "Its excess over R_G² is a square over 1−ρ² …",
-            relation("=", squared - at.R_G**2, (at.R_L - rho * at.R_G) ** 2 / (1 - rho**2)),
+            relation("=", displayed - r_global**2, (r_local - rho * r_global) ** 2 / (1 - rho**2)),
             "identity",
         ),
         Step(
-            "… and so is its excess over R_L².",
-            relation("=", squared - at.R_L**2, (at.R_G - rho * at.R_L) ** 2 / (1 - rho**2)),
+            "… and so is its excess over R_L², …",
+            relation("=", displayed - r_local**2, (r_global - rho * r_local) ** 2 / (1 - rho**2)),
             "identity",
         ),
         Step(
-            "Neither is negative (d is the bracket, h = 1−ρ²).",
-            relation(">=", gap**2 / uncorrelated, 0),
+            "… so no prompt alone is better, for any ρ = (1−x)/(1+x) in (−1, 1).",
+            relation(">=", displayed, r_global**2),
             "sign",
+            (correlated,),
         ),
         Step(
-            "The excess over R_G vanishes iff R_L = ρ R_G: a bracket d ≠ 0 leaves a positive excess.",
-            relation(">", nonzero**2 / uncorrelated, 0),
+            "The excess over R_G vanishes only for R_L = ρ R_G: away from it, at ρ R_G + d, it is positive.",
+            relation(">", displayed, r_global**2),
             "sign",
+            (relation("=", r_local, rho * r_global + distance), correlated),
         ),
         Step(
-            "For R_L ≤ R_G that is ρ = min(R)/max(R), and the mixture is no better than the global "
-            "prompt alone.",
-            relation("=", displayed.subs(rho, at.R_L / at.R_G), at.R_G**2),
+            "For R_L ≤ R_G that is ρ = min(R)/max(R), and the mixture is no better than the global prompt alone.",
+            relation("=", squared, r_global**2),
             "identity",
+            (statement, relation("=", rho, r_local / r_global)),
         ),
         Step(
             "T15 stays inside (0, 1) iff R_L > ρ R_G …",
-            relation("=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (at.R_L - rho * at.R_G)),
+            relation(
+                "=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)
+            ),
             "identity",
             ratios,
         ),
         Step(
             "… and R_G > ρ R_L, that is iff ρ < min(R)/max(R).",
-            relation("=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (at.R_G - rho * at.R_L)),
+            relation(
+                "=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)
+            ),
             "identity",
             ratios,
         ),
         Step(
             "Independent assets: the squares add.",
-            relation("=", squared.subs(rho, 0), at.R_G**2 + at.R_L**2),
+            relation("=", squared, r_global**2 + r_local**2),
             "identity",
+            (statement, relation("=", rho, 0)),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

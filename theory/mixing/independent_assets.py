@@ -14,6 +14,7 @@ from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
 from theory.numerics.validation import Values, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -50,11 +51,9 @@ def derivation() -> Derivation:
     at, best = letters(), optimum()
     (a, b, clients, chi), derived = formula()
     _, overlapping = leading_order.formula()
-    s_global, s_local, _, _, _ = best.symbols
+    s_global, s_local, *_ = best.symbols
     x, z = sympy.symbols("x z", real=True)
-    density = sympy.exp(-(x**2) / (2 * at.sigma**2)) / (sympy.sqrt(2 * sympy.pi) * at.sigma)
-    mean = sympy.Integral(x * density, (x, -sympy.oo, sympy.oo))
-    odds = sympy.Symbol("odds_ind")
+    odds, shared = sympy.symbols("odds_ind odds")
     tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
     statement = relation("=", odds, derived)
     moments = (
@@ -63,10 +62,12 @@ def derivation() -> Derivation:
         relation("=", at.A, at.B / clients),
         relation("=", at.C, 0),
     )
+    held = (clients * a + chi * b) * ((clients - 1) * a + (chi - 1) * b)
+    surplus = clients * (a + b * chi / clients) ** 2 - (a + b) ** 2
     steps = (
         Step(
             "Samples that are not shared have independent noise of mean zero, so they add nothing to C.",
-            relation("=", mean * mean.xreplace({x: z}), 0),
+            relation("=", expectation(x, x, at.sigma) * expectation(z, z, at.sigma), 0),
             "identity",
         ),
         Step("The best odds of two prompts (T15).", tangency, "assumed"),
@@ -74,13 +75,9 @@ def derivation() -> Derivation:
         Step(
             "They exceed the odds of T17 by a positive multiple of K s_G² − s_L², which has the sign of "
             "R_G² − R_L² because B = K A: shared data move weight towards the better prompt.",
-            relation(
-                "=",
-                statement.rhs - overlapping,
-                (clients * (a + b * chi / clients) ** 2 - (a + b) ** 2)
-                / ((clients * a + chi * b) * ((clients - 1) * a + (chi - 1) * b)),
-            ),
+            relation("=", odds - shared, surplus / held),
             "identity",
+            (statement, relation("=", shared, overlapping)),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

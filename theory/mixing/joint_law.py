@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from theory.model import update_rule
 from theory.numerics.validation import ArrayLike, Values, between, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
 from theory.proof.symbols import letters
@@ -18,9 +19,9 @@ RESULT = Result(
     tag="T21",
     title="Joint mixing law",
     problem="Which mixing is best when both prompts are trained through the mixture?",
-    assumptions=("The symmetric mean field of T8 and T9.",),
+    assumptions=("The symmetric mean field of T8 and T9, where both prompts share τ.",),
     bound="asymptotic",
-    uses=("T15",),
+    uses=("T2", "T5", "T8", "T15"),
 )
 
 
@@ -50,57 +51,62 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at = letters()
-    odds = sympy.Symbol("odds", positive=True)
-    growth, output = sympy.symbols("g omega", positive=True)
+    at, (symbols, increment) = letters(), update_rule.formula()
+    omega, slope = symbols[1], symbols[3]
+    odds, theta, x = sympy.symbols("odds theta x", positive=True)
+    output, of_full = sympy.Symbol("h_r", real=True), sympy.Symbol(r"h_r^{\omega=1}", real=True)
     root, solution = formula()
-    s_global, s_local, tau = at.s_G, at.s_L, at.tau
-    w_global, w_local = (1 - at.theta) ** 2, at.theta**2
-    ratio_of = (w_global * s_global + w_local * s_local) / sympy.sqrt(
-        w_global**2 * at.A + 2 * w_global * w_local * at.C + w_local**2 * at.B
-    )
-    scaled = ratio_of.subs(
-        {
-            s_global: s_global * tau,
-            s_local: s_local * tau,
-            at.A: at.A * tau**2,
-            at.B: at.B * tau**2,
-            at.C: at.C * tau**2,
-        },
-        simultaneous=True,
-    )
-    inside = sympy.Symbol("theta", positive=True)
-    statement = relation("=", inside, sympy.sqrt(odds) / (1 + sympy.sqrt(odds)))
+    w_global, w_local = (1 - theta) ** 2, theta**2
+
+    def ratio_of(w_g: Formula, w_l: Formula, scale: Formula = 1) -> Formula:
+        variance = w_g**2 * at.A * scale**2 + 2 * w_g * w_l * at.C * scale**2 + w_l**2 * at.B * scale**2
+        return (w_g * at.s_G * scale + w_l * at.s_L * scale) / sympy.sqrt(variance)
+
+    variance = at.A + 2 * x * at.C + x**2 * at.B
+    to_local, to_global = at.s_L * at.A - at.s_G * at.C, at.s_G * at.B - at.s_L * at.C
+    statement = relation("=", theta, solution.subs(root, sympy.sqrt(odds)))
     steps = (
         Step(
-            "A prompt with weight ω has coefficients proportional to ω (T5) and enters the output with "
-            "ω again.",
-            relation("=", output * (growth * output), growth * output**2),
+            "A step moves a coefficient in proportion to the prompt's weight ω (T5), the output follows with "
+            "the encoder's slope (T2), and the mixture reads it with ω again: ω² times what full weight gives.",
+            relation("=", omega * output, omega**2 * of_full),
+            "identity",
+            (
+                relation("=", output, slope * increment),
+                relation("=", of_full, slope * increment.subs(omega, 1)),
+            ),
+        ),
+        Step(
+            "Both prompts share the residuals, hence τ, and a common τ cancels from the ratio: θ* does not move.",
+            relation("=", ratio_of(w_global, w_local, at.tau), ratio_of(w_global, w_local)),
             "identity",
         ),
         Step(
-            "Both prompts share the residuals, hence τ, and a common τ cancels from the ratio: θ* does "
-            "not move.",
-            relation("=", scaled, ratio_of),
+            "Only the proportion x of the weights counts …",
+            relation("=", ratio_of(w_global, w_local), ratio_of(sympy.Integer(1), w_local / w_global)),
+            "identity",
+            (relation("=", theta, 1 / (1 + x)),),
+        ),
+        Step(
+            "… and along x the ratio rises while x is below the odds of T15, and falls beyond.",
+            relation(
+                "=",
+                sympy.Derivative(ratio_of(sympy.Integer(1), x), x) * variance ** sympy.Rational(3, 2),
+                to_local - x * to_global,
+            ),
             "identity",
         ),
         Step(
-            "Maximising over the ratio of weights is T15: the optimum has θ²/(1−θ)² = odds, which "
-            "gives this θ.",
+            "So the optimum has θ²/(1−θ)² = odds, which gives this θ, the only one:",
             statement,
             "root",
-            (relation("=", inside**2 / (1 - inside) ** 2, odds),),
+            (relation("=", theta**2 / (1 - theta) ** 2, odds),),
         ),
         Step(
-            "It is the only one in [0, 1): θ/(1−θ) increases (written with x = 1−θ).",
-            relation(">", sympy.diff(inside / (1 - inside), inside), 0),
+            "θ/(1−θ) increases on [0, 1), where θ = 1 − x.",
+            relation(">", sympy.Derivative(theta / (1 - theta), theta), 0),
             "sign",
-            (relation("=", inside, 1 - sympy.Symbol("x", positive=True)),),
-        ),
-        Step(
-            "The numeric function evaluates the solved expression.",
-            relation("=", solution.subs(root, sympy.sqrt(odds)), statement.rhs),
-            "identity",
+            (relation("=", theta, 1 - x),),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -18,9 +18,9 @@ RESULT = Result(
     tag="T23 (joint)",
     title="Joint weights of many prompts",
     problem="Which weights are best when all prompts are trained through the mixture?",
-    assumptions=("The symmetric mean field of T8 and T9.",),
+    assumptions=("The symmetric mean field of T8 and T9, where all prompts share τ.",),
     bound="asymptotic",
-    uses=("T21",),
+    uses=("T21", "T23"),
 )
 
 
@@ -48,8 +48,7 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at = letters()
-    growth, weight, output, total, scale = sympy.symbols("k omega H r c", positive=True)
+    at, (total, scale) = letters(), sympy.symbols("r c", positive=True)
     w, theta = sympy.symbols("w_1:4", positive=True), sympy.symbols("theta_1:4", positive=True)
     effective, signals = sympy.symbols("W_1:4", positive=True), sympy.symbols("s_1:4", real=True)
     gram = [
@@ -61,27 +60,25 @@ def derivation() -> Derivation:
     )
     roots = relation("=", total, sum(sympy.sqrt(value) for value in w))
     variance = sum(effective[i] * effective[j] * gram[i][j] for i in range(3) for j in range(3))
-    gain = sum(effective[i] * signals[i] for i in range(3))
+    squared_of = sum(effective[i] * signals[i] for i in range(3)) ** 2 / (at.sigma**2 * variance)
     squared = sympy.Symbol("R^2")
-    scaled = {value: scale * at.tau * value for value in effective}
+    scaled = squared_of.subs({value: scale * at.tau * value for value in effective}, simultaneous=True)
     statement = relation("=", theta[0], sympy.sqrt(w[0]) / sum(sympy.sqrt(value) for value in w))
     steps = (
         Step(
-            "A prompt trained with weight ω has an output H that grew in proportion to ω (T5), and enters the"
-            " mixture with ω again: its effective weight is ω².",
-            relation("=", weight * output, growth * weight**2),
-            "identity",
-            (relation("=", output, growth * weight),),
+            "A prompt trained with weight θ_i enters the mixture with the effective weight θ_i² (T21).",
+            relation("=", effective[0], theta[0] ** 2),
+            "assumed",
         ),
         Step(
             "All prompts share τ. It cancels from the ratio of the effective weights W_i, and so does any other"
             " common factor c: only their proportions count, at every time.",
-            relation("=", squared, gain**2 / (at.sigma**2 * variance)),
+            relation("=", squared, squared_of),
             "identity",
-            (relation("=", squared, (gain**2 / (at.sigma**2 * variance)).subs(scaled, simultaneous=True)),),
+            (relation("=", squared, scaled),),
         ),
         Step(
-            "The best proportions are those of w*; these θ have them …",
+            "The best proportions are those of w* (T23); these θ have them …",
             relation("=", theta[0] ** 2 / theta[1] ** 2, w[0] / w[1]),
             "identity",
             shares,
@@ -89,7 +86,7 @@ def derivation() -> Derivation:
         Step("… and sum to one …", relation("=", sum(theta), 1), "identity", (*shares, roots)),
         Step(
             "… and are the only ones, because the square of a weight grows with it.",
-            relation(">", sympy.diff(theta[0] ** 2, theta[0]), 0),
+            relation(">", sympy.Derivative(theta[0] ** 2, theta[0]), 0),
             "sign",
         ),
         Step("The joint weights.", statement, "identity", (shares[0], roots)),

@@ -54,27 +54,23 @@ def derivation() -> Derivation:
 
     at = letters()
     (r_global, r_local, clients), derived = formula()
-    squared = sympy.Symbol("R_*", positive=True) ** 2
+    squared, gap, weaker = sympy.symbols("R_*^2 k r", positive=True)
     displayed = (r_global**2 + r_local**2 - 2 * r_global * r_local / sympy.sqrt(clients)) / (1 - 1 / clients)
-    correlation = relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B))
+    correlation = relation("=", at.rho, 1 / sympy.sqrt(clients))
     advantage_of = relation("=", squared, advantage.formula()[1])
     statement = relation("=", squared, displayed)
-    gap, weaker = sympy.symbols("k r", positive=True)
+    moments = relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)
+    excess = (r_global - r_local / sympy.sqrt(clients)) ** 2 / (1 - 1 / clients)
     steps = (
         Step(
             "T17 found A = C = B/K, so the correlation ρ = C/√(AB) is 1/√K.",
-            relation("=", correlation.rhs, 1 / sympy.sqrt(clients)),
+            correlation,
             "identity",
-            (relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)),
+            (relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B)), *moments),
         ),
         Step("The ratio of the best mixture (T16).", advantage_of, "assumed"),
-        Step(
-            "Inserting the correlation gives T19.",
-            statement,
-            "identity",
-            (advantage_of, relation("=", at.rho, 1 / sympy.sqrt(clients))),
-        ),
-        Step("The numeric function evaluates this.", relation("=", derived, displayed), "identity"),
+        Step("Inserting the correlation gives T19.", statement, "identity", (advantage_of, correlation)),
+        Step("The form of it that is evaluated.", relation("=", squared, derived), "identity", (statement,)),
         Step(
             "With many clients the squares add, as for independent assets.",
             relation("=", sympy.Limit(displayed, clients, sympy.oo), r_global**2 + r_local**2),
@@ -82,12 +78,9 @@ def derivation() -> Derivation:
         ),
         Step(
             "The gain over a prompt alone is a square over 1 − 1/K, …",
-            relation(
-                "=",
-                displayed - r_local**2,
-                (r_global - r_local / sympy.sqrt(clients)) ** 2 / (1 - 1 / clients),
-            ),
+            relation("=", squared - r_local**2, excess),
             "identity",
+            (statement,),
         ),
         Step(
             "… positive as soon as the weaker ratio exceeds 1/√K of the other.",

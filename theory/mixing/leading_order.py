@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
+from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -31,7 +32,7 @@ RESULT = Result(
         "K ≥ 2; χ ≥ 1 for the signs of the derivatives.",
     ),
     bound="asymptotic",
-    uses=("T15", "T6"),
+    uses=("T5", "T6", "T15"),
 )
 
 
@@ -89,110 +90,123 @@ def derivation() -> Derivation:
 
     at, best = letters(), optimum()
     (a, b, clients, chi), derived = formula()
-    s_global, s_local, _, _, _ = best.symbols
+    s_global, s_local, *_ = best.symbols
     j = sympy.Symbol("j", integer=True, positive=True)
-    more, extra = sympy.symbols("x k", positive=True)
-    share = sympy.Symbol("h", positive=True)
+    odds, (more, extra, share) = sympy.Symbol("odds"), sympy.symbols("x k h", positive=True)
     unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
     own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
     own_noise = relation("=", at.B, own / at.n**2)
-    displayed_term = (clients - 1) * a + (chi - 1) * b
-    displayed = b * (1 - chi / clients) / displayed_term
-    odds = sympy.Symbol("odds")
+    held = (clients - 1) * a + (chi - 1) * b
+    displayed = b * (1 - chi / clients) / held
     posthoc = relation("=", odds, displayed)
     tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
-    moments = (
+    signals = (
         relation("=", s_global, (a + b * chi / clients) * at.tau),
         relation("=", s_local, (a + b) * at.tau),
-        relation("=", at.A, at.B / clients),
-        relation("=", at.C, at.B / clients),
     )
+    noise = relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)
+    unreduced = tangency.rhs.subs([(fact.lhs, fact.rhs) for fact in (*signals, *noise)])
     # 1 ≤ χ < K, written with positive symbols
     range_of_chi = (relation("=", clients, chi + extra), relation("=", chi, 1 + more))
     at_share = displayed.subs(chi, share * clients)
-    unreduced = tangency.rhs.subs([(fact.lhs, fact.rhs) for fact in moments])
 
-    def sign(text: str, operator: Any, expression: Formula, *given: Formula) -> Step:
-        return Step(text, relation(operator, expression, 0), "sign", given)
+    def sign(text: str, operator: Any, left: Formula, right: Formula, *given: Formula) -> Step:
+        return Step(text, relation(operator, left, right), "sign", given)
 
-    steps = (
-        Step(
-            "One training sample adds noise of squared length v to a prompt's output (all entries of the "
-            "outputs share a factor 4, which is dropped).",
-            unit,
-            "assumed",
+    moments = Lemma(
+        "Signals and noise of the first steps",
+        (
+            Step(
+                "The average moves along a client's feature by the mean of its inner products G_j with all "
+                "clients' (T6); all entries of the outputs share a factor 4, which is dropped.",
+                signals[0],
+                "identity",
+                (relation("=", s_global, at.tau * (a + chi_definition().lhs / clients)), chi_definition()),
+            ),
+            Step("One sample adds noise of squared length v to a prompt's output (T5).", unit, "assumed"),
+            Step(
+                "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
+                noise[0],
+                "identity",
+                (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
+            ),
+            Step(
+                "The two means share the client's own n samples, which give them the inner product B/K.",
+                noise[1],
+                "identity",
+                (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
+            ),
         ),
-        Step(
-            "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
-            relation("=", at.A, at.B / clients),
-            "identity",
-            (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
+        states=(signals[0], *noise),
+    )
+    optimum_of = Lemma(
+        "The best odds",
+        (
+            Step("The best odds of two prompts (T15).", tangency, "assumed"),
+            Step("Inserting signals and noise gives T17.", posthoc, "identity", (tangency, *signals, *noise)),
+            Step("The form of it that is evaluated.", relation("=", odds, derived), "identity", (posthoc,)),
+            Step(
+                "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
+                relation("=", sympy.Derivative(unreduced, at.B), 0),
+                "identity",
+            ),
+            Step(
+                "For χ = 1 this is θ* = b/(Ka + b).",
+                relation("=", odds / (1 + odds), b / (clients * a + b)),
+                "identity",
+                (posthoc, relation("=", chi, 1)),
+            ),
+            Step(
+                "θ* = 0 when all clients are alike.",
+                relation("=", odds, 0),
+                "identity",
+                (posthoc, relation("=", chi, clients)),
+            ),
+            Step(
+                "θ* = 1 when they share nothing: the odds' denominator, which holds θ back, vanishes.",
+                relation("=", sympy.denom(derived), 0),
+                "identity",
+                (relation("=", a, 0), relation("=", chi, 1)),
+            ),
         ),
-        Step(
-            "The two means share the client's own n samples, which give them the inner product B/K.",
-            relation("=", at.C, at.B / clients),
-            "identity",
-            (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
-        ),
-        Step("The best odds of two prompts (T15).", tangency, "assumed"),
-        Step(
-            "Inserting these and the signals a + bχ/K and a + b gives T17.",
-            posthoc,
-            "identity",
-            (tangency, *moments),
-        ),
-        Step("The numeric function evaluates this.", relation("=", derived, displayed), "identity"),
-        Step(
-            "For χ = 1 this is θ* = b/(Ka + b).",
-            relation("=", odds / (1 + odds), b / (clients * a + b)),
-            "identity",
-            (posthoc, relation("=", chi, 1)),
-        ),
-        Step(
-            "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
-            relation("=", sympy.Derivative(unreduced, at.B), 0),
-            "identity",
-        ),
-        sign("They rise with b (at fixed a: with b/a).", ">", sympy.Derivative(displayed, b), *range_of_chi),
-        sign("They fall with a.", "<", sympy.Derivative(displayed, a), *range_of_chi),
-        sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), *range_of_chi),
-        sign(
-            "They fall with K in the fully heterogeneous case χ = 1.",
-            "<",
-            sympy.Derivative(displayed.subs(chi, 1), clients),
-            relation("=", clients, 1 + extra),
-        ),
-        sign(
-            "They fall with K at a fixed share h = χ/K of like clients.",
-            "<",
-            sympy.Derivative(at_share, clients),
-            relation("=", share, (1 + more) / clients),
-            relation("=", clients, 1 + more + extra),
-        ),
-        sign(
-            "At fixed χ = 2 they rise from K = 2, where all clients are alike, to K = 3.",
-            ">",
-            displayed.subs({chi: 2, clients: 3}) - displayed.subs({chi: 2, clients: 2}),
-        ),
-        Step(
-            "θ* = 0 when all clients are alike.",
-            relation("=", odds, 0),
-            "identity",
-            (posthoc, relation("=", chi, clients)),
-        ),
-        Step(
-            "θ* = 1 when they share nothing: the term that holds θ back is, up to a positive factor, …",
-            relation("=", inserted(1).to_global, displayed_term),
-            "identity",
-        ),
-        Step(
-            "… and vanishes for a = 0, χ = 1.",
-            relation("=", displayed_term, 0),
-            "identity",
-            (relation("=", a, 0), relation("=", chi, 1)),
+        states=(posthoc,),
+    )
+    dependence = Lemma(
+        "What the odds rise and fall with",
+        (
+            sign(
+                "They rise with b (at fixed a: with b/a).",
+                ">",
+                sympy.Derivative(displayed, b),
+                0,
+                *range_of_chi,
+            ),
+            sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
+            sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),
+            sign(
+                "They fall with K in the fully heterogeneous case χ = 1.",
+                "<",
+                sympy.Derivative(displayed.subs(chi, 1), clients),
+                0,
+                relation("=", clients, 1 + extra),
+            ),
+            sign(
+                "They fall with K at a fixed share h = χ/K of like clients.",
+                "<",
+                sympy.Derivative(at_share, clients),
+                0,
+                relation("=", share, (1 + more) / clients),
+                relation("=", clients, 1 + more + extra),
+            ),
+            sign(
+                "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",
+                ">",
+                displayed.subs({chi: 2, clients: 3}),
+                displayed.subs({chi: 2, clients: 2}),
+            ),
         ),
     )
-    return Derivation(RESULT, statement=(posthoc,), steps=steps)
+    return Derivation(RESULT, statement=(posthoc,), lemmas=(moments, optimum_of, dependence))
 
 
 @cache

@@ -16,7 +16,7 @@ from theory.mixing import advantage
 from theory.mixing.tangency import optimum
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, finite
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -28,7 +28,13 @@ RESULT = Result(
         "Linearly independent noise vectors, some positive signal.",
     ),
     bound="exact",
-    uses=("T15", "T16"),
+    uses=("T3", "T7", "T15", "T16"),
+    sources=(
+        "Markowitz (1952), Portfolio Selection, The Journal of Finance 7",
+        "Tobin (1958), Liquidity Preference as Behavior Towards Risk, The Review of Economic Studies 25",
+        "Sharpe (1966), Mutual Fund Performance, The Journal of Business 39",
+        "Kuhn and Tucker (1951), Nonlinear programming, Second Berkeley Symposium",
+    ),
 )
 
 
@@ -78,12 +84,13 @@ def derivation() -> Derivation:
     >>> derivation().result.tag
     'T23'
     """
-    bounded, unconstrained = _optimality(), _unconstrained()
-    return Derivation(
-        RESULT,
-        statement=(bounded[-1].claim, unconstrained[-1].claim),
-        steps=(*bounded, *_two_assets(), *unconstrained),
+    bounded, unconstrained, pair = _optimality(), _unconstrained(), _two_assets()
+    lemmas = (
+        Lemma("No weights w ≥ 0 beat those that meet the conditions of Karush, Kuhn and Tucker", bounded),
+        Lemma("Σ⁻¹s meets them wherever it is not negative", unconstrained),
+        Lemma("For two assets these are T15 and T16", pair, tuple(step.claim for step in pair)),
     )
+    return Derivation(RESULT, (bounded[-1].claim, unconstrained[-1].claim), lemmas=lemmas)
 
 
 def _dot(first: Sequence[Formula], second: Sequence[Formula]) -> Formula:
@@ -91,7 +98,6 @@ def _dot(first: Sequence[Formula], second: Sequence[Formula]) -> Formula:
 
 
 def _optimality() -> tuple[Step, ...]:
-    """No portfolio w ≥ 0 beats one that meets the conditions of Karush, Kuhn and Tucker."""
     import sympy
 
     sigma = letters().sigma
@@ -165,7 +171,6 @@ def _optimality() -> tuple[Step, ...]:
 
 
 def _unconstrained() -> tuple[Step, ...]:
-    """The weights Σ⁻¹s meet the conditions with all g_i = 0; their value, and the vanishing gradient."""
     import sympy
 
     _, (weights, squared) = formula()
@@ -211,7 +216,6 @@ def _unconstrained() -> tuple[Step, ...]:
 
 
 def _two_assets() -> tuple[Step, ...]:
-    """For two assets these are T15 and T16."""
     import sympy
 
     best, (_, (weights, squared)) = optimum(), formula()

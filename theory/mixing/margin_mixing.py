@@ -6,7 +6,10 @@ and class,
     ratio_yj(θ) = [(1−θ) s^G_yj + θ s^L_yj] / √[(1−θ)² A_yj + 2θ(1−θ) C_yj + θ² B_yj]
     predicted error(θ) = Σ_y n_y max_j Φ(−ratio_yj(θ)) / Σ_y n_y,      θ* = argmin,
 
-the sums running over clients and classes. Where one rival binds, θ* is T15 for that rival.
+the sums running over clients and classes. Where one rival binds, θ* is T15 for that rival. The prediction is
+exact for two classes and a lower bound for more: an error needs only one of the rivals to win, so the true error
+lies between the binding rival's and the sum over all rivals (`error_bounds`). With many classes it is too small,
+although it chooses θ well.
 
 Estimating the moments: `theory.mixing.margin_moments`. The exact curve on the given samples:
 `theory.mixing.accuracy_curve`.
@@ -23,6 +26,7 @@ from theory.mixing.tangency import optimum
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import Values, between, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import density
 
 RESULT = Result(
     tag="T24",
@@ -33,7 +37,7 @@ RESULT = Result(
         "Gaussian margins within a client and class.",
     ),
     bound="lower",
-    uses=("T15",),
+    uses=("T3", "T7", "T15"),
 )
 
 
@@ -66,12 +70,6 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     mean = (1 - theta) * s_global + theta * s_local
     variance = (1 - theta) ** 2 * a + 2 * theta * (1 - theta) * c + theta**2 * b
     return (theta, s_global, s_local, a, c, b), mean, variance
-
-
-def _normal(x: Formula, mean: Formula, deviation: Formula) -> Formula:
-    import sympy
-
-    return sympy.exp(-((x - mean) ** 2) / (2 * deviation**2)) / (sympy.sqrt(2 * sympy.pi) * deviation)
 
 
 @cache
@@ -140,24 +138,26 @@ def derivation() -> Derivation:
             "identity",
             moments,
         ),
-        Step("Mean over deviation is the ratio that T15 maximises (there with σ_p).", ratio_of, "assumed"),
+        Step(
+            "Mean over deviation is the ratio (T7) that T15 maximises (there with σ_p).", ratio_of, "assumed"
+        ),
         Step(
             "A Gaussian margin with that ratio is negative with probability Φ(−R): the sample loses to the rival.",
             relation(
                 "=",
-                sympy.Integral(_normal(x, ratio * scale, scale), (x, -sympy.oo, 0)),
+                sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)),
                 error,
             ),
             "identity",
         ),
         Step(
             "This falls with the ratio at the rate of the normal density …",
-            relation("=", sympy.Derivative(error, ratio), -_normal(ratio, 0, 1)),
+            relation("=", sympy.Derivative(error, ratio), -density(ratio, sympy.Integer(1))),
             "identity",
         ),
         Step(
             "… which is positive: the rival with the smallest ratio is the likeliest to win, and binds.",
-            relation(">", _normal(ratio, 0, 1), 0),
+            relation(">", density(ratio, sympy.Integer(1)), 0),
             "sign",
         ),
         Step(

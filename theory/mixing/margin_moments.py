@@ -6,7 +6,7 @@ degrees of freedom. Its covariance is shrunk to that of its relatives, Σ_kyj = 
 vary between classes with relative variance v, the best linear shrinkage has ν = 2/v. A fresh margin deviates
 from the estimated mean with covariance Σ(1 + 1/n).
 
-ν = `prior_samples` answers how alike classes are.
+ν = `prior_samples` answers how alike classes are; it is the linear shrinkage that an inverse-Wishart prior gives.
 """
 
 from functools import cache
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.numerics.validation import between, finite, positive
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 
 RESULT = Result(
     tag="T24 (moments)",
@@ -27,7 +28,10 @@ RESULT = Result(
         "The pooled covariance is known far better than the class's own.",
     ),
     bound="exact",
-    uses=(),
+    sources=(
+        "Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices, Journal of"
+        " Multivariate Analysis 88 (linear shrinkage)",
+    ),
 )
 
 
@@ -93,8 +97,7 @@ def derivation() -> Derivation:
     i, count = sympy.symbols("i n", integer=True, positive=True)
     weight, between_classes = sympy.symbols("w v", positive=True)
     x = sympy.Symbol("x", real=True)
-    density = sympy.exp(-(x**2) / (2 * covariance)) / sympy.sqrt(2 * sympy.pi * covariance)
-    fourth = sympy.Integral((x**2 - covariance) ** 2 * density, (x, -sympy.oo, sympy.oo))
+    fourth = expectation((x**2 - covariance) ** 2, x, sympy.sqrt(covariance))
     error = sympy.Symbol("epsilon", positive=True)
     error_of = relation("=", error, weight**2 * (2 / freedom) + (1 - weight) ** 2 * between_classes)
     best = relation("=", weight, freedom / (freedom + 2 / between_classes))

@@ -23,7 +23,7 @@ from theory.mixing.many_assets import formula as tangency
 from theory.mixing.many_assets import with_entries
 from theory.model.federation import EqualClients, Federation
 from theory.numerics.validation import ArrayLike, between
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -36,7 +36,7 @@ RESULT = Result(
         "Orthogonal group features.",
     ),
     bound="asymptotic",
-    uses=("T6", "T22"),
+    uses=("T6", "T17", "T22", "T23"),
 )
 
 
@@ -103,16 +103,24 @@ def derivation() -> Derivation:
     >>> derivation().result.tag
     'T23 (nested)'
     """
-    nested, equal = _nested_levels(), _equal_clients()
-    return Derivation(
-        RESULT,
-        statement=(nested[-3].claim, nested[-1].claim, equal[1].claim),
-        steps=(*_moments(), *nested, *equal),
+    moments, nested, equal = _moments(), _nested_levels(), _equal_clients()
+    lemmas = (
+        Lemma(
+            "Signals and noise of averages over sets of clients",
+            moments,
+            (moments[0].claim, moments[2].claim),
+        ),
+        Lemma("Three nested levels are independent steps", nested, tuple(step.claim for step in nested[2:])),
+        Lemma(
+            "K equal clients in groups of χ and clusters of Q, c of them of the own group",
+            equal,
+            tuple(step.claim for step in equal[:3]),
+        ),
     )
+    return Derivation(RESULT, (*lemmas[1].states, equal[1].claim), lemmas=lemmas)
 
 
 def _moments() -> tuple[Step, ...]:
-    """Signals and covariances of averages over sets of clients."""
     import sympy
 
     (a, b, share, common, first, second), (signal, covariance) = formula()
@@ -142,7 +150,6 @@ def _moments() -> tuple[Step, ...]:
 
 
 def _nested_levels() -> tuple[Step, ...]:
-    """Three nested levels as independent steps."""
     import sympy
 
     w, s = sympy.symbols("w_1:4", real=True), sympy.symbols("s_1:4", real=True)
@@ -195,7 +202,6 @@ def _nested_levels() -> tuple[Step, ...]:
 
 
 def _equal_clients() -> tuple[Step, ...]:
-    """K equal clients in groups of χ and clusters of Q, c of them of the own group."""
     import sympy
 
     (a, b, clients, size, group, own), weights = equal_formula()

@@ -105,7 +105,7 @@ def derivation() -> Derivation:
             "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
             relation(
                 ">",
-                sympy.diff(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
+                sympy.Derivative(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
                 0,
             ),
             "sign",

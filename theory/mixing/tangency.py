@@ -1,7 +1,8 @@
 """The optimal mixture of two fixed prompts: the tangency portfolio (T15).
 
-Statement (T15): for weights (1−θ, θ), θ*/(1−θ*) = (s_L A − s_G C)/(s_G B − s_L C) when both are positive,
-else the better end point; A = ‖u_G‖², B = ‖u_L‖², C = ⟨u_G, u_L⟩.
+Statement (T15): for prompts with signals s_G, s_L of any sign and noise vectors u_G, u_L, and weights (1−θ, θ),
+θ*/(1−θ*) = (s_L A − s_G C)/(s_G B − s_L C) when both are positive, else the better end point; A = ‖u_G‖²,
+B = ‖u_L‖², C = ⟨u_G, u_L⟩.
 """
 
 from functools import cache
@@ -25,7 +26,12 @@ RESULT = Result(
         "Noise vectors of positive length, not opposite.",
     ),
     bound="exact",
-    uses=(),
+    uses=("T3", "T7"),
+    sources=(
+        "Markowitz (1952), Portfolio Selection, The Journal of Finance 7",
+        "Tobin (1958), Liquidity Preference as Behavior Towards Risk, The Review of Economic Studies 25",
+        "Sharpe (1966), Mutual Fund Performance, The Journal of Business 39",
+    ),
 )
 
 
@@ -83,34 +89,35 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at = letters()
-    best = optimum()
-    s_global, s_local, _, _, _ = best.symbols
+    at, best = letters(), optimum()
+    s_global, s_local, *_ = best.symbols
     theta = sympy.Symbol("theta", real=True)
     to_local, to_global = s_local * at.A - s_global * at.C, s_global * at.B - s_local * at.C
     polynomial = to_local * (1 - theta) - to_global * theta
-    u1, u2, v1, v2 = sympy.symbols("u_1 u_2 v_1 v_2", real=True)
-    inner = sympy.Symbol("D", positive=True)
-    positive_terms = sympy.symbols("p_L p_G", positive=True)
-    root = positive_terms[0] / (positive_terms[0] + positive_terms[1])
+    l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
+    u, v = (sympy.IndexedBase(name, real=True)[l] for name in "uv")
+
+    def squared(vector: Formula) -> Formula:
+        return sympy.Sum(vector**2, (l, 1, at.L))
+
+    lengths = (
+        relation("=", at.A, squared(u)),
+        relation("=", at.B, squared(v)),
+        relation("=", at.C, sympy.Sum(u * v, (l, 1, at.L))),
+    )
+    factor, away, *terms = sympy.symbols("k d p_L p_G", positive=True)
+    line, zero = terms[0] * (1 - theta) - terms[1] * theta, terms[0] / sum(terms)
     solved = relation("=", theta, best.mixing)
     statement = relation("=", theta / (1 - theta), to_local / to_global)
-    rescaled = [(letter, inner * letter) for letter in (at.A, at.B, at.C)]
+    rescaled = best.mixing.subs(
+        [(letter, factor * letter) for letter in (at.A, at.B, at.C)], simultaneous=True
+    )
     steps = (
         Step(
-            "The squared length of the mixed noise (1−θ) u_G + θ u_L has the terms A, B and C (written "
-            "for two entries).",
-            relation(
-                "=",
-                ((1 - theta) * u1 + theta * v1) ** 2 + ((1 - theta) * u2 + theta * v2) ** 2,
-                best.variance,
-            ),
+            "The squared length of the mixed noise (1−θ) u + θ v has the terms A, B and C.",
+            relation("=", squared((1 - theta) * u + theta * v), best.variance),
             "identity",
-            (
-                relation("=", at.A, u1**2 + u2**2),
-                relation("=", at.B, v1**2 + v2**2),
-                relation("=", at.C, u1 * v1 + u2 * v2),
-            ),
+            lengths,
         ),
         Step(
             "The derivative of R is a positive factor times a polynomial that is linear in θ.",
@@ -122,53 +129,47 @@ def derivation() -> Derivation:
             "identity",
         ),
         Step(
-            "At θ = 0 it equals s_L A − s_G C: leaving the global prompt pays iff this is positive.",
+            "At θ = 0 it equals p_L = s_L A − s_G C: leaving the global prompt pays iff this is positive.",
             relation("=", polynomial, best.gain_at_global),
             "identity",
             (relation("=", theta, 0),),
         ),
         Step(
-            "At θ = 1 it equals −(s_G B − s_L C): leaving the local prompt pays iff s_G B − s_L C is "
-            "positive.",
+            "At θ = 1 it equals −p_G = −(s_G B − s_L C): leaving the local prompt pays iff p_G is positive.",
             relation("=", polynomial, -best.gain_at_local),
             "identity",
             (relation("=", theta, 1),),
         ),
         Step(
-            "Where p_L > 0 at θ = 0 and −p_G < 0 at θ = 1, the linear function changes sign once, from "
-            "plus to "
-            "minus: a maximum, at θ* = p_L/(p_L + p_G) …",
-            relation("=", theta, root),
+            "Where p_L and p_G are positive, the polynomial is zero at one θ* …",
+            relation("=", theta, zero),
             "root",
-            (relation("=", positive_terms[0] * (1 - theta) - positive_terms[1] * theta, 0),),
+            (relation("=", line, 0),),
         ),
-        Step("… which lies above 0 …", relation(">", root, 0), "sign"),
-        Step("… and below 1.", relation("<", root, 1), "sign"),
-        Step("Solving R' = 0 gives this θ* …", solved, "root", (relation("=", polynomial, 0),)),
+        Step("… above 0 …", relation(">", zero, 0), "sign"),
+        Step("… and below 1, …", relation("<", zero, 1), "sign"),
+        Step("… positive at θ* − d …", relation(">", line, 0), "sign", (relation("=", theta, zero - away),)),
+        Step(
+            "… and negative at θ* + d: R has its maximum there.",
+            relation("<", line, 0),
+            "sign",
+            (relation("=", theta, zero + away),),
+        ),
+        Step("Solving R' = 0 for θ gives it …", solved, "root", (relation("=", polynomial, 0),)),
         Step("… with these odds.", statement, "identity", (solved,)),
         Step(
-            "They cannot both be negative when the signals are positive: s_L (s_L A − s_G C) + s_G "
-            "(s_G B − s_L C) is "
-            "the squared length of s_L u_G − s_G u_L. Otherwise R' keeps one sign, or R has a minimum "
-            "inside: the "
-            "better end point is the maximum.",
-            relation(
-                "=",
-                s_local * to_local + s_global * to_global,
-                (s_local * u1 - s_global * v1) ** 2 + (s_local * u2 - s_global * v2) ** 2,
-            ),
+            "Both terms cannot be negative when the signals are positive: s_L p_L + s_G p_G is the squared length "
+            "of s_L u − s_G v. Otherwise R' keeps one sign, or R has a minimum inside: the better end point is the "
+            "maximum.",
+            relation("=", s_local * to_local + s_global * to_global, squared(s_local * u - s_global * v)),
             "identity",
-            (
-                relation("=", at.A, u1**2 + u2**2),
-                relation("=", at.B, v1**2 + v2**2),
-                relation("=", at.C, u1 * v1 + u2 * v2),
-            ),
+            lengths,
         ),
         Step(
             "Scaling both noise vectors by the same factor leaves θ* alone: a common factor may be dropped.",
             solved,
             "identity",
-            (relation("=", theta, best.mixing.subs(rescaled, simultaneous=True)),),
+            (relation("=", theta, rescaled),),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)
