@@ -70,8 +70,11 @@ def derivation() -> Derivation:
     def over_rows(summand: Formula) -> Formula:
         return sympy.Sum(sympy.expand(summand.subs(of_row)), (r, 1, rows))
 
-    of_local = kernel.subs({theta: 1, same: 1})
-    of_global = kernel.subs({theta: 0, total: count * d.K})
+    j, everyone = sympy.Symbol("j", integer=True, positive=True), count * d.K
+
+    def over_samples(summand: Formula, samples: Formula) -> Formula:
+        return sympy.Sum(summand.subs(inner, sympy.Function("G_i", real=True)(j)), (j, 1, samples))
+
     in_band = relation("=", slope, 2)
     steps = (
         Step.identity(
@@ -94,12 +97,14 @@ def derivation() -> Derivation:
             relation("=", over_rows(weight * gi * gj), inner),
         ),
         Step.identity(
-            "Orthogonal noise gives T8: for θ = 1 a row, n times a + b and once ν̄, sums to κ_L …",
-            relation("=", of_local.subs(inner, count * (d.a + d.b) + d.nu_bar), d.local_rate),
+            "Orthogonal noise gives T8: for θ = 1, where G_ij sums to n times a + b and once ν̄, a row gives κ_L …",
+            relation("=", over_samples(kernel.subs({theta: 1, same: 1}), count), d.local_rate),
+            relation("=", over_samples(inner, count), count * (d.a + d.b) + d.nu_bar),
         ),
         Step.identity(
             "… and for θ = 0, where the inner products of all clients' features sum to χ b, to κ_G.",
-            relation("=", of_global.subs(inner, count * (d.K * d.a + d.chi * d.b) + d.nu_bar), d.global_rate),
+            relation("=", over_samples(kernel.subs({theta: 0, total: everyone}), everyone), d.global_rate),
+            relation("=", over_samples(inner, everyone), count * (d.K * d.a + d.chi * d.b) + d.nu_bar),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)
