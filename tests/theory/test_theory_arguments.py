@@ -108,7 +108,12 @@ BAD = [
     (detached.accumulated, {"equal": EQUAL, "theta": 0.5, "step": 0.5, "learning_rate": 0.1}, "step"),
     (
         symmetric_ratio.predicted_ratio,
-        {"equal": EQUAL, "scheme": "joint", "theta": 0.5, "tau": Accumulated(-1.0, 1.0)},
+        {
+            "equal": EQUAL,
+            "scheme": "joint",
+            "theta": 0.5,
+            "tau": Accumulated(np.float64(-1.0), np.float64(1.0)),
+        },
         "tau.global_prompt",
     ),
 ]
@@ -124,9 +129,9 @@ def test_bad_input_names_the_field(function, keywords, field):
 def test_unknown_scheme():
     # with run-time type checks on, the annotation refuses it first
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        schemes.effective_weights(0.1, "both")
+        schemes.effective_weights(0.1, "both")  # type: ignore[arg-type]
     with pytest.raises((ValueError, TypeError), match="scheme"):
-        symmetric_ratio.symmetric_tau(EQUAL, "both", 0.5, 1, 0.1)
+        symmetric_ratio.symmetric_tau(EQUAL, "both", 0.5, 1, 0.1)  # type: ignore[arg-type]
 
 
 def test_message_names_the_value_and_the_range():

@@ -117,7 +117,7 @@ def test_factor_approaches_its_lower_bound():
     signal_rate, noise_rate = rate_parts(SYMMETRIC, 1.0).signal, 160.0
     alone = Federation(**LETTERS, sample_counts=[10], label_noise=0.2)
     tau = accumulated(population(alone), "posthoc", [30000], 1.0, 0.02)
-    clean, flipped = tau.local_prompt[0, 0, 0]
+    clean, flipped = np.asarray(tau.local_prompt)[0, 0, 0]
     limit = float(label_noise.largest_disparity(0.2, signal_rate, noise_rate))
     assert 0.9 * (limit - 1) < flipped / clean - 1 < limit - 1
     bounds = label_noise.factor_bounds(SYMMETRIC, 0.2, 1.0)
@@ -142,7 +142,9 @@ def test_no_wrong_labels_is_one_type():
     assert tau[0].local_prompt.shape == (1, 1, 3, 2)
     assert tau[1].local_prompt.shape == (1, 1, 3, 1)
     clean = predicted_ratio(two, "detached", [0.4], tau[0])[..., 0]
-    plain = predicted_ratio(UNEQUAL, "detached", [0.4], Accumulated(*(part[..., 0] for part in tau[1])))
+    plain = predicted_ratio(
+        UNEQUAL, "detached", [0.4], Accumulated(*(np.asarray(part)[..., 0] for part in tau[1]))
+    )
     np.testing.assert_allclose(clean, plain, rtol=1e-12)
     found = prediction.predict(UNEQUAL, "detached", [5], 0.4, 1e-2)
     np.testing.assert_allclose(found.ratio, plain, rtol=1e-12)
@@ -151,8 +153,8 @@ def test_no_wrong_labels_is_one_type():
 def test_wrong_labels_and_a_constant_coordinate_make_four_types():
     both = UNEQUAL.replace(label_noise=[0.0, 0.1, 0.3], class_prior=[0.9, 0.5, 0.2], prior_feature_sq=2.0)
     types = types_of(both)
-    np.testing.assert_allclose(types.fractions[2], [0.14, 0.56, 0.06, 0.24])
-    assert types.shared_signs.tolist() == [[1, 1], [1, -1], [-1, -1], [-1, 1]]
+    np.testing.assert_allclose(np.asarray(types.fractions)[2], [0.14, 0.56, 0.06, 0.24])
+    assert np.asarray(types.shared_signs).tolist() == [[1, 1], [1, -1], [-1, -1], [-1, 1]]
     # a flip of every label exchanges the types: the ratio turns its sign, and the bias as well
     flipped = both.replace(label_noise=1 - both.label_noise)
     found, turned = (prediction.predict(one, "joint", [4], [0.3, 0.8], 5e-3) for one in (both, flipped))
@@ -247,7 +249,7 @@ def test_everybody_taking_part_is_the_symmetric_case(scheme):
     expected = accumulated(EQUAL, scheme, step[:, 0], theta, 2e-3)
     for value, part in zip(found, expected, strict=True):
         # T10: a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
-        np.testing.assert_allclose(value, part[..., 0], rtol=1e-12, atol=1e-3)
+        np.testing.assert_allclose(value, np.asarray(part)[..., 0], rtol=1e-12, atol=1e-3)
     rate = participation.joint_rate(SYMMETRIC, theta, 1)
     np.testing.assert_allclose(rate, joint_rate(SYMMETRIC, theta), rtol=1e-14)
 
@@ -325,7 +327,14 @@ def test_draws_raise_noise_energies_by_the_excess():
         (lambda: accumulated(UNEQUAL.replace(label_noise=0.1), "joint", [1], 0.5, 0.1), "federation"),
         (lambda: participation.energy_excess(0.0, 5), "participation"),
         (
-            lambda: symmetric_ratio.symmetric_tau(SYMMETRIC, "both", 0.5, 1, 0.1, participation=0.5),
+            lambda: symmetric_ratio.symmetric_tau(
+                SYMMETRIC,
+                "both",  # type: ignore[arg-type]
+                theta=0.5,
+                step=1,
+                learning_rate=0.1,
+                participation=0.5,
+            ),
             "scheme",
         ),
         (

@@ -183,14 +183,13 @@ def test_moments_outside_the_theorem_are_refused(moments):
 # --- in a claim ---
 
 
-def test_a_claim_fails_with_an_inequality_that_is_not_proved():
+@pytest.mark.parametrize(("width", "verdict"), [(1.0, "holds"), (0.01, "fails")])
+def test_a_claim_fails_with_an_inequality_that_is_not_proved(width, verdict):
     claim = Claim("sample", "T0", "derived", "A claim", "Something holds.", "exact")
-    for width, verdict in ((1.0, "holds"), (0.01, "fails")):
-        data = certified.record(
-            xr.Dataset(), lambda width=width: [certify_recursion(1.0), certify_recursion(1.0, width=width)]
-        )
-        finding = Finding(claim, (certified.comparison(data),))
-        assert finding.verdict == verdict
+    data = certified.record(
+        xr.Dataset(), lambda: [certify_recursion(1.0), certify_recursion(1.0, width=width)]
+    )
+    assert Finding(claim, (certified.comparison(data),)).verdict == verdict
 
 
 @pytest.mark.parametrize(

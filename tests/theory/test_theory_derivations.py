@@ -32,7 +32,7 @@ def test_derivation_is_complete(tag):
 
 
 def test_results_are_built_on_each_other_without_circles():
-    built = set()
+    built: set[str] = set()
     while rest := [tag for tag in ALL if tag not in built]:
         ready = [tag for tag in rest if set(derive(tag).result.uses) <= built]
         assert ready, f"built on each other, or on a tag that no result has: {rest}"

@@ -1,5 +1,7 @@
 """T4, T5 and T6 against linear algebra, finite differences and averaging by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,7 +67,7 @@ def test_update_rule_against_finite_differences(orthogonal, activation):
     slope = (encode(z + h) - encode(z - h)) / (2 * h)
     expected = -eta * weights @ gradient
     batch = Batch(features, labels, margins(prompt))
-    shared = dict(learning_rate=eta, weight=omega, slope=slope)
+    shared: dict[str, Any] = dict(learning_rate=eta, weight=omega, slope=slope)
     assert_allclose(preactivation_increment(batch, gram=weights @ weights.T, **shared), expected, atol=1e-8)
     if orthogonal:
         squared = (weights**2).sum(axis=1)
@@ -73,7 +75,7 @@ def test_update_rule_against_finite_differences(orthogonal, activation):
 
 
 def test_update_rule_with_extreme_margins():
-    shared = dict(learning_rate=1.0, weight=1.0, squared_norms=[1.0], slope=[1.0])
+    shared: dict[str, Any] = dict(learning_rate=1.0, weight=1.0, squared_norms=[1.0], slope=[1.0])
     assert coefficient_increment(Batch([[1.0]], [1], [1e4]), **shared).tolist() == [0.0]
     assert coefficient_increment(Batch([[1.0]], [1], [-1e4]), **shared).tolist() == [1.0]
 

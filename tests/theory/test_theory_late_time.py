@@ -212,7 +212,7 @@ def test_progress_from_start_to_end():
         first_order_prediction.progress([1e-6, 1e-3, 1.01e-3]), np.array([1e-6, 1e-3, 1.01e-3]) / 4, rtol=1e-3
     )
     levels = np.geomspace(1e-4, 1e4, 200)
-    psi = first_order_prediction.progress(levels)
+    psi = np.asarray(first_order_prediction.progress(levels))
     assert np.all(np.diff(psi) > 0)
     assert psi[-1] < 1
 
@@ -235,7 +235,7 @@ def test_first_order_is_the_slope_of_the_mean_field(step, signal):
         signals = {"global_feature_sq": signal * noise_dim, "local_feature_sq": 3 * signal * noise_dim}
         equal = EQUAL.replace(noise_dim=noise_dim, **signals)
         eta = 0.2 / (4 * noise_dim / 20)
-        start = predicted_ratio(equal, "joint", theta, Accumulated(1.0, 1.0))
+        start = predicted_ratio(equal, "joint", theta, Accumulated(np.float64(1.0), np.float64(1.0)))
         flow = np.log(solver.predicted_ratio(equal, "joint", theta, [step], eta)[0] / start)
         first = np.log(first_order_prediction.predicted_ratio(equal, theta, step, eta) / start)
         logs[noise_dim] = flow, first

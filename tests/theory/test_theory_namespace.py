@@ -17,7 +17,9 @@ CURATED = ("theory", "simulate", "figures", "promptfolio.audit", "promptfolio.co
 
 def imported_for_checkers(package: str) -> set[str]:
     """Names that a package's `__init__` imports for type checkers, or at once."""
-    tree = ast.parse(pathlib.Path(importlib.import_module(package).__file__).read_text(encoding="utf-8"))
+    source = importlib.import_module(package).__file__
+    assert source is not None
+    tree = ast.parse(pathlib.Path(source).read_text(encoding="utf-8"))
     imports = [
         node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module != "typing"
     ]
@@ -60,7 +62,7 @@ def test_the_documented_example_prints_what_it_says(capsys):
 
 def names_in_code() -> set[str]:
     """Public functions and their arguments, and `Class.field` of every class, of the theory and the simulator."""
-    names = set()
+    names: set[str] = set()
     for path in (path for package in ("theory", "simulate") for path in (ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
@@ -70,7 +72,8 @@ def names_in_code() -> set[str]:
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 for part in node.body:
                     field = getattr(getattr(part, "target", part), "id", getattr(part, "name", None))
-                    names |= {f"{name}.{field}" for name in (node.name, *bases)} | {field}
+                    if field is not None:
+                        names |= {f"{name}.{field}" for name in (node.name, *bases)} | {field}
     return names
 
 

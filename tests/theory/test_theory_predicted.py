@@ -48,7 +48,7 @@ def test_reference_accuracies_of_joint_training():
 
 def test_best_mixing_agrees_with_the_closed_forms():
     equal = _equal(4000)
-    eta = 0.2 / margin_rate.local_rate(equal)
+    eta = float(0.2 / margin_rate.local_rate(equal))
     for step in (1, 50, 5000):
         joint = best_mixing(equal, "joint", step, eta)
         assert_allclose(joint, joint_law.joint_mixing(leading_order.posthoc_odds(equal)), atol=1e-6)
@@ -143,6 +143,8 @@ def test_ratio_matches_sampled_coefficients(theta):
     a, b = equal.global_feature_sq, equal.local_feature_sq
     signal = (1 - theta) * 2 * (a + b / 2) * tau_global + theta * 2 * (a + b) * tau_local
     expected = signal / (equal.noise_std * np.linalg.norm((1 - theta) * phi_global + theta * phi_local))
-    value = predicted_ratio(equal, "posthoc", theta, Accumulated(tau_global, tau_local))
+    value = predicted_ratio(
+        equal, "posthoc", theta, Accumulated(np.float64(tau_global), np.float64(tau_local))
+    )
     # a norm over 100000 normals has relative standard error 0.22 %; five of them
     assert_allclose(value, expected, rtol=0.011)

@@ -34,6 +34,7 @@ def own_functions(module):
 @pytest.mark.parametrize(("tag", "name"), ALL)
 def test_docstring_names_the_tag_and_states_the_result(tag, name):
     text = importlib.import_module(name).__doc__
+    assert text is not None
     assert re.search(rf"\({tag.split()[0]}\b.*\)\.$", text.splitlines()[0]), "the first line lacks the tag"
     assert re.search(r"^Statement", text, re.MULTILINE), "the statement in letters is missing"
 

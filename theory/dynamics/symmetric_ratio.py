@@ -165,7 +165,8 @@ def predicted_ratio(
         ValueError: θ outside [0, 1], a negative τ, an unknown scheme.
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
-    >>> predicted_ratio(equal, "posthoc", [0, 1], Accumulated(0.1, 0.1)).round(4).tolist()
+    >>> tau = Accumulated(np.float64(0.1), np.float64(0.1))
+    >>> predicted_ratio(equal, "posthoc", [0, 1], tau).round(4).tolist()
     [1.5021, 1.5811]
     """
     arguments = (

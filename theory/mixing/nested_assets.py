@@ -273,7 +273,7 @@ def _numeric() -> tuple[Any, Any]:
     return as_function(*formula()), as_function(*equal_formula())
 
 
-def nested_moments(federation: Federation, clusters: Sequence[Sequence[int]]) -> LevelMoments:
+def nested_moments(federation: Federation, clusters: Sequence[Sequence[int] | NDArray[Any]]) -> LevelMoments:
     """Return signals and noise of every client's prompts on all levels, up to common factors (T23, T22).
 
     Let `clusters` hold one partition of the clients per level between global and local: the cluster of every
