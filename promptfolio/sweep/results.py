@@ -67,7 +67,7 @@ def load_sweep(
     Every axis of the sweep is a dimension, named after its field, or the first field of a table that varies
     together (the others are further coordinates along it). Values are numbers or texts; a list is written as
     JSON. Coordinate `cell` says which file a result comes from. Where a varied field and a coordinate of the
-    result share a name, the latter is renamed: ``seed`` becomes ``replicate``, ``samples`` becomes
+    result share a name, the latter gives way: ``seed`` becomes ``replicate``, ``samples`` becomes
     ``client_samples``, and θ of cells that have one θ each is the axis. With varying ``local_steps``, rounds
     take the place of steps.
 
@@ -101,7 +101,7 @@ def _specification(given: Specified) -> Specification:
 def _prepared(
     cell: Cell, result: xr.Dataset, varied: Sequence[str], variables: Sequence[str] | None
 ) -> xr.Dataset:
-    """The chosen variables of a result, with names that do not collide with the fields that vary."""
+    """A result whose own names leave room for the sweep's."""
     for variable in variables or ():
         if variable not in result.data_vars:
             raise ConfigurationError("variables", variable, "one of " + ", ".join(map(str, result.data_vars)))

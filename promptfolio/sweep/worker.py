@@ -72,7 +72,7 @@ def run_cell(settings: str, name: str, folder: str, memory: float | None = None)
         Why there is no result, in one line; empty if there is one.
     """
     if not pathlib.Path(folder).is_dir():
-        return f"folder {folder} does not exist on the worker's machine; allowed: a folder that all machines share"
+        return f"folder {folder} does not exist on the worker's machine: it must be shared by all machines"
     experiment = experiment_from(settings)
     if cell_name(experiment) != name:
         return (
