@@ -9,7 +9,8 @@ import simulate
 import theory
 
 PACKAGES = {"promptfolio", "theory", "simulate", "figures"}
-DATA = {"figures/promptfolio.mplstyle"} | {f"{package}/py.typed" for package in PACKAGES}
+DATA = {"figures/promptfolio.mplstyle", "promptfolio/checks/mutants/record.json"}
+DATA |= {f"{package}/py.typed" for package in PACKAGES}
 
 distribution = importlib.metadata.distribution("promptfolio")
 files = {pathlib.PurePosixPath(file) for file in distribution.files or ()}

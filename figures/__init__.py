@@ -1,4 +1,4 @@
-"""Drawings of results that are already computed: nothing here trains, and every figure takes datasets.
+"""Figures of results that are already computed: nothing here trains, and every figure is drawn from datasets.
 
 `FIGURES` names the figures of the synthetic study, and `draw_figure` draws one from the datasets of its claims.
 """

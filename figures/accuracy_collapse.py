@@ -1,4 +1,4 @@
-"""Accuracy against ratio: every run lies on Φ (T7)."""
+"""Accuracy against ratio R: all runs lie on the curve Φ(R) (T7)."""
 
 from collections.abc import Mapping
 from typing import Any

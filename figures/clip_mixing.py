@@ -8,7 +8,7 @@ from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, MIXTURE, TEXT_WIDTH, l
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Draw a study's last round (left) and its sweep over training time (right).
+    """Draw accuracy against θ at a study's last round (left), and θ* against training time (right).
 
     Args:
         data: from `promptfolio.companion.run_study`, with the posthoc scheme among those run.

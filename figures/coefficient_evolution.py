@@ -1,4 +1,4 @@
-"""How both prompts learn signal and memorise noise over training, with the closed form (T9) on top."""
+"""Signal and noise coefficients of both prompts over training, with the closed form (T9)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Joint training at a finite load N/L: the drift of θ*, and the way to the maximum margin."""
+"""Joint training at a finite load N/L: the drift of θ*, and convergence to the maximum margin (T29)."""
 
 from collections.abc import Mapping
 

@@ -21,7 +21,13 @@ FIGURES = (
 
 
 class FigureModule(Protocol):
-    """What a figure's module offers."""
+    """Interface of a figure's module.
+
+    Attributes:
+        NEEDS: names of the claims whose datasets it is drawn from.
+        CAPTION: what it shows, for the report.
+        draw: draws it from these datasets, by claim name.
+    """
 
     NEEDS: tuple[str, ...]
     CAPTION: str

@@ -1,4 +1,4 @@
-"""How fast the toolkit is: beside plain training loops, beside the machine's own matrix products, and at scale.
+"""Benchmarks: the toolkit beside plain training loops and beside matrix products, and its time against size.
 
-Everything is measured in one run on one machine, in turns. Ratios travel between machines, seconds do not.
+Everything is measured in one run on one machine, in turns. Ratios can be compared between machines, seconds cannot.
 """

@@ -1,7 +1,7 @@
 """The sweeps that are timed.
 
 All of them train jointly at 41 values of θ from 0 to 1 in float32 and record the last round only. They leave the
-choice of the engine to the toolkit, as a user would, and differ in what that choice meets.
+choice of the engine to the toolkit, as a user would; they differ in which rows leave the linear band and in size.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ CaseName = Literal["S1", "S2", "S2b", "S3"]
 CASES: tuple[CaseName, ...] = get_args(CaseName)
 
 FAR, NEAR = 1e3, 0.05
-"""Class offsets: far outside of what training reaches, and one that the signal rows pass on their way."""
+"""Class offsets: one far above all |z_r| that training reaches, and one that the signal rows exceed."""
 AMID_NOISE = 0.01
-"""A class offset that the larger noise rows pass."""
+"""A class offset that the largest noise rows exceed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Case:
 
     Attributes:
         name: short name.
-        meaning: what is special about it, in a few words.
+        meaning: what distinguishes it, in a few words.
         experiment: the sweep.
     """
 
@@ -36,12 +36,12 @@ class Case:
 
     @property
     def run_steps(self) -> int:
-        """Rounds times seeds times θ: what each program has to work through."""
+        """Rounds times seeds times θ: the work of the sweep."""
         return self.experiment.rounds * self.experiment.replicates * len(self.experiment.theta)
 
     @property
     def size(self) -> str:
-        """The sweep's letters in one line."""
+        """The sweep's sizes in one line."""
         one = self.experiment
         return (
             f"K={one.clients}, n={one.samples[0]}, L={one.noise_dim},"
@@ -79,7 +79,7 @@ def sweep(
 def cases(names: Sequence[CaseName] = CASES, *, quick: bool = False) -> tuple[Case, ...]:
     """The cases of these names; with ``quick``, the same on a small scale, to see that everything works.
 
-    S2b has fewer seeds than S1: the engine it needs takes the same time for each, and dozens of times longer.
+    S2b has fewer seeds than S1, since the engine that it needs takes dozens of times longer for each.
 
     Example:
         >>> [(case.name, case.size) for case in cases(["S3"])]

@@ -25,9 +25,9 @@ from simulate.running.runner import run
 THETA = 0.5
 """θ at which the plain loops train; all take the same time."""
 SHORT = 5
-"""Of how many rounds a shorter run does one: the time that both have in common is not spent in training."""
+"""A shorter run has 1/SHORT of the rounds; the time that does not depend on rounds follows from both runs."""
 ACCELERATED = 100
-"""How many times as many matrix products an accelerator is given to do."""
+"""Factor by which an accelerator is given more matrix products than a processor."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Effort:
     """How much to spend on a measurement.
 
     Attributes:
-        turns: how often everything is timed; the best time counts.
-        scaling_turns: how often a point of a scaling curve is, most of which take a fraction of a second.
-        peer_seconds: of a plain loop in one turn, about.
-        operations: of the matrix products in one turn, about.
-        square: size of the square product.
+        turns: number of times that every task is timed; the shortest time counts.
+        scaling_turns: the same for each point of a scaling curve, most of which take a fraction of a second.
+        peer_seconds: approximate seconds of a plain loop in one turn.
+        operations: approximate number of floating-point operations of the matrix products in one turn.
+        square: rows and columns of the matrices of the square product.
     """
 
     turns: int = 3
@@ -54,15 +54,15 @@ QUICK = Effort(scaling_turns=3, peer_seconds=0.02, operations=1e7, square=128)
 
 @dataclasses.dataclass(frozen=True)
 class PeerTime:
-    """What a plain loop took.
+    """Time of a plain loop.
 
     Attributes:
         name, title: of the loop.
-        variant: the way of running it that was fastest here; empty if there is but one.
+        variant: the way of running it that was fastest on this machine; empty if there is only one.
         rounds_timed: rounds of one seed at one θ in a turn.
-        seconds_per_run_step: the best turn's.
-        seconds_extrapolated: the same for the whole sweep.
-        ratio: that over the toolkit's seconds.
+        seconds_per_run_step: seconds for one round of one seed at one θ, in the fastest turn.
+        seconds_extrapolated: the same times the run-steps of the whole sweep.
+        ratio: seconds_extrapolated over the toolkit's seconds.
     """
 
     name: str
@@ -81,19 +81,20 @@ class PeerTime:
 
 @dataclasses.dataclass(frozen=True)
 class CaseTime:
-    """What a case took.
+    """Time, rate and memory of a case.
 
     Attributes:
         case: the case.
         engine: the engine that produced the result.
-        seeds_redone: seeds that another engine had tried before.
+        seeds_redone: seeds whose result the Gram engine's check rejected, and which the coefficient engine ran
+            again.
         signal_reach, noise_reach: largest |z_r|/c_r of the signal and of the noise rows at the end.
-        seconds: of the whole run, best turn.
-        compile_seconds: the first run of a fresh process, less that.
-        outside_seconds: what the run and a shorter one have in common: drawing, recording and labelling.
+        seconds: of the whole run, in the fastest turn.
+        compile_seconds: seconds of the first run in a fresh process, minus `seconds`.
+        outside_seconds: seconds that do not depend on the number of rounds: drawing, recording and labelling.
         peak_bytes, imported_bytes: memory of a fresh process, at its peak and before it ran anything.
-        device_bytes: memory of accelerators, at its peak.
-        operations: of the matrix products that training needs.
+        device_bytes: peak memory of accelerators.
+        operations: floating-point operations of the matrix products that training needs.
         square_rate, own_rate: operations per second of matrix products alone, 2048³ and in the sweep's shapes.
         peers: the plain loops.
     """
@@ -121,7 +122,7 @@ class CaseTime:
 
     @property
     def training_seconds(self) -> float:
-        """Of training alone, with the tries that were redone: the rest of the run."""
+        """Seconds of training alone, rejected attempts included: `seconds` minus `outside_seconds`."""
         return self.seconds - self.outside_seconds
 
     @property
@@ -137,15 +138,26 @@ class CaseTime:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """All cases, and which plain loops could not run: their titles, with the reason."""
+    """Times of all cases.
+
+    Attributes:
+        cases: one entry per case.
+        skipped: titles of plain loops that could not run, with the reason.
+    """
 
     cases: tuple[CaseTime, ...]
     skipped: dict[str, str]
 
 
 def compare(cases: Sequence[Case], effort: Effort, describe: Describe) -> Comparison:
-    """Time the cases side by side."""
-    # Before this process touches an accelerator: it would keep the memory for itself.
+    """Time the cases in turns.
+
+    Args:
+        cases: what to time.
+        effort: how much to spend.
+        describe: called with a description of each measurement.
+    """
+    # Before this process initialises an accelerator, whose memory it would then reserve.
     fresh = {}
     for case in cases:
         describe(f"{case.name} in a fresh process")
@@ -201,7 +213,12 @@ class _Subject:
         return f"{self.case.name}: {task}"
 
     def result(self, best: dict[str, float], fresh: FreshRun) -> CaseTime:
-        """Everything about the case, from the best seconds of all tasks."""
+        """Return the times of the case.
+
+        Args:
+            best: shortest seconds of every task, by name.
+            fresh: measurements of a fresh process.
+        """
         seconds = best[self._named("toolkit")]
         peers = []
         for peer in PEERS:
@@ -233,7 +250,7 @@ class _Subject:
 
 
 def engine_behind(result: xr.Dataset) -> tuple[str, int]:
-    """The engine that most of a result comes from, and how many seeds had to be redone by it."""
+    """The engine that most seeds of a result come from, and the number of seeds that needed the fallback."""
     fallback = int(result.fallback.sum()) if "fallback" in result else 0
     if 2 * fallback > result.sizes["seed"]:
         return "coefficient", fallback
@@ -247,7 +264,7 @@ def _reach(experiment: Experiment, result: xr.Dataset) -> tuple[float, float]:
 
 
 def _fastest(variants: Mapping[str, Train], problem: Problem, seconds: float) -> tuple[str, Train, int]:
-    """The fastest way to run a loop: its description, itself, and rounds for about so many seconds."""
+    """The fastest variant of a loop: its description, the function, and the rounds that take about ``seconds``."""
     found: list[tuple[float, str, Train, int]] = []
     for name, train in variants.items():
         train(problem, THETA, 1)

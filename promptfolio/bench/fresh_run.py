@@ -1,4 +1,4 @@
-"""Run one experiment in a process of its own: what it costs from the start, and at its peak.
+"""Run one experiment in a process of its own, and measure the time of its first run and its peak memory.
 
     python -m promptfolio.bench.fresh_run < request.json
 
@@ -22,15 +22,15 @@ _DEVICES = "--xla_force_host_platform_device_count"
 
 @dataclasses.dataclass(frozen=True)
 class FreshRun:
-    """What a fresh process measured.
+    """Measurements of a fresh process.
 
     Attributes:
-        first_seconds: of the first run, which compiles.
-        later_seconds: of the further ones.
+        first_seconds: wall-clock seconds of the first run, compilation included.
+        later_seconds: seconds of each further run.
         peak_bytes: largest resident memory of the process.
-        imported_bytes: the same before the first run, libraries loaded.
+        imported_bytes: the same before the first run, with libraries loaded.
         devices: number of JAX's local devices.
-        device_bytes: largest memory in use on all of them, 0 where they are the processor.
+        device_bytes: largest memory in use, summed over the devices; 0 where the processor is the device.
     """
 
     first_seconds: float
@@ -48,11 +48,12 @@ def fresh_run(
 
     Args:
         experiment: what to run.
-        repetitions: how often, the first included.
-        virtual_devices: make the processor look like so many JAX devices; None leaves the environment as it is.
+        repetitions: number of runs, the first included.
+        virtual_devices: number of JAX devices that the processor is divided into; None leaves the environment
+            as it is.
 
     Raises:
-        RuntimeError: when the process fails, with its last words.
+        RuntimeError: when the process fails, with the last line of its error output.
     """
     environment = dict(os.environ)
     if virtual_devices is not None:
@@ -77,8 +78,7 @@ def fresh_run(
 def peak_bytes() -> int:
     """Largest resident memory that this process has had.
 
-    Linux hands a parent's peak on to the processes it starts, as part of ``ru_maxrss``; the kernel's own record
-    of the present program does not have that flaw.
+    On Linux ``ru_maxrss`` includes the peak of the parent process; VmHWM is that of this program alone.
     """
     try:
         for line in pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
@@ -91,7 +91,7 @@ def peak_bytes() -> int:
 
 
 def main() -> None:
-    """Answer the request on standard input."""
+    """Read the request from standard input, and write the answer to standard output."""
     request = json.load(sys.stdin)
     experiment = Experiment.from_json(request["experiment"])
     from simulate.running.runner import run

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine and software that a benchmark ran on."""
 
 import dataclasses
 import importlib.metadata
@@ -21,7 +21,7 @@ class Machine:
         processor: model of the processor, as the operating system names it.
         architecture: such as x86_64.
         cores: cores that this process may use.
-        memory: bytes, 0 where unknown.
+        memory: bytes of main memory, 0 where unknown.
         backend: JAX's backend, such as cpu or gpu.
         devices: JAX's local devices, by kind.
         versions: of Python and the packages that matter.
@@ -51,7 +51,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """The machine that this runs on; it starts JAX's backend."""
+    """Describe the present machine; this initialises JAX's backend."""
     known = json.loads(provenance()["versions"])
     versions = {name: known[name] for name in ("python", "jax", "numpy")}
     try:

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices: the measure of what a sweep could reach.
+"""Rates of matrix products on this machine, the reference for the rate of a sweep.
 
 Rates are in floating-point operations per second, a multiplication and an addition counted as two.
 """
@@ -37,7 +37,13 @@ class Products(NamedTuple):
 
 
 def square_products(precision: str, size: int, operations: float) -> Products:
-    """Products of two square matrices, about so many operations, and one product at least."""
+    """A task with products of square matrices: at least one, and about ``operations`` floating-point operations.
+
+    Args:
+        precision: "float32" or "float64".
+        size: rows and columns of the matrices.
+        operations: how many there should be, about.
+    """
     times = max(1, round(operations / (2.0 * size**3)))
     with jax.enable_x64(precision == "float64"):
         left = jnp.asarray(_orthogonal(size, size, precision))
@@ -48,12 +54,13 @@ def square_products(precision: str, size: int, operations: float) -> Products:
 
 
 def own_products(experiment: Experiment, operations: float) -> Products:
-    """A sweep's largest products and nothing else, in its own shapes, in a compiled loop over seeds and rounds.
+    """A task with only the largest matrix products of a sweep, of the same shapes, in a compiled loop over
+    seeds and rounds.
 
     Seeds are divided among all local devices, or on a processor among its cores, as the simulator does. Gram
     engine: the kernel times the coefficients at all θ, (N × N)·(N × θ). Coefficient engine: every client's samples
-    times the text features at all θ, (n × m)·(m × θ), and back. Matrices are orthogonal, so that no number grows or
-    dies away.
+    times the text features at all θ, (n × m)·(m × θ), and back. Matrices are orthogonal, so that no number
+    overflows or underflows.
 
     Args:
         experiment: the sweep; its engine should be named, so that it is the one that ran it.
@@ -72,7 +79,8 @@ def own_products(experiment: Experiment, operations: float) -> Products:
         start = (experiment.clients, experiment.rows, thetas)
         per_round = 4.0 * samples * experiment.rows * thetas
     at_once = batching.layout.seeds_at_once
-    # A second group of seeds finds none of its own data in the cache; accelerators take all seeds at once.
+    # Two groups of seeds, so that the second finds none of its data in the cache; accelerators take all
+    # seeds at once.
     seeds = len(devices) * (2 * at_once or -(-batching.replicates // len(devices)))
     rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * batching.threads))))
     with jax.enable_x64(experiment.precision == "float64"):
@@ -91,7 +99,7 @@ def own_products(experiment: Experiment, operations: float) -> Products:
 
 
 def _task(compute: Callable[[], Any], precision: str) -> Task:
-    """A task that is done when it returns, in its precision."""
+    """A task that computes in its precision, and returns only when the result is ready."""
 
     def task() -> Any:
         with jax.enable_x64(precision == "float64"):
@@ -101,13 +109,13 @@ def _task(compute: Callable[[], Any], precision: str) -> Task:
 
 
 def _loop(matrix: jax.Array, start: tuple[int, ...], rounds: int, back: bool) -> jax.Array:
-    """A matrix, or one for each client, times vectors again and again."""
+    """Multiply vectors repeatedly by a matrix, or by one for each client."""
 
     def step(_: object, vectors: jax.Array) -> jax.Array:
         moved = matrix @ vectors
         return jnp.swapaxes(matrix, -1, -2) @ moved if back else moved
 
-    # Made from the matrix, so that the compiler knows that it differs from device to device.
+    # Derived from the matrix, so that JAX treats it as different on each device.
     vectors = jnp.ones(start, matrix.dtype) + 0 * matrix.ravel()[0]
     return jax.lax.fori_loop(0, rounds, step, vectors)
 

@@ -1,4 +1,4 @@
-"""Results as tables for people and as JSON for programs."""
+"""Results as tables to read and as JSON for programs."""
 
 import dataclasses
 import math
@@ -23,12 +23,12 @@ class Report:
     """Everything that was measured.
 
     Attributes:
-        machine: where.
-        quick: whether on a small scale, which says nothing about speed.
-        turns: how often everything was timed.
-        comparison: the cases.
-        curves: the scaling curves; empty if they were not asked for.
-        square: size of the square product.
+        machine: what it was measured on.
+        quick: whether the sweeps were small ones, whose times say nothing about speed.
+        turns: number of times that every task was timed.
+        comparison: times of the cases.
+        curves: the scaling curves; empty if they were not measured.
+        square: rows and columns of the matrices of the square product.
     """
 
     machine: Machine
@@ -48,7 +48,7 @@ class TableText(NamedTuple):
 
 
 def tables(report: Report) -> list[TableText]:
-    """What to show, in order."""
+    """The tables of a report, in order."""
     found = [_speed(report), _use(report)]
     return [*found, _scaling(report)] if report.curves else found
 
@@ -131,7 +131,7 @@ def _scaling(report: Report) -> TableText:
 
 
 def _linear(curve: Curve) -> tuple[str, str]:
-    """How far from linear a curve is; said of those that should be linear."""
+    """Deviations of a curve from linear, as text; empty for curves that need not be linear."""
     if curve.size not in ("seeds", "rounds", "thetas"):
         return "", ""
     return f"{curve.deviation_from_line:.1%}", f"{curve.deviation_from_proportion:.1%}"
@@ -168,7 +168,7 @@ def notes(report: Report) -> list[str]:
 
 
 def markdown(report: Report, caption: str) -> str:
-    """The report's part of a document, without the marker lines."""
+    """The report as Markdown, to stand between the marker lines of a document."""
     parts = [notes(report)[0]]
     for table in tables(report):
         parts.append(f"**{table.title}**")
@@ -185,7 +185,7 @@ def _escaped(cell: str) -> str:
 
 
 def replaced(document: str, part: str) -> str:
-    """A document with what stands between its marker lines replaced.
+    """Return a document with the text between its marker lines replaced.
 
     Raises:
         ConfigurationError: when the document does not have each marker line once, in order.
@@ -203,7 +203,7 @@ def replaced(document: str, part: str) -> str:
 
 
 def blank_document() -> str:
-    """A document to record into where there is none."""
+    """A new document with the marker lines."""
     return f"# Benchmarks\n\n{BEGIN}\n{END}\n"
 
 

@@ -1,4 +1,4 @@
-"""How the toolkit's time grows with each size of a sweep, and falls with the number of devices."""
+"""Time of the toolkit against each size of a sweep, and against the number of devices."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from simulate.running.runner import run
 BASE = {"clients": 10, "samples": 20, "noise_dim": 2000, "thetas": 41, "seeds": 8, "rounds": 500}
 """The sweep that every curve goes through."""
 _QUICK_BASE = {"clients": 2, "samples": 3, "noise_dim": 30, "thetas": 2, "seeds": 2, "rounds": 5}
-# Each curve's values in multiples of the base. Compilation is most of what this costs, so five must do.
+# Each curve's values in multiples of the base; five, since most of the time goes into compilation.
 _FACTORS: dict[str, tuple[float, ...]] = {
     "seeds": (1, 2, 4, 8, 16),
     "thetas": (0.25, 0.5, 1, 2, 4),
@@ -35,7 +35,7 @@ TITLES = {
     "rounds": "rounds T",
     "devices": "devices",
 }
-"""What each size is called."""
+"""Each size in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Curve:
     """Seconds of whole runs against one size, all others at the base.
 
     Attributes:
-        size: which one.
+        size: name of the size, a key of `TITLES`.
         values: its values, increasing.
-        seconds: of the best of several runs at each, compilation excluded.
-        base: its value in all other curves; 1 device.
+        seconds: of the fastest of several runs at each value, compilation excluded.
+        base: its value in all other curves; 1 for devices.
     """
 
     size: str
@@ -56,7 +56,7 @@ class Curve:
 
     @property
     def title(self) -> str:
-        """What the size is called."""
+        """The size in words."""
         return TITLES[self.size]
 
     @property
@@ -71,7 +71,7 @@ class Curve:
 
     @property
     def last_exponent(self) -> float:
-        """The same between the last two points, where fixed costs weigh least."""
+        """The exponent between the last two points, where fixed costs matter least."""
         last = Curve(self.size, self.values[-2:], self.seconds[-2:])
         return last.exponent
 
@@ -106,8 +106,9 @@ class Curve:
 def measure_scaling(*, turns: int, quick: bool, describe: Describe) -> tuple[Curve, ...]:
     """Measure all curves.
 
-    The Gram engine runs all of them, so that no curve changes engines on its way. Numbers of devices are virtual
-    ones that share a processor, each in a process of its own; on an accelerator that curve is left out.
+    All are run by the Gram engine, so that the engine is the same at all points of a curve. Numbers of devices
+    are virtual ones that share a processor, each in a process of its own; on an accelerator that curve is left
+    out.
     """
     base = _QUICK_BASE if quick else BASE
     values = sizes_of(base)

@@ -1,4 +1,4 @@
-"""Timing in turns, so that whatever disturbs the machine disturbs everybody."""
+"""Timing of several tasks in turns, so that other load on the machine affects all of them alike."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from functools import partial
 
 Task = Callable[[], object]
 Describe = Callable[[str], None]
-"""Told in words what is being measured."""
+"""Called with a description of what is being measured."""
 
 
 def seconds_of(task: Task) -> float:
@@ -40,11 +40,11 @@ def in_turns(
 
 
 def units_for(run: Callable[[int], object], seconds: float) -> int:
-    """How many units of work last about so many seconds; call it after a warm-up.
+    """Number of units of work, at least one, that take about ``seconds``; call it after a warm-up.
 
     Args:
-        run: works through a number of units.
-        seconds: how long the result should take, at least one unit.
+        run: performs a given number of units.
+        seconds: wall-clock time that the units should take.
     """
     units = 1
     while (taken := seconds_of(partial(run, units))) < seconds / 4:

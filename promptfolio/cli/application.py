@@ -75,7 +75,7 @@ def _parse(
 
 
 def _first_paragraph(box: str) -> str:
-    """The parser's own message, out of the box it is drawn in and without the help below it."""
+    """The parser's message, without the box that is drawn around it and the help below it."""
     lines = []
     for line in box.splitlines():
         text = line.strip("│╭╮╰╯ ")

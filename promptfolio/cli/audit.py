@@ -1,4 +1,4 @@
-"""`promptfolio audit`: what reading the authors' released code turned up, demonstrated."""
+"""`promptfolio audit`: demonstrate what the authors' released code does differently."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ class Audit:
     """Demonstrate what the authors' released code does differently; exit status 1 if an effect does not show."""
 
     bank: tuple[str, ...] = ()
-    """Feature banks (.npz); without one a synthetic bank is drawn, and every output says so."""
+    """Feature banks (.npz); without one a synthetic bank is drawn, and every output is marked as synthetic."""
     quick: bool = False
     """Smaller sizes."""
     out: str | None = None

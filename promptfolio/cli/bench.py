@@ -1,4 +1,4 @@
-"""`promptfolio bench`: how fast the toolkit is, beside plain training loops and on its own."""
+"""`promptfolio bench`: time the toolkit and plain training loops."""
 
 import dataclasses
 import pathlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Bench:
     """Time whole sweeps, and the same training as plain PyTorch, NumPy and JAX loops, in one run.
 
-    Speeds belong to the machine; ratios are what to quote. The PyTorch loop needs the extra `reference`.
+    Speeds depend on the machine; quote the ratios. The PyTorch loop needs the extra `reference`.
     """
 
     cases: tuple[CaseName, ...] = CASES
@@ -31,7 +31,7 @@ class Bench:
     scaling: bool = False
     """Also time the toolkit against seeds, θ points, clients, samples, noise dimension, rounds and devices."""
     quick: bool = False
-    """Small sweeps, to see that everything works."""
+    """Small sweeps, to check that everything works."""
     record: str | None = None
     """Folder in which to put the results into README.md, between its marker lines, with a figure."""
     json: str | None = None
@@ -61,7 +61,7 @@ class Bench:
         require_writable_folder("record", self.record)
 
     def _document(self) -> str:
-        """What the results will be put into; refused now if that could not be done."""
+        """The document to put results into; raises ConfigurationError if it lacks the marker lines."""
         from promptfolio.bench.report import blank_document, replaced
 
         path = pathlib.Path(self.record or ".") / "README.md"

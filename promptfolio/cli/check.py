@@ -1,4 +1,4 @@
-"""`promptfolio check`: hold claims against the simulator."""
+"""`promptfolio check`: check claims by simulation."""
 
 import contextlib
 import dataclasses
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 
 _MOST_WORKERS = 3
-"""Processes at once. Each takes a gigabyte or more, and with more of them the longest claim would set the time."""
+"""Largest number of processes. Each takes a gigabyte or more; with more, the longest claim would set the time."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """Check the theory's claims by simulation; exit status 1 if one fails, or a planted fault goes unnoticed.
+    """Check the theory's claims by simulation; exit status 1 if one fails, or a planted fault is not detected.
 
-    A check that raises an exception gets the verdict "error" (exit status 1), and the others go on; what an
-    interrupted check has found is shown.
+    A check that raises an exception gets the verdict "error" (exit status 1), and the others go on; findings of an
+    interrupted check are shown.
     """
 
     claims: tuple[str, ...] = ()
     """Claims to check: names of the project's, files (.py) of your own; all of the project's when none is given."""
     quick: bool = False
-    """Smaller sizes: a minute or two instead of several."""
+    """Smaller sizes, for a first look."""
     mutants: bool = False
-    """Instead, plant faults in the code one at a time, and see that the claims notice."""
+    """Instead, plant faults in the code one at a time, and check that the claims fail."""
     record: str | None = None
-    """With --mutants: file that keeps, for every fault, which claims noticed it and when it was planted."""
+    """With --mutants: JSON file that records, for every fault, which claims failed and when it was planted."""
     report: str | None = None
     """File for the findings as Markdown, with a section for each claim."""
     json: str | None = None
@@ -97,7 +97,7 @@ class Check:
 
 
 def start_workers() -> contextlib.AbstractContextManager[Executor]:
-    """As many processes as this machine has cores for, up to a few."""
+    """Context with worker processes: one per core, at most `_MOST_WORKERS`."""
     from promptfolio.checks.workers import worker_processes
 
     return worker_processes(min(_MOST_WORKERS, os.cpu_count() or 1))
@@ -114,8 +114,8 @@ def run_checks(
     Args:
         references: names and files of the claims.
         scale: quick or full.
-        workers: processes to check them in; None checks them here.
-        receive: told what became of each claim as soon as it is there.
+        workers: processes to check them in; None checks them in this process.
+        receive: called with the result of each claim as soon as it is available.
     """
     from promptfolio.checks.checking import check_claims
 
@@ -127,7 +127,8 @@ def run_checks(
 
 
 def _describable(checked: "Checked | Unjudged") -> "Checked | Unjudged":
-    """The same, unless describing it raises: that would otherwise come up in the report, which holds all others."""
+    """Return the result, or an entry for the exception that describing it raises, which would stop the whole
+    report."""
     from promptfolio.checks.records import as_records
     from promptfolio.checks.report import section
     from promptfolio.checks.unjudged import unjudged
@@ -151,7 +152,7 @@ def findings_table(findings: "Sequence[Finding | Unjudged]", missing: int = 0) -
     """One line per claim.
 
     Args:
-        findings: what became of the claims.
+        findings: results of the claims.
         missing: how many claims have not been checked, for the title.
     """
     from promptfolio.checks.markdown import slack_of

@@ -29,7 +29,7 @@ class Clip:
 
     study: Annotated[ClipStudy, tyro.conf.arg(name="")]
     bank: str | None = None
-    """Feature bank (.npz); without one a synthetic bank is drawn, and every output says so."""
+    """Feature bank (.npz); without one a synthetic bank is drawn, and every output is marked as synthetic."""
     out: str | None = None
     """Folder for the dataset and a figure."""
     json: str | None = None

@@ -1,4 +1,4 @@
-"""What a person sees: tables on standard output, progress on standard error."""
+"""Output to read: tables on standard output, progress on standard error."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from rich.table import Table
 
 from promptfolio.cli.output import STANDARD_OUTPUT
 
-# In a file or a pipe nothing needs to fit a screen, and a table must not lose digits.
+# Output to a file or a pipe need not fit a screen, and tables must not lose digits.
 _FILE_WIDTH = 160
 
 
 def console_for(json_path: str | None) -> Console:
-    """Where to print: standard output, or standard error when JSON has taken the former."""
+    """The console to print on: standard output, or standard error when JSON goes to standard output."""
     console = Console(stderr=json_path == STANDARD_OUTPUT, highlight=False)
     if not console.is_terminal:
         console.width = _FILE_WIDTH
@@ -39,7 +39,7 @@ class Tracker:
         self._task = progress.add_task("", total=None)
 
     def describe(self, text: str) -> None:
-        """Say what is being worked on."""
+        """Show what is being worked on."""
         self._progress.update(self._task, description=text)
 
     def __call__(self, done: int, total: int) -> None:

@@ -46,7 +46,7 @@ def draw_all(
     Args:
         datasets: claims' datasets by name.
         folder: for the figures.
-        but: figures to leave out, as they have been tried already.
+        but: figures to leave out because they have been tried already.
 
     Returns:
         For every figure that was tried None, or the exception it raised, on one line.

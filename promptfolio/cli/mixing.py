@@ -168,7 +168,7 @@ _SETTING = ("clients", "group_size", "local_share", "noise_dim")
 
 
 def _table(rows: list[dict[str, Any]]) -> "Table":
-    """The comparison; parts of the setting that do not vary are said once, in the title."""
+    """The comparison as a table; parts of the setting that do not vary are given once, in the title."""
     fixed = {key for key in _SETTING if len({row[key] for row in rows}) == 1}
     said = ", ".join(
         f"{name.lstrip('>')} = {rows[0][key]:{how}}" for name, key, how in _COLUMNS if key in fixed

@@ -1,4 +1,4 @@
-"""`promptfolio check --mutants`: plant faults, and see that claims notice."""
+"""`promptfolio check --mutants`: plant faults, and check that claims fail."""
 
 import os
 import pathlib
@@ -20,12 +20,12 @@ MOST_WORKERS = 8
 
 
 def check_mutants(claims: tuple[str, ...], json: str | None, record: str | None) -> int:
-    """Plant faults, print what became of them, and return the exit status: 1 if one goes unnoticed.
+    """Plant faults, print the outcomes, and return the exit status: 1 if a fault is not detected.
 
     Args:
-        claims: plant only what some of these should notice; all faults when none is given.
+        claims: plant only faults that should make one of these fail; all faults when none is given.
         json: file for the outcomes as JSON; - for standard output.
-        record: file of the record to renew.
+        record: JSON file of the record to update; None keeps no record.
     """
     before = () if record is None else _read(pathlib.Path(record))
     outcomes = _try_mutants(claims)

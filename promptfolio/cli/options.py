@@ -8,13 +8,13 @@ from simulate.validation import require_number
 
 @dataclasses.dataclass(frozen=True)
 class Compilation:
-    """Whether compiled programs outlive a command."""
+    """Where compiled programs are kept between commands."""
 
     compilation_cache: str | None = None
-    """Folder that keeps compiled programs: later runs of the same shapes then start at once."""
+    """Folder in which compiled programs are kept, so that later runs of the same shapes need not compile."""
 
     def apply(self) -> None:
-        """Switch the cache on, before anything is compiled.
+        """Turn the cache on; call it before anything is compiled.
 
         Raises:
             ConfigurationError: when the folder cannot be written.
@@ -28,13 +28,14 @@ class Compilation:
 
 @dataclasses.dataclass(frozen=True)
 class Resources(Compilation):
-    """What a simulation may use as well."""
+    """Resources that a simulation may use."""
 
     memory: float | None = None
-    """GiB for the arrays of what runs at a time; 1 unless given, half of an accelerator's, or the least needed."""
+    """GiB for the arrays of all batches that run at a time. Default: 1, or half of an accelerator's memory;
+    more if the smallest batch needs it."""
 
     def apply(self) -> None:
-        """Check the budget too.
+        """Check the budget, and turn the cache on.
 
         Raises:
             ConfigurationError: when the budget is not positive, or the folder cannot be written.

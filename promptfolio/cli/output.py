@@ -1,4 +1,4 @@
-"""Where results go: checked before work starts, written whole or not at all."""
+"""Output files: paths are checked before work starts, and files are written completely or not at all."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def require_writable_folder(field: str, path: str | None) -> None:
 
     Args:
         field: name of the option, for the message.
-        path: the folder; None asks for no output and is fine.
+        path: the folder; None, for no output, is allowed.
 
     Raises:
         ConfigurationError: when the nearest existing parent is no folder, or not writable.

@@ -1,4 +1,5 @@
-"""What `promptfolio reproduce` has found so far, kept on disk: nothing that fails later can lose it."""
+"""Results of `promptfolio reproduce` so far, written to disk after each claim, so that no later failure loses
+them."""
 
 import os
 import pathlib
@@ -31,8 +32,8 @@ class Record:
         scale: quick or full.
         out: folder for data, the report and summary.json.
         pictures: folder for the figures.
-        audit: the audit of the released code, under way.
-        about: what summary.json says of the run besides what it found.
+        audit: the audit of the released code, running in a worker process.
+        about: further entries of summary.json, such as versions.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class Record:
 
     @property
     def findings(self) -> "list[Finding | Unjudged]":
-        """What became of the claims so far, in the order of the report."""
+        """Results of the claims so far, in the order of the report."""
         return [self._found[name] for name in self._files if name in self._found]
 
     @property
     def problems(self) -> list[str]:
-        """What else went wrong, a sentence each: datasets not saved, figures not drawn, an audit that broke off."""
+        """Other failures, one sentence each: datasets not saved, figures not drawn, an audit that raised an
+        exception."""
         figures = [f"Figure {name} is not drawn: {error}" for name, error in self._figures.items() if error]
         return [*self._problems, *figures, *self._audit_problem()]
 
@@ -70,11 +72,12 @@ class Record:
         return max(int(bool(self.problems)), exit_status([*self.findings, *audited]))
 
     def receive(self, checked: "Checked | Unjudged") -> None:
-        """Keep what became of a claim: save its dataset, draw the figures it completes, write the report."""
+        """Take the result of a claim: save its dataset, draw the figures whose datasets are now complete, write
+        the report."""
         from promptfolio.checks.unjudged import Unjudged, one_line
 
         self._found[checked.name] = without_data(checked)
-        # First of all: whatever happens to data and figures, the finding is on disk.
+        # First, so that the finding is on disk whatever happens to data and figures.
         self.write()
         if isinstance(checked, Unjudged):
             return
@@ -87,7 +90,7 @@ class Record:
         self.write()
 
     def show_problems(self) -> None:
-        """Print on standard error what went wrong, with the traceback of every check that raised."""
+        """Print failures on standard error, with the traceback of every check that raised an exception."""
         show_errors(self.findings)
         show_errors([without_data(each) for each in self._audited()])
         for problem in self.problems:
@@ -99,7 +102,7 @@ class Record:
         emit_json(str(self._out / "summary.json"), self.summary())
 
     def report(self, folder: pathlib.Path) -> str:
-        """The report as it stands, with paths of figures as seen from a folder."""
+        """The report on the results so far, with paths of figures relative to a folder."""
         from promptfolio.audit import audit_section
         from promptfolio.checks.report import report
 
@@ -116,7 +119,7 @@ class Record:
         )
 
     def summary(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The results so far, as plain dictionaries for JSON."""
         from promptfolio.checks.records import as_records
 
         return {
@@ -130,12 +133,12 @@ class Record:
         }
 
     def _missing(self) -> list[str]:
-        """What has not arrived yet: claims by name, and the audit."""
+        """What has no result yet: claims by name, and the audit."""
         claims = [name for name in self._files if name not in self._found]
         return claims if self._audit.done() else [*claims, "the audit of the released code"]
 
     def _audited(self) -> "AuditResults":
-        """The audit's findings once they are there; none if it broke off."""
+        """The audit's findings; empty before it is finished, and if it raised an exception."""
         return self._audit.result() if self._audit.done() and not self._audit_problem() else ()
 
     def _audit_problem(self) -> list[str]:

@@ -25,18 +25,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Reproduce:
-    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails, or differs.
+    """Check all claims, draw all figures and write paper_checks.md; exit status 1 if a claim fails.
 
-    The report and summary.json in the folder are written anew after each claim, so an interrupted run leaves what
-    it had found. A check or a figure that raises an exception is named in them (exit status 1); the others go on.
+    The report and summary.json in the folder are written anew after each claim, so that the results of an
+    interrupted run are kept. A check or a figure that raises an exception is named in them (exit status 1); the
+    others go on.
     """
 
     quick: bool = False
-    """Smaller sizes: a minute or two instead of several."""
+    """Smaller sizes, for a first look."""
     out: str = "out"
     """Folder for data, figures, paper_checks.md and summary.json."""
     report: str | None = None
-    """Another path for paper_checks.md, written there too once it is complete."""
+    """Second path for paper_checks.md, written once it is complete."""
     pictures: str | None = None
     """Another folder for the figures."""
     claims: tuple[str, ...] = ()
@@ -44,7 +45,7 @@ class Reproduce:
     bank: tuple[str, ...] = ()
     """Feature banks (.npz) for the audit of the released code; without one, a synthetic bank."""
     against: str | None = None
-    """A report to hold claims and verdicts against; exit status 1 if they differ (digits may)."""
+    """A report to compare claims and verdicts with; exit status 1 if they differ (measured numbers may)."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
     compilation: Compilation = dataclasses.field(default_factory=Compilation)
@@ -77,7 +78,7 @@ class Reproduce:
             wait([audit])
         record.write()
         if self.report is not None:
-            # Only now: a report that is kept elsewhere is never replaced by an unfinished one.
+            # Only now, so that an unfinished report never replaces one that is kept elsewhere.
             path = pathlib.Path(self.report)
             write_text(path, record.report(path.parent))
         emit_json(self.json, record.summary())

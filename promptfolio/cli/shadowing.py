@@ -1,4 +1,4 @@
-"""Notice when a module of the user's takes the name of one of the toolkit's top-level packages."""
+"""Detect a module of the user's that hides one of the toolkit's top-level packages of the same name."""
 
 import importlib.machinery
 import pathlib
@@ -9,7 +9,7 @@ TOP_LEVEL = ("theory", "simulate", "figures")
 
 
 def shadowed_package() -> str | None:
-    """What is wrong when a top-level package of the toolkit would be imported from elsewhere; None if nothing is.
+    """Error message when a top-level package of the toolkit would be imported from elsewhere; None otherwise.
 
     The packages lie beside `promptfolio`, whether it is installed or imported from a checkout.
     """

@@ -32,11 +32,13 @@ class Sweep:
     out: str
     """Folder for the results; on a cluster, all machines must share it."""
     scheduler: str | None = None
-    """Address of a Dask scheduler (tcp://host:port) whose workers are used; without, processes of this machine."""
+    """Address of a Dask scheduler (tcp://host:port) whose workers are used; if not given, processes of this
+    machine."""
     workers: int | None = None
-    """Processes on this machine; one per core if not given. 0 computes here, cell after cell, without Dask."""
+    """Processes on this machine; one per core if not given. 0 computes in this process, cell after cell,
+    without Dask."""
     threads: int | None = None
-    """Cores for each of these processes; the machine's divided among them if not given."""
+    """Cores for each of these processes; if not given, the machine's cores are divided among them."""
     status: bool = False
     """Only show which cells are done."""
     json: str | None = None

@@ -1,7 +1,7 @@
 """The same prompt portfolio on real CLIP features: feature banks, partitions, prompts, and mixing by margins.
 
 `ClipStudy` describes a study, `load_bank` reads features (`draw_synthetic_bank` draws some), `run_study`
-returns an `xarray.Dataset` and `summarise` its digest. Training runs through the simulator's federated
+returns an `xarray.Dataset` and `summarise` its summary. Training runs through the simulator's federated
 loop, mixing through `theory.mixing.margin_mixing`. Functions here are pure in the study, the bank and the seed:
 they print, plot and write nothing.
 """
@@ -37,7 +37,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # JAX loads only when something is to be run, so that building a study stays instant.
+    # JAX is imported only when something is run, so that a study is built without delay.
     if name in _MODULES:
         import importlib
 

@@ -49,13 +49,13 @@ class FeatureBank:
     split_names: tuple[str, ...]
     class_names: tuple[str, ...]
     backbone: str
-    """The encoder that made the features."""
+    """Name of the encoder that computed the features."""
     source: str
     """Where the features come from: a file's name, or "synthetic"."""
     text_features: np.ndarray | None = None
     """Text feature of each class, of unit length, float32, shape (classes, dim); None for images only."""
     synthetic: bool = False
-    """True for generated features, which stand for no real images."""
+    """True for generated features, which represent no real images."""
 
     def __post_init__(self) -> None:
         self._set("split_names", _names("split_names", self.split_names, 1))
@@ -102,13 +102,13 @@ class FeatureBank:
         """Indices of the images of a split, in order.
 
         Raises:
-            ConfigurationError: for a split the bank does not know.
+            ConfigurationError: for a split that the bank does not have.
         """
         require_choice("split", split_name, self.split_names)
         return np.flatnonzero(self.split == self.split_names.index(split_name))
 
     def describe(self) -> dict[str, str | int]:
-        """What a result must say about its bank: plain values, `synthetic` as 1 or 0."""
+        """Description of the bank for the attributes of a result: text and integers, `synthetic` as 1 or 0."""
         return {
             "bank": self.source,
             "backbone": self.backbone,

@@ -14,14 +14,16 @@ from promptfolio.companion.training import Replicate
 
 
 class ClientSplits(NamedTuple):
-    """The replicates' data on the device, and on the host which rows are what.
+    """Features of all replicates as device arrays, and as host arrays the purpose of each held-out image.
 
     Attributes:
-        replicates: leading axis of seeds.
-        labels: classes of the held-out images; shape (seeds, clients, samples).
-        validation, test: masks of the two parts; neither holds for padding; shape (seeds, clients, samples).
-        train_rows: n_k; shape (seeds, clients).
-        reused_rows: test images that some client also trained on, none in a disjoint split; shape (seeds,
+        replicates: anchors, training and held-out images, and client weights; every array has a leading axis of
+            seeds.
+        labels: class of each held-out image, 0 for padding; shape (seeds, clients, samples).
+        validation, test: True for the validation and the test images, False for padding; shape (seeds, clients,
+            samples).
+        train_rows: n_k, number of training images; shape (seeds, clients).
+        reused_rows: number of test images that some client also trained on, 0 in a disjoint split; shape (seeds,
             clients).
     """
 
@@ -39,7 +41,8 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
     Args:
         bank: the features, float32.
         partitions: one per seed.
-        padding: rows to pad beyond the longest client; the result of training does not depend on it.
+        padding: rows to add beyond those of the client with the most images; the result of training does not
+            depend on it.
     """
     train = _padded([list(partition.train) for partition in partitions], padding)
     held = [
@@ -74,7 +77,7 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
 def _belonging(
     held_out: np.ndarray, rows: list[tuple[np.ndarray, ...]]
 ) -> Bool[np.ndarray, "seeds clients samples"]:
-    """Which of the held-out rows are among the given ones of the same client; padding is among none."""
+    """True where a held-out row is one of the given rows of the same client; False for padding."""
     return np.stack(
         [
             np.stack([np.isin(held, own) for held, own in zip(clients, owns, strict=True)])

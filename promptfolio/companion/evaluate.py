@@ -1,8 +1,8 @@
 """From logits and margins on held-out images to accuracies and choices of θ, one record at a time, on the
 host.
 
-θ is chosen on validation images and judged on test images; only the choice "best" looks at the test
-images, as the yardstick that the others are held against.
+θ is chosen on validation images, and its accuracy is measured on test images. Only the choice "best" uses the
+test images; it is the reference with which the other choices are compared.
 """
 
 from typing import NamedTuple
@@ -24,16 +24,17 @@ Choices = Float[np.ndarray, "seeds choices"]
 
 
 class Record(NamedTuple):
-    """What one scheme shows at one recorded round. Accuracies and errors are fractions; NaN where not
+    """Measurements of one scheme at one recorded round. Accuracies and errors are fractions; NaN where not
     applicable.
 
     Attributes:
-        accuracy: of the pair at each θ of its own list; shape (splits, seeds, thetas, clients).
+        accuracy: of the mixture at each θ, those of the study for posthoc, the trained ones for the others;
+            shape (splits, seeds, thetas, clients).
         prompt_accuracy: of the global and the local prompt alone; shape (prompts, splits, seeds, thetas,
             clients).
-        predicted_error: (T24) from validation images; shape (seeds, thetas, clients).
-        chosen_theta: θ by each of `CHOICES`; shape (seeds, choices).
-        chosen_accuracy: test accuracy there, over all clients' test images; shape (seeds, choices).
+        predicted_error: of the mixture, predicted from validation margins (T24); shape (seeds, thetas, clients).
+        chosen_theta: θ chosen by each of `CHOICES`; shape (seeds, choices).
+        chosen_accuracy: accuracy at that θ over all clients' test images; shape (seeds, choices).
     """
 
     accuracy: Float[np.ndarray, "splits seeds thetas clients"]
@@ -49,8 +50,8 @@ def evaluate_posthoc(
     """Mix separately trained prompts at every θ of the study, by the exact step function, and choose θ.
 
     Args:
-        study: its θ grid and `prior_samples`.
-        splits: which image is what.
+        study: gives the θ grid and `prior_samples`.
+        splits: labels of the held-out images, and which of them are for validation and for test.
         logits_global, logits_local: held-out logits of each prompt; shape (seeds, clients, samples, classes).
     """
     theta = np.asarray(study.theta)
@@ -85,19 +86,20 @@ def evaluate_posthoc(
             theta[greatest(np.asarray(test.at(theta)))],
         )
         chosen_accuracy[seed] = test.at(chosen_theta[seed])
-    # θ = 0 and θ = 1 are the prompts alone; training knows no θ.
+    # θ = 0 and θ = 1 are the prompts alone; post-hoc training does not depend on θ.
     singles = np.stack([accuracy[:, :, [0]], accuracy[:, :, [-1]]])
     prompt_accuracy = np.broadcast_to(singles, (2, *accuracy.shape)).copy()
     return Record(accuracy, prompt_accuracy, predicted, chosen_theta, chosen_accuracy)
 
 
 def evaluate_trained(study: ClipStudy, splits: ClientSplits, margins: HeldOutMargins) -> Record:
-    """Score pairs that were trained at a θ each, and choose among them by validation accuracy.
+    """Measure the accuracy of pairs that were each trained at a θ of their own, and choose among them by
+    validation accuracy.
 
     Args:
-        study: its `trained_theta`.
-        splits: which image is what.
-        margins: with leading axes (seeds, thetas).
+        study: gives `trained_theta`.
+        splits: labels of the held-out images, and which of them are for validation and for test.
+        margins: of the held-out images, with leading axes (seeds, thetas).
     """
     theta = np.asarray(study.trained_theta)
     parts = (splits.validation, splits.test)
@@ -147,7 +149,7 @@ def sample_counts(splits: ClientSplits) -> np.ndarray:
 
 
 def greatest(values: Float[np.ndarray, " values"]) -> int:
-    """Index of the greatest value; of several equal ones the middle one, which leans to neither end.
+    """Index of the greatest value; of several equal ones the middle one, so that ties favour neither end.
 
     Example:
         >>> greatest(np.array([0.1, 0.7, 0.7, 0.7]))

@@ -1,4 +1,4 @@
-"""Name what a study measured: one `xarray.Dataset` with dimensions, units and meanings."""
+"""Put the measurements of a study into one `xarray.Dataset` with named dimensions, units and descriptions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -46,18 +46,20 @@ def label_study(
     records: Mapping[str, Sequence[Record]],
     zero_shot: Float[np.ndarray, "splits seeds clients"],
 ) -> xr.Dataset:
-    """The dataset of a study.
+    """Return the measurements of a study as a labelled dataset.
 
     Args:
-        study, bank, splits: what was run, on what.
-        records: per scheme, one `Record` for each recorded round.
-        zero_shot: accuracy of the class anchors.
+        study: what was run.
+        bank: the features it was run on.
+        splits: the clients' images.
+        records: for each scheme, one `Record` for each recorded round.
+        zero_shot: accuracy of the class anchors without any prompt, as a fraction.
 
     Returns:
         Dimensions scheme, split (validation, test), seed, step, theta, client, prompt (global, local),
-        choice. A joint or detached pair exists at its trained θ alone; other θ hold NaN, as does whatever
-        a scheme does not define. Of a pooled split, "test" is each client's whole pool and "validation" the
-        part of it that it did not train on.
+        choice. Joint and detached pairs have values at their trained θ only; all other entries are NaN, as are
+        variables that a scheme does not define. In a pooled split, "test" is each client's whole pool and
+        "validation" the part of it that it did not train on.
     """
     theta = np.asarray(study.theta)
     trained = np.abs(theta[:, None] - np.asarray(study.trained_theta)).argmin(axis=0)

@@ -29,14 +29,14 @@ Parts = tuple[np.ndarray, ...]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Partition:
-    """Which rows of a bank belong to which client and purpose. No row has two clients or, in a disjoint
-    split, two purposes.
+    """Which rows of a bank each client uses for training, validation and test. No row belongs to two clients
+    or, in a disjoint split, to two of the three parts.
 
     Attributes:
         train, validation, test: row indices of each client, one array per client. In a pooled split ``test`` is
             ``train`` and ``validation`` together.
-        anchors: rows whose images stand in for class texts, shape (classes, anchor_images); no column when
-            the bank has texts. They belong to no client.
+        anchors: rows whose mean image feature replaces the class text feature, shape (classes, anchor_images);
+            no column when the bank has texts. They belong to no client.
         proportions: share of each class given to each client; shape (classes, clients).
     """
 
@@ -59,8 +59,8 @@ def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> 
         key: the replicate's key; streams "anchors" and "partition" are folded from it.
 
     Raises:
-        ConfigurationError: a split the bank lacks, too few images for the anchors, or no allowed partition
-            found.
+        ConfigurationError: a split that the bank does not have, too few images for the anchors, or no allowed
+            partition found.
     """
     pool, held_out = _pools(study, bank)
     anchors = _draw_anchors(study, bank, pool, _generator(key, "anchors"))
@@ -205,6 +205,6 @@ def _by_class(
 
 
 def _generator(key: Key[Array, ""], purpose: str) -> np.random.Generator:
-    """Ragged draws are NumPy's business; its generator is seeded by the JAX stream of that name."""
+    """A NumPy generator, for draws of unequal length, seeded by the JAX stream of that name."""
     stream = fold_purpose(key, purpose)  # type: ignore[arg-type]
     return np.random.default_rng(np.asarray(jax.random.key_data(stream)))

@@ -1,5 +1,5 @@
-"""Class-wise residual prompts in CLIP's joint space: the encoder and the loss that train through the
-shared loop.
+"""Class-wise residual prompts in CLIP's joint space: their encoder, and the loss that the simulator's
+federated loop trains them with.
 
 The text feature of class c is h_c(p) = (t_c + p_c)/‖t_c + p_c‖ with a frozen anchor t_c and a learned p_c,
 the image encoder stays frozen, and a mixture's logits are scale · ⟨g, (1−θ) h_c(p_G) + θ h_c(p_L)⟩: the
@@ -31,8 +31,8 @@ class ImageBatch(NamedTuple):
 
 
 def residual_encoder(anchors: Classes) -> Callable[[Classes, ImageBatch | None], Classes]:
-    """The prompt encoder (prompt, batch) -> text features of unit length, one row per class; it ignores
-    the batch.
+    """Return the prompt encoder (prompt, batch) -> text features of unit length, one row per class. The batch
+    is not used; the federated loop passes it to every encoder.
 
     Example:
         >>> encode = residual_encoder(jnp.array([[1.0, 0.0], [0.0, 1.0]]))
@@ -49,7 +49,7 @@ def residual_encoder(anchors: Classes) -> Callable[[Classes, ImageBatch | None],
 
 
 def cross_entropy(logit_scale: Float[Array, ""] | float) -> Callable[[Classes, ImageBatch], Float[Array, ""]]:
-    """The loss (text features, batch) -> weighted mean over the batch of −log softmax_y(scale · ⟨g, h⟩),
+    """Return the loss (text features, batch) -> weighted mean over the batch of −log softmax_y(scale · ⟨g, h⟩),
     in nats."""
 
     def loss(features: Classes, batch: ImageBatch) -> Float[Array, ""]:

@@ -42,14 +42,14 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
     """Run a prompt portfolio on the features of a bank, in float32.
 
     Under the posthoc scheme one training serves every θ, and θ* is predicted from validation margins
-    (T24); the others train a pair for each of `study.trained_theta`. No θ but the yardstick "best" is chosen
-    on test images. No client trained on any image that is measured here, unless the study asks for the
+    (T24); the others train a pair for each of `study.trained_theta`. Only the reference choice "best" is made
+    on test images. Validation and test images are not trained on by any client, unless the study asks for the
     pooled split, whose test images include the training images.
 
     Args:
         study: what to run.
         bank: the features to run it on.
-        progress: told of the rounds done, summed over schemes, between compiled chunks.
+        progress: called with (rounds done, rounds in all), summed over schemes, after each recorded round.
 
     Returns:
         A dataset with dimensions scheme, split, seed, step, theta, client, prompt and choice; see
@@ -107,8 +107,8 @@ def _train(
     keys: Key[Array, " seeds"],
     theta: Float[np.ndarray, " thetas"],
 ) -> Iterator[tuple[int, Measured]]:
-    """Yield (rounds done, measurement on the host) at each record. Training itself knows no recorded
-    rounds."""
+    """Yield (rounds done, measurement as host arrays) at each recorded round. Which rounds are recorded does not
+    change training."""
     hyperparameters = Hyperparameters(
         *(
             jnp.asarray(value, jnp.float32)
@@ -127,8 +127,7 @@ def _train(
 def _theta_blocks(
     study: ClipStudy, bank: FeatureBank, scheme: TrainingScheme
 ) -> list[Float[np.ndarray, " thetas"]]:
-    """θ to train at, in as few blocks as memory allows; the post-hoc scheme trains once, at no θ in
-    particular."""
+    """θ to train at, in as few blocks as memory allows. Post-hoc training does not depend on θ and runs once."""
     theta = np.zeros(1) if scheme == "posthoc" else np.asarray(study.trained_theta)
     prompt_bytes = 4 * study.replicates * study.clients * bank.classes * bank.dim
     size = max(1, _PROMPT_BYTES // (_PROMPT_COPIES * prompt_bytes))
@@ -136,12 +135,12 @@ def _theta_blocks(
 
 
 def _join(pieces: tuple[Measured, ...]) -> Measured:
-    """Blocks of θ side by side again."""
+    """Concatenate the blocks of θ along their axis."""
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *pieces)
 
 
 def _zero_shot(study: ClipStudy, splits: ClientSplits) -> Float[np.ndarray, "splits seeds clients"]:
-    """Accuracy of the class anchors themselves."""
+    """Accuracy of the class anchors without any prompt."""
     replicates = splits.replicates
     logits = jax.vmap(jax.vmap(class_logits, (None, None, 0)), (None, 0, 0))(
         jnp.asarray(study.logit_scale, jnp.float32), replicates.anchors, replicates.held_out

@@ -16,7 +16,7 @@ Split = Literal["disjoint", "pooled"]
 
 @dataclasses.dataclass(frozen=True)
 class ClipStudy(FederatedConfiguration):
-    """Prompts on a feature bank: who holds which images, training, mixing, recording.
+    """Prompts on a feature bank: how images are divided over clients, training, mixing, recording.
 
     Construction validates every field and resolves shorthand, so a `ClipStudy` that exists is complete and
     allowed.
@@ -35,24 +35,25 @@ class ClipStudy(FederatedConfiguration):
     beta: float = 0.3
     """β of the Dirichlet label skew: small is heterogeneous."""
     validation_fraction: float = 1 / 3
-    """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing. A pooled
-    split has no use for it."""
+    """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing. Not used
+    with a pooled split."""
     min_rows: int = 5
     """Fewest training, validation and test images that each client must have."""
     anchor_images: int = 1
-    """Public images per class whose mean stands in for the class text, in banks without texts."""
+    """Public images per class whose mean feature replaces the class text feature, in banks without texts."""
     train_split: str = ""
-    """Split of the bank to train on; empty takes "val", "train" or the first other one."""
+    """Split of the bank to train on; empty takes "val", else "train", else the first one that is not held out."""
     heldout_split: str = "test"
     """Split of the bank divided into validation and test images."""
     split: Split = "disjoint"
-    """disjoint: no image has two purposes. pooled: as in the authors' released code, for `promptfolio audit`: both
-    splits are pooled, each client trains on a part of its pool and is tested on ALL of it."""
+    """disjoint: no image is used for two of training, validation and test. pooled: as in the authors' released
+    code, for `promptfolio audit`: both splits are pooled, each client trains on a part of its pool and is
+    tested on ALL of it."""
     partition_seed: int | None = None
     """Seed of ONE partition, and its anchors, for all replicates; None draws them anew for each, as error bars
     over replicates need."""
     schemes: tuple[TrainingScheme, ...] = ("posthoc", "joint", "detached")
-    """How pairs of prompts are trained; each scheme is a training of its own."""
+    """Training schemes to run; each trains prompts of its own."""
     theta_step: float = 0.02
     """Step of the grid of θ, the weight of the LOCAL prompt, at which post-hoc mixtures are tested."""
     trained_theta: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.6, 1.0)

@@ -1,4 +1,4 @@
-"""The digest of a study: a few plain numbers per recorded round, for a report or as JSON."""
+"""Summary of a study: means and standard deviations over seeds at each recorded round, for a report or as JSON."""
 
 from typing import Any
 
@@ -18,16 +18,17 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
     Returns:
         bank, backbone, synthetic (1 or 0), seeds, zero_shot, reused (share of the test images that some client
         also trained on: 0 unless the study pooled the splits), and `rounds`: for every recorded round a
-        dictionary with `round` and, each as {"mean", "std"} and only where the study ran what it needs:
+        dictionary with `round` and the following, each as {"mean", "std"} and only where the study ran the
+        schemes that it needs:
 
         - global, local: the separately trained prompts alone;
         - posthoc_predicted, posthoc_exact, posthoc_validation, posthoc_best: mixture at the θ of each
-          choice, and theta_… likewise; only "best" looks at test images;
+          choice, and theta_… that θ; only "best" is chosen on test images;
         - posthoc_regret: points that the best θ on the test grid gains over the predicted one;
         - posthoc_gain: points of the mixture at the predicted θ above the better single prompt;
         - joint_validation, joint_best, detached_validation, detached_best, and theta_…: pairs trained at
-          the θ that validation, or test, images prefer; joint_deficit, detached_deficit: points the former
-          stays below posthoc_validation;
+          the θ with the best accuracy on validation, or test, images; joint_deficit, detached_deficit: points
+          by which the former is below posthoc_validation;
         - joint_converted, theta_joint_converted: the joint pair nearest to the (T21) conversion of the
           predicted θ.
 

@@ -1,8 +1,8 @@
 """A synthetic feature bank with the geometry of CLIP's joint space, for tests and for machines without
 real features.
 
-It stands for no real images, and says so wherever it goes (`FeatureBank.synthetic`, `source`, every
-result's attributes).
+It represents no real images, and is marked as synthetic: in `FeatureBank.synthetic`, in `source` and in the
+attributes of every result.
 """
 
 import jax
@@ -13,7 +13,7 @@ from simulate.model.keys import fold_purpose, replicate_key
 from simulate.validation import require_integer, require_number
 
 # All similarities lie in a narrow band, as in CLIP: a shared direction dominates image features, another
-# one text features (the modality gap), and classes differ in what little is left.
+# one text features (the modality gap), and classes differ in the small remaining component.
 _SHARED = 0.93
 _MODALITY_COSINE = 0.3
 _SPREAD_RANK = 6
@@ -39,7 +39,7 @@ def draw_synthetic_bank(
     direction all texts share and d_c a unit error.
 
     Args:
-        seed: of the bank; another seed is another data set.
+        seed: of the random draws; every seed gives another data set.
         classes: number of classes, at least 2.
         dim: dimension of the joint space, at least 8.
         train_per_class: images per class in split "val", the training pool's default name.

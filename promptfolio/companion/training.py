@@ -27,7 +27,7 @@ Clients = Float[Array, "clients classes dim"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingProgram:
-    """What the compiler must know of a study. Fields as in `ClipStudy`, for one scheme."""
+    """The static part of a study, on which compiled code depends. Fields as in `ClipStudy`, for one scheme."""
 
     scheme: TrainingScheme
     local_steps: int
@@ -37,15 +37,15 @@ class TrainingProgram:
 
 
 def training_program(study: ClipStudy, scheme: TrainingScheme) -> TrainingProgram:
-    """The program of one of a study's schemes."""
+    """Return the static part of a study for one of its schemes."""
     return TrainingProgram(
         scheme, study.local_steps, study.participants, study.optimizer, study.optimizer_options
     )
 
 
 class Hyperparameters(NamedTuple):
-    """What may change without compiling anew: η, the logit scale and the spread of initial prompts;
-    scalars."""
+    """The traced part of a study, which may change without recompilation: η, the logit scale and the standard
+    deviation of initial prompts; scalars."""
 
     learning_rate: Float[Array, ""]
     logit_scale: Float[Array, ""]
@@ -71,7 +71,7 @@ class Replicate(NamedTuple):
 
 
 class HeldOutMargins(NamedTuple):
-    """Margin of the true class over its strongest rival, positive where the image is classified correctly.
+    """Logit of the true class minus the largest other logit, positive where the image is classified correctly.
 
     Attributes:
         global_prompt, local_prompt: of each prompt by itself; shape (clients, samples).
@@ -98,7 +98,8 @@ def start(
     keys: Key[Array, " seeds"],
     theta: Float[Array, " thetas"],
 ) -> TrainState:
-    """The state before training, with leading axes (seeds, thetas). All clients start alike, at p^(0)."""
+    """Return the state before training, with leading axes (seeds, thetas). All clients start from the same
+    initial prompts p^(0)."""
     optimizer = build_optimizer(program.optimizer, program.optimizer_options, hyperparameters.learning_rate)
 
     def replicate(replicate: Replicate, key: Key[Array, ""]) -> TrainState:
@@ -128,8 +129,8 @@ def advance(
     """Train all replicates at all θ for ``gap`` further rounds, then measure.
 
     Returns:
-        The states, and under the posthoc scheme logits, from which any mixture follows, under the others
-        margins of the trained pairs; leading axes (seeds, thetas).
+        The new states, and a measurement on held-out images: logits under the posthoc scheme, from which every
+        mixture can be computed, and margins of the trained pairs under the others. Leading axes (seeds, thetas).
     """
     optimizer = build_optimizer(program.optimizer, program.optimizer_options, hyperparameters.learning_rate)
 
@@ -178,7 +179,7 @@ def advance(
 def smallest_margins(
     logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """Logit of the true class minus the greatest among its rivals'; shape of ``labels``.
+    """Logit of the true class minus the largest logit of the other classes; shape of ``labels``.
 
     Example:
         >>> smallest_margins(jnp.array([[3.0, 1.0, 0.5]]), jnp.array([0])).tolist()

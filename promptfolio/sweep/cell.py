@@ -40,7 +40,7 @@ class Cell:
 
 
 def cell_name(experiment: Experiment) -> str:
-    """What the result of an experiment is called: the start of SHA-256 of `canonical_json`.
+    """Name of the result of an experiment: the start of SHA-256 of `canonical_json`.
 
     It depends on the experiment alone, so the same cell of another sweep has the same name. Where the experiment
     leaves the choice of the engine open, so does the name.
@@ -84,9 +84,10 @@ def _canonical(kind: Kind, value: Any) -> Any:
 
 
 def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
-    """Experiments that agree in this share what JAX compiles, so a process should run them in a row.
+    """A key that is equal for experiments with the same compiled programs, which a process should run one after
+    another.
 
-    It follows `simulate.model.program.Program`. Should it ever say too little or too much, only time is lost.
+    It follows `simulate.model.program.Program`. A key that distinguishes too little or too much only costs time.
     """
     return (
         choose_engine(experiment).name,
@@ -113,7 +114,7 @@ def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
 
 
 def shown(value: Any) -> str:
-    """A field's value for a person: lists in brackets, a list of one as its entry, long lists shortened.
+    """A field's value as text to read: lists in brackets, a list of one as its entry, long lists shortened.
 
     Example:
         >>> shown((0.0, 0.5)), shown((10,)), shown(0.25), shown(tuple(range(50)))

@@ -1,4 +1,5 @@
-"""Cells on Dask workers: the only module here that needs `distributed`, from the optional extra `cluster`."""
+"""Compute cells on Dask workers: the only module here that needs `distributed`, from the optional extra
+`cluster`."""
 
 import asyncio
 import concurrent.futures
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT_SECONDS = 5
-_LOOK_SECONDS = 2.0  # how long a worker that has joined waits for its first cell
+_LOOK_SECONDS = 2.0  # longest time between two looks for workers that have joined
 _WORKER_MEMORY = 2 * 2**30  # JAX and its compiler take half of it before any array
-# How the absence of a scheduler shows.
+# Exceptions that are raised when the connection to the scheduler is lost.
 _LOST = (OSError, asyncio.CancelledError, concurrent.futures.CancelledError)
 _LOCAL_CONFIGURATION = {
-    # Results are files: Dask holds nothing that it could move to disk to make room, and a worker that it paused
-    # would stay so, since a process does not give memory back. One that outgrows its share is started anew.
+    # Results are files, so that Dask holds no data that it could move to disk, and a paused worker would stay
+    # paused, since a process does not return memory. A worker that exceeds its share of memory is restarted.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -39,13 +40,13 @@ _LOCAL_CONFIGURATION = {
 
 
 def require_dask(workers: int | None, scheduler: str | None) -> None:
-    """Refuse to go on without `distributed`.
+    """Check that `distributed` is installed.
 
     Args:
-        workers, scheduler: what asks for it, for the message.
+        workers, scheduler: the arguments of `run_sweep` that need it, for the message.
 
     Raises:
-        ConfigurationError: when it is not installed; it says how to install it, and how to do without.
+        ConfigurationError: when it is not installed; the message says how to install it, or to run without it.
     """
     if importlib.util.find_spec("distributed") is not None:
         return
@@ -57,10 +58,13 @@ def require_dask(workers: int | None, scheduler: str | None) -> None:
 
 @contextlib.contextmanager
 def connected(address: str) -> "Iterator[Client]":
-    """A connection to a scheduler that somebody else has started.
+    """Context with a client that is connected to a running scheduler.
+
+    Args:
+        address: of the scheduler, such as ``tcp://node:8786``.
 
     Raises:
-        ConfigurationError: when nobody answers there.
+        ConfigurationError: when no Dask scheduler answers at the address.
     """
     from distributed import Client
 
@@ -68,7 +72,7 @@ def connected(address: str) -> "Iterator[Client]":
         try:
             asyncio.run(_greet(address))
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except Exception as error:  # what listens there may not even speak Dask's language
+        except Exception as error:  # another program may listen there, with another protocol
             raise ConfigurationError(
                 "scheduler", address, f"the address of a Dask scheduler that answers ({one_line(error)})"
             ) from None
@@ -77,7 +81,7 @@ def connected(address: str) -> "Iterator[Client]":
 
 
 async def _greet(address: str) -> None:
-    """Shake hands and hang up; a `Client` that fails to connect takes long to give up, and complains later."""
+    """Open a connection and close it; a `Client` that fails to connect takes long, and logs errors afterwards."""
     from distributed.comm import connect
     from distributed.security import Security
 
@@ -87,19 +91,21 @@ async def _greet(address: str) -> None:
 
 @contextlib.contextmanager
 def local_cluster(workers: int | None, threads: int | None, cells: int) -> "Iterator[Client]":
-    """Worker processes on this machine; see `promptfolio.sweep.execution.run_sweep` for the first two arguments.
+    """Context with a client of a Dask cluster of worker processes on this machine.
 
     Args:
-        workers, threads: how many, and cores for each.
-        cells: how many there are to compute, as more workers have nothing to do.
+        workers: number of processes; None takes one per core, and at most one per 2 GiB of memory.
+        threads: cores for each process; None divides the machine's cores.
+        cells: number of cells to compute, which is the largest useful number of workers.
     """
     import dask
-    from dask.system import CPU_COUNT  # both know of a container's limits
+    from dask.system import CPU_COUNT  # both respect the limits of a container
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
     if workers is None:
-        # Not one with all cores: a run keeps several only partly busy, and compiling and writing are serial.
+        # Not one process with all cores: a run uses several cores only in part, and compiling and writing
+        # are serial.
         workers = max(1, min(CPU_COUNT // (threads or 1), MEMORY_LIMIT // _WORKER_MEMORY))
     workers = min(workers, cells)
     cores = threads or max(1, CPU_COUNT // workers)
@@ -115,7 +121,7 @@ def local_cluster(workers: int | None, threads: int | None, cells: int) -> "Iter
                 threads_per_worker=1,  # one cell at a time
                 processes=True,
                 host="127.0.0.1",
-                # No dashboard; what is left of its server takes any free port, and not one others may want.
+                # No dashboard; the server that remains takes any free port.
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 memory_limit=MEMORY_LIMIT // workers,
                 local_directory=scratch,
@@ -127,27 +133,29 @@ def local_cluster(workers: int | None, threads: int | None, cells: int) -> "Iter
 
 
 def _environment(cores: int, scratch: str) -> dict[str, str]:
-    """What worker processes find in their environment; what is there already goes first, but for the cores."""
+    """Environment variables of worker processes; those that are set already have precedence, except numbers of
+    cores."""
     defaults = {
-        # What one worker has compiled the others need too; it is the same machine, so it may be loaded as it is.
+        # Workers share compiled programs; on one machine they can be loaded as they are.
         **cache_environment(f"{scratch}/compiled"),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # workers on one accelerator share its memory as they need it
     }
     chosen = {name: os.environ.get(name, value) for name, value in defaults.items()}
-    # XLA takes NPROC for the number of the machine's cores; the other is what `simulate.running.parallel` goes by.
+    # NPROC is the number of cores for XLA, OMP_NUM_THREADS that for `simulate.running.parallel`.
     return {**chosen, "NPROC": str(cores), "OMP_NUM_THREADS": str(cores)}
 
 
 @contextlib.contextmanager
 def _interrupts_only_here() -> Iterator[None]:
-    """Have threads that are started meanwhile, and their processes, ignore Ctrl-C, which a terminal sends to all.
+    """Context in which new threads and processes block SIGINT, which a terminal sends to the whole process group.
 
-    This process then ends its workers in good order. It hears of a Ctrl-C in the meantime afterwards.
+    So on Ctrl-C only this process is interrupted, and shuts its workers down. A SIGINT that arrives within the
+    context is delivered at its end.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # Python starts this with the first process otherwise, and lets interrupts through again there.
+    # Otherwise Python starts this with the first process, and unblocks SIGINT there.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -159,10 +167,17 @@ def _interrupts_only_here() -> Iterator[None]:
 def compute_on(
     client: "Client", cells: list[Cell], folder: pathlib.Path, memory: float | None
 ) -> Iterator[tuple[Cell, str]]:
-    """Have workers compute cells, and yield each as it is finished, with the reason if it failed.
+    """Compute cells on workers, and yield (cell, reason) as each is finished; the reason is empty on success.
 
-    A worker process has one cell at a time, and no queue: when it dies, only that cell is run again, and only that
-    cell is blamed. Workers may come and go. If the scheduler itself is lost, the rest of the cells fail.
+    A worker process has one cell at a time, and no queue: when it dies, only that cell is run again, and the death
+    counts against that cell only. Workers may join and leave. If the connection to the scheduler is lost, all
+    remaining cells fail.
+
+    Args:
+        client: connected to the scheduler.
+        cells: what to compute, without repeats.
+        folder: for the results, shared by all workers.
+        memory: GiB for the arrays of each cell; None as in `simulate.run`.
     """
     deck, flying = Deck(cells), dict["Future", Cell]()
     sweep = f"promptfolio-sweep-{uuid4().hex}"
@@ -176,7 +191,7 @@ def compute_on(
             for future in _arrived(client, flying):
                 cell = flying.pop(future)
                 reason = _reason(future)
-                future.release()  # or the scheduler has the cell run again if its worker dies later
+                future.release()  # otherwise the scheduler runs the cell again if its worker dies later
                 deck.returned(cell)
                 yield cell, reason
     except _LOST:
@@ -185,7 +200,8 @@ def compute_on(
 
 
 class Deck:
-    """Cells still to be dealt out, kept by compiled shape so that a worker goes on with what it has compiled.
+    """Cells that no worker has been given yet, grouped by compiled shape so that workers can reuse compiled
+    programs.
 
     Example:
         >>> from promptfolio.sweep.specification import parse_specification
@@ -215,7 +231,8 @@ class Deck:
         return (cell for group in self._groups.values() for cell in reversed(group))
 
     def draw(self) -> Cell:
-        """The next cell: of a shape that a worker has just finished with, else of the one fewest work on."""
+        """Take out the next cell: of a shape that a worker has just finished, else of the shape with the fewest
+        workers."""
         left = [shape for shape, group in self._groups.items() if group]
         freed = [shape for shape in self._freed if shape in left]
         shape = freed[0] if freed else min(left, key=self._at_work.__getitem__)
@@ -225,14 +242,14 @@ class Deck:
         return self._groups[shape].pop()
 
     def returned(self, cell: Cell) -> None:
-        """A worker has finished with this cell."""
+        """Note that a worker has finished this cell."""
         shape = compiled_shape(cell.experiment)
         self._at_work[shape] -= 1
         self._freed.append(shape)
 
 
 def _arrived(client: "Client", flying: "dict[Future, Cell]") -> "list[Future]":
-    """Cells that are finished, after a moment at the latest; none if none is by then."""
+    """Futures of cells that are finished, after a wait of at most `_LOOK_SECONDS`; perhaps none."""
     from distributed import wait
 
     with contextlib.suppress(TimeoutError), client.as_current():
@@ -251,13 +268,13 @@ def _reason(future: "Future") -> str:
     error = future.exception()
     if isinstance(error, KilledWorker):
         return f"its worker died {error.allowed_failures + 1} times (out of memory?)"
-    while error.__cause__ is not None:  # such as the module that a worker's machine lacks
+    while error.__cause__ is not None:  # such as a module that is missing on the worker's machine
         error = error.__cause__
     return one_line(error)
 
 
 def _quiet() -> contextlib.AbstractContextManager[None]:
-    """No log lines between the progress bar's: what matters of them is said in answers and errors."""
+    """Context without log messages, which would break the progress bar; results and errors report what matters."""
     from distributed.utils import silence_logging_cmgr
 
     return silence_logging_cmgr(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Run what is missing of a sweep: in this process, on processes of this machine, or on any Dask cluster."""
+"""Compute the missing cells of a sweep: in this process, on processes of this machine, or on any Dask cluster."""
 
 import contextlib
 import dataclasses
@@ -23,11 +23,11 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a sweep made of one of its cells.
+    """The outcome of a sweep for one of its cells.
 
     Attributes:
         cell: the cell.
-        state: found (there before the sweep), computed, or failed.
+        state: found (its file existed before the sweep), computed, or failed.
         reason: why it failed, in one line; empty otherwise.
     """
 
@@ -50,13 +50,13 @@ def run_sweep(
 
     Args:
         specification: the sweep.
-        folder: where results go; it is made if need be. On a cluster all machines must share it.
-        workers: processes on this machine, each with one cell at a time. 0 computes here, one cell after the
-            other, without Dask; None takes one process per core, fewer where memory is short.
-        threads: cores for each of them; None divides the machine's.
+        folder: for the results; created if it does not exist. On a cluster all machines must share it.
+        workers: processes on this machine, each with one cell at a time. 0 computes in this process, one cell after
+            the other, without Dask; None takes one process per core, and at most one per 2 GiB of memory.
+        threads: cores for each process; None divides the machine's cores among them.
         scheduler: address of a Dask scheduler, such as ``tcp://node:8786``, whose workers are used instead.
         memory: GiB for the arrays of each cell, as of `simulate.run`.
-        progress: told of the cells that are there.
+        progress: called with (cells done, cells in all) at the start and after each cell.
 
     Returns:
         One outcome per cell, in the specification's order.
@@ -80,7 +80,7 @@ def run_sweep(
         progress(found, len(states))
     if missing:
         try:
-            # Closed at once when interrupted, so that no process is left behind.
+            # Closed at once on an interrupt, so that no process is left running.
             with contextlib.closing(
                 _finished(missing, folder, workers, threads, scheduler, memory)
             ) as arriving:
@@ -100,7 +100,7 @@ def _outcome(cell: Cell, reason: str | None) -> Outcome:
 
 
 def in_turn(cells: Iterable[Cell]) -> list[Cell]:
-    """Every different cell once, those of one compiled shape after each other, else in the order given."""
+    """Cells without repeats, those of one compiled shape together, otherwise in the order given."""
     different = {cell.name: cell for cell in cells}
     groups: dict[object, list[Cell]] = {}
     for cell in different.values():
@@ -133,13 +133,19 @@ def _finished(
 
 
 def _require_shared(folder: pathlib.Path, cell: Cell) -> None:
-    """Refuse a folder in which a file that a worker has written does not appear."""
+    """Check that a file which a worker has written appears in this process's folder.
+
+    Raises:
+        ConfigurationError: when it does not within `_PATIENCE` seconds.
+    """
     deadline = time.monotonic() + _PATIENCE
-    # Listing the folder has a network's file system ask anew.
+    # Listing the folder makes a network file system refresh its cache.
     while cell_path(folder, cell.name).name not in os.listdir(folder):
         if time.monotonic() > deadline:
             raise ConfigurationError(
-                "out", str(folder), "a folder that all workers share; they wrote elsewhere"
+                "out",
+                str(folder),
+                "a folder that all workers share (the file that a worker wrote is not in it)",
             )
         time.sleep(_PATIENCE / 50)
 
@@ -157,7 +163,7 @@ def _check(workers: int | None, threads: int | None, scheduler: str | None) -> N
         require_integer("threads", threads, 1)
         if workers == 0:
             raise ConfigurationError(
-                "threads", threads, "left out when workers = 0: this process has all cores"
+                "threads", threads, "left out when workers = 0, as this process uses all cores"
             )
 
 

@@ -14,7 +14,7 @@ Kind = Literal["integer", "number", "text", "integers", "numbers", "options"]
 """What a field holds: one value, a list of values, or named numbers (an optimizer's options)."""
 
 MOST_POINTS = 100_000
-"""Of a range. A longer one is a slip, and would take the machine's memory before anything is refused."""
+"""Largest number of points of a range, so that a mistyped number is refused before it fills the memory."""
 
 _RANGE = ("from", "to", "points")
 _SPACINGS = ("linear", "log")
@@ -56,9 +56,10 @@ def read_value(where: str, field: str, raw: Any) -> Any:
     """One value of a field, as the experiment takes it: numbers as floats, lists as tuples.
 
     Args:
-        where: what the user calls the place, for messages.
+        where: place in the specification, such as "grid.theta", for messages.
         field: a field of `simulate.Experiment`.
-        raw: what TOML says. A list-valued field takes a list, a range, or a single entry; options a table.
+        raw: the value as read from TOML. A list-valued field takes a list, a range, or a single entry; options
+            a table.
 
     Raises:
         ConfigurationError: when the value is of another type; limits are the experiment's own to check.
@@ -114,7 +115,7 @@ def _scalar(where: str, kind: Kind, raw: Any) -> Any:
     if kind != "number":
         return raw
     try:
-        return float(raw) + 0.0  # minus zero is zero: one experiment, one name
+        return float(raw) + 0.0  # −0.0 becomes 0.0, so that equal experiments have one name
     except OverflowError:
         raise ConfigurationError(where, raw, "a finite number") from None
 

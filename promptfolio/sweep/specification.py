@@ -32,14 +32,14 @@ from simulate.former_names import FIELDS
 from simulate.validation import ConfigurationError
 
 MOST_CELLS = 100_000
-"""Of a sweep; each is a file."""
+"""Largest number of cells of a sweep; each is a file."""
 
 _TABLES = ("experiment", "grid", "together")
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """What varies along one axis of a sweep.
+    """The fields and values that vary along one axis of a sweep.
 
     Attributes:
         fields: one field of the grid, or those of a table of fields that vary together.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 State = Literal["done", "missing", "unreadable", "foreign"]
-"""Of a cell: its file is there and holds it; is not there; is broken; or holds something else."""
+"""State of a cell's file: complete; not there; not readable; or with the result of another experiment."""
 
 _SUFFIX = ".nc"
 _ATTEMPTS = 3
@@ -69,7 +69,7 @@ def _stored_experiment(path: pathlib.Path) -> Experiment | None:
     """The experiment that a file says it holds, None if it says none; raises OSError if it is broken."""
     import h5py
 
-    # Nobody writes to a file that has its name, and some shared folders know no locks.
+    # A file is complete once it has this name, and some shared folders have no file locks.
     with h5py.File(path, "r", locking=False) as file:
         attributes = dict(file.attrs)
     refuse_later_format(path, attributes)
@@ -119,7 +119,7 @@ def save_cell(folder: str | os.PathLike[str], name: str, result: "xr.Dataset") -
         try:
             save_result(path, result)
         except FileNotFoundError:
-            # Another sweep of this folder took the temporary file for one that a dead process left.
+            # Another sweep of this folder removed the temporary file, as if a dead process had left it.
             if attempt == _ATTEMPTS:
                 raise
         else:
@@ -127,7 +127,8 @@ def save_cell(folder: str | os.PathLike[str], name: str, result: "xr.Dataset") -
 
 
 def remove_leftovers(folder: str | os.PathLike[str], names: set[str]) -> None:
-    """Remove temporary files that killed processes left of these cells; a process that lives writes its anew."""
+    """Remove temporary files of these cells, which killed processes have left; `save_cell` retries if one was
+    in use."""
     prefixes = {temporary_prefix(cell_path(folder, name)) for name in names}
     length = len(next(iter(prefixes), ""))
     if not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""Compute one cell: what a process does, whether it is the user's own or one of a cluster's workers."""
+"""Compute one cell, in the command's own process or on a worker of a cluster."""
 
 import pathlib
 import threading
@@ -10,9 +10,9 @@ from simulate.experiment import Experiment
 
 
 class Runner:
-    """Computes cells in this process, one at a time, and keeps only what is compiled for the last shape.
+    """Computes cells in this process, one at a time, and keeps compiled programs of the last shape only.
 
-    What JAX compiles for a shape takes around a hundred megabytes, which a process would never give back.
+    Compiled programs of one shape take around a hundred megabytes, which JAX would otherwise keep.
     """
 
     def __init__(self) -> None:
@@ -20,10 +20,15 @@ class Runner:
         self._shape: tuple[Any, ...] | None = None
 
     def compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None = None) -> str:
-        """Have an experiment's result in its file: found there, or computed now within a budget of memory.
+        """Compute an experiment's result and write its file, unless the file exists already.
+
+        Args:
+            experiment: what to run.
+            folder: for the file.
+            memory: GiB for its arrays; None as in `simulate.run`.
 
         Returns:
-            Why there is none, in one line; empty if there is.
+            Why there is no result, in one line; empty if there is one.
         """
         with self._turn:
             try:
@@ -32,7 +37,7 @@ class Runner:
                 return one_line(error)
 
     def _compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None) -> str:
-        # A worker that dies takes its last answers with it, and the scheduler asks for those cells again.
+        # When a worker dies, its last answers are lost, and the scheduler has those cells computed again.
         name, state = cell_name(experiment), cell_state(folder, experiment)
         if state == "done":
             return ""
@@ -50,27 +55,29 @@ class Runner:
         return ""
 
 
-# What is compiled belongs to the process, so there is one runner per worker process, whatever its threads.
+# Compiled programs belong to the process, so there is one runner per process, however many threads it has.
 _RUNNER = Runner()
 
 
 def run_cell(settings: str, name: str, folder: str, memory: float | None = None) -> str:
-    """`Runner.compute` as a task for a cluster, which carries text and nothing else.
+    """`Runner.compute` as a task for a cluster; arguments and answer are text and numbers.
 
     Args:
         settings: the cell, as `promptfolio.sweep.store.settings_json` writes it.
-        name: what the cell is called where the sweep was started.
-        folder: where results go; it must be the same folder for everybody.
-        memory: GiB for the arrays of the cell, None for what `simulate.run` takes.
+        name: name of the cell in the process that started the sweep.
+        folder: for the results; the same folder on all machines.
+        memory: GiB for the arrays of the cell; None as in `simulate.run`.
 
     Returns:
-        Why there is no result, in one line; empty if there is.
+        Why there is no result, in one line; empty if there is one.
     """
     if not pathlib.Path(folder).is_dir():
-        return f"folder {folder} is not there on the worker's machine: it must be shared"
+        return f"folder {folder} does not exist on the worker's machine: it must be shared by all machines"
     experiment = experiment_from(settings)
     if cell_name(experiment) != name:
-        return "the worker has another version of promptfolio, to which the cell is another experiment"
+        return (
+            "the worker has another version of promptfolio, in which the cell resolves to another experiment"
+        )
     return _RUNNER.compute(experiment, pathlib.Path(folder), memory)
 
 

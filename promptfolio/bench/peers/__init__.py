@@ -1,7 +1,7 @@
 """Training loops as a first implementation would write them: over seeds, θ, rounds, clients and local steps.
 
-Each trains the same model from the same draws as the simulator, which tests hold it to. None is made slow on
-purpose: what a line of its own would save, it saves.
+Each trains the same model from the same draws as the simulator, and tests compare the results. None is made slow on
+purpose: simple optimisations are made.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from promptfolio.bench.peers.problem import Problem, Prompts
 
 Train = Callable[[Problem, float, int], Prompts]
-"""(problem, θ, rounds) -> prompts after so many rounds of joint training."""
+"""(problem, θ, rounds) -> prompts after that many rounds of joint training."""
 
 
 class Peer(NamedTuple):
@@ -40,7 +40,7 @@ class Peer(NamedTuple):
         return f"{self.needs} is not installed (pip install '{self.extra}')"
 
     def variants(self) -> Mapping[str, Train]:
-        """The loop in every way that may turn out the fastest on this machine, by a short description."""
+        """The loop's variants, any of which may be the fastest on a machine, by a short description."""
         found: Mapping[str, Train] = importlib.import_module(self.module).variants()
         return found
 

@@ -16,12 +16,12 @@ Pair = tuple[jax.Array, jax.Array]
 
 
 def variants() -> Mapping[str, Train]:
-    """The loop in every way to try."""
+    """The loop's only variant, without a description."""
     return {"": train}
 
 
 def train(problem: Problem, theta: float, rounds: int) -> Prompts:
-    """Joint training (T3) for so many rounds."""
+    """Train jointly (T3) at ``theta`` for ``rounds`` rounds."""
     with jax.enable_x64(problem.offset.dtype == np.float64):
         encoder = (jnp.asarray(problem.scale), jnp.asarray(problem.offset))
         clients = [

@@ -12,12 +12,12 @@ from promptfolio.bench.peers.problem import Problem, Prompts
 
 
 def variants() -> Mapping[str, Train]:
-    """The loop in every way to try."""
+    """The loop's only variant, without a description."""
     return {"": train}
 
 
 def train(problem: Problem, theta: float, rounds: int) -> Prompts:
-    """Joint training (T3) for so many rounds."""
+    """Train jointly (T3) at ``theta`` for ``rounds`` rounds."""
     offset, rate = problem.offset, problem.learning_rate * problem.squared_norms
 
     def encode(z: np.ndarray) -> np.ndarray:

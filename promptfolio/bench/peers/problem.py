@@ -1,4 +1,4 @@
-"""One replicate of an experiment as plain NumPy arrays: what any training loop can start from."""
+"""One replicate of an experiment as plain NumPy arrays, from which any training loop can start."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Problem(NamedTuple):
 
     Attributes:
         features: g_ki of each client, (samples, rows).
-        labels: what the loss is told, (samples,) each.
+        labels: training labels ±1 of each client, (samples,).
         squared_norms: ‖w_r‖², (rows,).
         offset: c_r, (rows,).
         client_weights: p_k = n_k/N, one for each client.
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
         return np.sqrt(self.squared_norms)
 
     def along_rows(self, z: np.ndarray) -> np.ndarray:
-        """Coordinates u of a prompt with pre-activations z; a row of norm 0 has neither."""
+        """Coordinates u of a prompt with pre-activations z; 0 along a row of norm 0."""
         return np.divide(z, self.scale, out=np.zeros_like(z), where=self.scale > 0)
 
 
@@ -64,7 +64,8 @@ def problem_of(experiment: Experiment, replicate: int = 0) -> Problem:
     """Draw one replicate of an experiment, the same that `simulate.run` trains.
 
     Raises:
-        ConfigurationError: when the experiment asks for what the plain loops do not do.
+        ConfigurationError: when the experiment has a setting that the plain loops do not implement, naming the
+            field.
 
     Example:
         >>> problem = problem_of(Experiment(clients=2, samples=(3, 5), noise_dim=40))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def variants() -> Mapping[str, Train]:
-    """The loop in every way to try: on the GPU if there is one, with as many threads as torch likes, with one."""
+    """The loop's variants: on the GPU if there is one, with torch's own number of threads, and with one thread."""
     import torch
 
     found: dict[str, Train] = {}
@@ -32,7 +32,8 @@ def variants() -> Mapping[str, Train]:
 def train(
     problem: Problem, theta: float, rounds: int, *, device: str = "cpu", threads: int | None = None
 ) -> Prompts:
-    """Joint training (T3) for so many rounds; ``threads`` is how many a CPU may use, None leaves it to torch."""
+    """Train jointly (T3) at ``theta`` for ``rounds`` rounds, on a CPU with ``threads`` threads; None for
+    torch's number."""
     import torch
 
     before = torch.get_num_threads()
