@@ -110,30 +110,30 @@ def derivation() -> Derivation:
     at_share = displayed.subs(chi, share * clients)
 
     def sign(text: str, operator: Any, left: Formula, right: Formula, *given: Formula) -> Step:
-        return Step(text, relation(operator, left, right), "sign", given)
+        return Step.sign(text, relation(operator, left, right), *given)
 
     moments = Lemma(
         "Signals and noise of the first steps",
         (
-            Step(
+            Step.modelled(
                 "The average moves along a client's feature by the mean of its inner products G_j with all "
                 "clients' (T6); all entries of the outputs share a factor 4, which is dropped.",
                 signals[0],
-                "identity",
-                (relation("=", s_global, at.tau * (a + group_size().lhs / clients)), group_size()),
+                relation("=", s_global, at.tau * (a + group_size().lhs / clients)),
+                group_size(),
             ),
-            Step("One sample adds noise of squared length v to a prompt's output (T5).", unit, "assumed"),
-            Step(
+            Step.assumed("One sample adds noise of squared length v to a prompt's output (T5).", unit),
+            Step.identity(
                 "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
                 noise[0],
-                "identity",
-                (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
+                relation("=", at.A, everyone / (at.n * clients) ** 2),
+                own_noise,
             ),
-            Step(
+            Step.identity(
                 "The two means share the client's own n samples, which give them the inner product B/K.",
                 noise[1],
-                "identity",
-                (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
+                relation("=", at.C, own / (at.n * (at.n * clients))),
+                own_noise,
             ),
         ),
         states=(signals[0], *noise),
@@ -141,31 +141,30 @@ def derivation() -> Derivation:
     optimum_of = Lemma(
         "The best odds",
         (
-            Step("The best odds of two prompts (T15).", tangency, "assumed"),
-            Step("Inserting signals and noise gives T17.", posthoc, "identity", (tangency, *signals, *noise)),
-            Step("The form of it that is evaluated.", relation("=", odds, derived), "identity", (posthoc,)),
-            Step(
+            Step.assumed("The best odds of two prompts (T15).", tangency),
+            Step.identity("Inserting signals and noise gives T17.", posthoc, tangency, *signals, *noise),
+            Step.identity("The form of it that is evaluated.", relation("=", odds, derived), posthoc),
+            Step.identity(
                 "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
                 relation("=", sympy.Derivative(unreduced, at.B), 0),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "For χ = 1 this is θ* = b/(Ka + b).",
                 relation("=", odds / (1 + odds), b / (clients * a + b)),
-                "identity",
-                (posthoc, relation("=", chi, 1)),
+                posthoc,
+                relation("=", chi, 1),
             ),
-            Step(
+            Step.identity(
                 "θ* = 0 when all clients are alike.",
                 relation("=", odds, 0),
-                "identity",
-                (posthoc, relation("=", chi, clients)),
+                posthoc,
+                relation("=", chi, clients),
             ),
-            Step(
+            Step.identity(
                 "θ* = 1 when they share nothing: the odds' denominator, which holds θ back, vanishes.",
                 relation("=", sympy.denom(derived), 0),
-                "identity",
-                (relation("=", a, 0), relation("=", chi, 1)),
+                relation("=", a, 0),
+                relation("=", chi, 1),
             ),
         ),
         states=(posthoc,),

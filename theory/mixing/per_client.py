@@ -88,30 +88,26 @@ def derivation() -> Derivation:
     own = sympy.Sum(variance, (j, 1, n))
     group_sum = sympy.Sum(sympy.Function("p")(j) * b, (j, 1, group))
     steps = (
-        Step(
+        Step.modelled(
             "The members of a group move the average along its feature in proportion to their weights, "
             "P in all.",
             relation("=", a + group_sum, moments[0]),
-            "identity",
-            (relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),),
+            relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),
         ),
-        Step(
+        Step.identity(
             "The average's noise is a mean over all N samples.",
             relation("=", sympy.Sum(variance, (j, 1, total)) / total**2, variance * moments[2]),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The local prompt's noise is a mean over n samples.",
             relation("=", own / n**2, variance * moments[3]),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "They share the client's own n samples, which enter one with 1/n and the other with 1/N.",
             relation("=", own / (n * total), variance * moments[4]),
-            "identity",
         ),
-        Step("T15 with these moments.", statement, "identity", (relation("=", symbol, odds),)),
-        Step(
+        Step.identity("T15 with these moments.", statement, relation("=", symbol, odds)),
+        Step.sign(
             "The more of the data a client holds itself (weight p), the more it leans local, where its group's "
             "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
             relation(
@@ -119,17 +115,14 @@ def derivation() -> Derivation:
                 sympy.Derivative(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
                 0,
             ),
-            "sign",
-            (
-                relation("=", share, 1 / (1 + others)),
-                relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
-            ),
+            relation("=", share, 1 / (1 + others)),
+            relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
         ),
-        Step(
+        Step.identity(
             "… and also where it is alone in its group: P = p = n/N, and the odds are proportional to p.",
             relation("=", symbol, b * share / a),
-            "identity",
-            (statement, relation("=", n, share * total)),
+            statement,
+            relation("=", n, share * total),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -49,6 +49,41 @@ class Step:
     how: How
     given: tuple[Formula, ...] = ()
 
+    @classmethod
+    def assumed(cls, text: str, claim: Formula) -> "Step":
+        """A step of this kind; so are the constructors below, each with the facts that its claim is given."""
+        return cls(text, claim, "assumed")
+
+    @classmethod
+    def modelled(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """A sentence about the model, put into letters."""
+        return cls(text, claim, "modelled", given)
+
+    @classmethod
+    def identity(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """An equation."""
+        return cls(text, claim, "identity", given)
+
+    @classmethod
+    def sign(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """An inequality that follows from signs."""
+        return cls(text, claim, "sign", given)
+
+    @classmethod
+    def chain(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """An inequality that is the sum of given ones."""
+        return cls(text, claim, "chain", given)
+
+    @classmethod
+    def root(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """A solution of the given equations."""
+        return cls(text, claim, "root", given)
+
+    @classmethod
+    def ode(cls, text: str, claim: Formula, *given: Formula) -> "Step":
+        """A solution of a differential equation, from the given start."""
+        return cls(text, claim, "ode", given)
+
     def holds(self) -> bool:
         """Whether SymPy confirms the claim.
 
