@@ -11,6 +11,8 @@ global one. For a client with π > 1/2 accuracy grows with B/v at the rate (2π�
 B/v = log(π/(1−π))/(2R): the prior's bonus. At the mixture with the best ratio it pays to lean further to the local
 prompt iff B_L s_G > B_G s_L, to leading order iff (2π_k−1)(a + bχ/K) > (a + b) Σ_j p_j (2π_j−1). A skew of one's
 own pulls to the local prompt, if clients share something; a skew that all clients have pulls to the global one.
+
+Predictions for any scheme and time: `theory.extensions.prior_prediction`.
 """
 
 from functools import cache

@@ -31,7 +31,7 @@ RESULT = Result(
     title="Label noise",
     problem="What do wrong training labels do to the ratio and to the best mixing?",
     assumptions=(
-        "The mean field of T12, one local step per round.",
+        "The mean field of T12 (few samples against L), one local step per round.",
         "ε < 1/2; for the bounds equal clients that share ε, and η(κ_n + 2εκ_s) ≤ 4.",
         "Clean test labels.",
     ),

@@ -10,7 +10,8 @@ as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is t
 - detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
 
 Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
-Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt).
+Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt). Predictions:
+`theory.extensions.participation_prediction`.
 """
 
 from functools import cache

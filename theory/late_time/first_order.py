@@ -14,6 +14,7 @@ that all clients' data share, and in one where they differ. λ is the share of t
 this part of its margin tells one sample from the others. ψ is the part of its final effect that training has had:
 0 at the start, 1 as t → ∞; for λ = 1 it is [(M−1)e^M + 1]/[M(1 + e^M)]. The bracket is K(ψ − ψ²/2) for the global
 prompt alone and ψ − ψ²/2 for the local one: at the end of training the global prompt has gained more.
+Numbers: `theory.late_time.first_order_prediction`.
 """
 
 from functools import cache

@@ -51,8 +51,9 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at, (symbols, increment) = letters(), update_rule.formula()
+    at, (symbols, moved) = letters(), update_rule.formula()
     omega, slope = symbols[1], symbols[3]
+    increment = moved.subs(symbols[2], sympy.Symbol("w_r", positive=True))
     odds, theta, x = sympy.symbols("odds theta x", positive=True)
     output, of_full = sympy.Symbol("h_r", real=True), sympy.Symbol(r"h_r^{\omega=1}", real=True)
     root, solution = formula()

@@ -48,7 +48,7 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at, total, scale = letters(), *sympy.symbols("r c", positive=True)
+    at, (total, scale) = letters(), sympy.symbols("r c", positive=True)
     w, theta = sympy.symbols("w_1:4", positive=True), sympy.symbols("theta_1:4", positive=True)
     effective, signals = sympy.symbols("W_1:4", positive=True), sympy.symbols("s_1:4", real=True)
     gram = [

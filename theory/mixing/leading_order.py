@@ -169,41 +169,39 @@ def derivation() -> Derivation:
         ),
         states=(posthoc,),
     )
-    dependence = Lemma(
-        "What the odds rise and fall with",
-        (
-            sign(
-                "They rise with b (at fixed a: with b/a).",
-                ">",
-                sympy.Derivative(displayed, b),
-                0,
-                *range_of_chi,
-            ),
-            sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
-            sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),
-            sign(
-                "They fall with K in the fully heterogeneous case χ = 1.",
-                "<",
-                sympy.Derivative(displayed.subs(chi, 1), clients),
-                0,
-                relation("=", clients, 1 + extra),
-            ),
-            sign(
-                "They fall with K at a fixed share h = χ/K of like clients.",
-                "<",
-                sympy.Derivative(at_share, clients),
-                0,
-                relation("=", share, (1 + more) / clients),
-                relation("=", clients, 1 + more + extra),
-            ),
-            sign(
-                "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",
-                ">",
-                displayed.subs({chi: 2, clients: 3}),
-                displayed.subs({chi: 2, clients: 2}),
-            ),
+    signs = (
+        sign(
+            "They rise with b (at fixed a: with b/a).",
+            ">",
+            sympy.Derivative(displayed, b),
+            0,
+            *range_of_chi,
+        ),
+        sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
+        sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),
+        sign(
+            "They fall with K in the fully heterogeneous case χ = 1.",
+            "<",
+            sympy.Derivative(displayed.subs(chi, 1), clients),
+            0,
+            relation("=", clients, 1 + extra),
+        ),
+        sign(
+            "They fall with K at a fixed share h = χ/K of like clients.",
+            "<",
+            sympy.Derivative(at_share, clients),
+            0,
+            relation("=", share, (1 + more) / clients),
+            relation("=", clients, 1 + more + extra),
+        ),
+        sign(
+            "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",
+            ">",
+            displayed.subs({chi: 2, clients: 3}),
+            displayed.subs({chi: 2, clients: 2}),
         ),
     )
+    dependence = Lemma("What the odds rise and fall with", signs, tuple(step.claim for step in signs))
     return Derivation(RESULT, statement=(posthoc,), lemmas=(moments, optimum_of, dependence))
 
 

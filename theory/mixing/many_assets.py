@@ -2,6 +2,9 @@
 
 Statement (T23): w* ∝ Σ⁻¹s and R*² = sᵀΣ⁻¹s/σ_p² when every entry of Σ⁻¹s is positive. In general the best
 w ≥ 0 is the one with (Σw)_i ≥ s_i, and equality wherever w_i > 0: it is Σ⁻¹s of the assets it keeps.
+
+The weights of joint training: `theory.mixing.joint_weights`. The moments of nested levels:
+`theory.mixing.nested_assets`.
 """
 
 from collections.abc import Sequence

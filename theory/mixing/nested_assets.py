@@ -32,8 +32,7 @@ RESULT = Result(
     problem="Which of a global, a cluster and a local prompt earn a positive weight?",
     assumptions=(
         "Linear band, first order in time.",
-        "Near-orthogonal noise.",
-        "Orthogonal group features.",
+        "Near-orthogonal noise, orthogonal group features; a common factor of the moments is dropped.",
     ),
     bound="asymptotic",
     uses=("T6", "T17", "T22", "T23"),
