@@ -276,6 +276,7 @@ def derivation() -> Derivation:
                 relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
             ),
         ),
+        gains,
     )
     return Derivation(RESULT, statement=(statement, solved), lemmas=(modes, flow, effect, written_out))
 

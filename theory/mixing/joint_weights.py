@@ -76,7 +76,7 @@ def derivation() -> Derivation:
             relation("=", squared, scaled),
         ),
         Step.identity(
-            "The best proportions are those of w* (T23); these θ have them …",
+            "The best proportions are those of w* (T23); these θ have them (here for three prompts) …",
             relation("=", theta[0] ** 2 / theta[1] ** 2, w[0] / w[1]),
             *shares,
         ),

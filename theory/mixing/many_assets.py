@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from theory.mixing import advantage
+from theory.mixing.tangency import RESULT as TANGENCY
 from theory.mixing.tangency import optimum
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, finite
@@ -32,12 +33,7 @@ RESULT = Result(
     ),
     bound="exact",
     uses=("T3", "T7", "T15", "T16"),
-    sources=(
-        "Markowitz (1952), Portfolio Selection, The Journal of Finance 7",
-        "Tobin (1958), Liquidity Preference as Behavior Towards Risk, The Review of Economic Studies 25",
-        "Sharpe (1966), Mutual Fund Performance, The Journal of Business 39",
-        "Kuhn and Tucker (1951), Nonlinear programming, Second Berkeley Symposium",
-    ),
+    sources=(*TANGENCY.sources, "Kuhn and Tucker (1951), Nonlinear programming, Second Berkeley Symposium"),
 )
 
 
@@ -89,8 +85,11 @@ def derivation() -> Derivation:
     """
     bounded, unconstrained, pair = _optimality(), _unconstrained(), _two_assets()
     lemmas = (
-        Lemma("No weights w ≥ 0 beat those that meet the conditions of Karush, Kuhn and Tucker", bounded),
-        Lemma("Σ⁻¹s meets them wherever it is not negative", unconstrained),
+        Lemma(
+            "No weights w ≥ 0 beat those that meet the Karush-Kuhn-Tucker conditions (for three prompts)",
+            bounded,
+        ),
+        Lemma("Σ⁻¹s meets them wherever it is not negative (for three prompts)", unconstrained),
         Lemma("For two assets these are T15 and T16", pair, tuple(step.claim for step in pair)),
     )
     return Derivation(RESULT, (bounded[-1].claim, unconstrained[-1].claim), lemmas=lemmas)

@@ -28,7 +28,7 @@ class DerivationError(ValueError):
 class Step:
     """One line of a derivation: a sentence, the claim it makes, and how SymPy verifies the claim.
 
-    `how` is one of
+    Steps are written `Step.identity(text, claim, *given)`, and alike for the other kinds. `how` is one of
 
     - `assumed`: a definition, a model equation or a hypothesis; nothing to verify;
     - `modelled`: an equation that puts the sentence into letters. Its algebra is verified as an identity, but what
@@ -51,37 +51,37 @@ class Step:
 
     @classmethod
     def assumed(cls, text: str, claim: Formula) -> "Step":
-        """A step of this kind; so are the constructors below, each with the facts that its claim is given."""
+        """A step of the kind `assumed`, of which nothing is verified."""
         return cls(text, claim, "assumed")
 
     @classmethod
     def modelled(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A sentence about the model, put into letters."""
+        """A step of the kind `modelled`: a sentence about the model, put into letters."""
         return cls(text, claim, "modelled", given)
 
     @classmethod
     def identity(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """An equation."""
+        """A step of the kind `identity`: an equation, verified once the `given` ones are inserted."""
         return cls(text, claim, "identity", given)
 
     @classmethod
     def sign(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """An inequality that follows from signs."""
+        """A step of the kind `sign`: an inequality, once the `given` equations are inserted."""
         return cls(text, claim, "sign", given)
 
     @classmethod
     def chain(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """An inequality that is the sum of given ones."""
+        """A step of the kind `chain`: an inequality that is the sum of `given` ones."""
         return cls(text, claim, "chain", given)
 
     @classmethod
     def root(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A solution of the given equations."""
+        """A step of the kind `root`: a solution of the `given` equations."""
         return cls(text, claim, "root", given)
 
     @classmethod
     def ode(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A solution of a differential equation, from the given start."""
+        """A step of the kind `ode`: a solution of a differential equation, `given` before its initial values."""
         return cls(text, claim, "ode", given)
 
     def holds(self) -> bool:
@@ -89,7 +89,7 @@ class Step:
 
         >>> import sympy
         >>> x = sympy.Symbol("x", positive=True)
-        >>> Step("A square.", sympy.Eq((x + 1) ** 2, x**2 + 2 * x + 1), "identity").holds()
+        >>> Step.identity("A square.", sympy.Eq((x + 1) ** 2, x**2 + 2 * x + 1)).holds()
         True
         """
         return _VERIFIERS[self.how](self.claim, self.given)
