@@ -211,7 +211,11 @@ def derivation() -> Derivation:
     leaning = Lemma(
         "Where the bias pulls the best mixture",
         (
-            Step.assumed("At the mixture with the best ratio R' = 0, that is v'/v = s'/s.", stationary),
+            Step.root(
+                "At the mixture with the best ratio R' = 0, that is v'/v = s'/s.",
+                stationary,
+                relation("=", sympy.diff(signal / risk, theta), 0),
+            ),
             Step.identity(
                 "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
                 "sign is that of B_L s_G − B_G s_L.",

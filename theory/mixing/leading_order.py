@@ -19,6 +19,7 @@ from theory.mixing.tangency import optimum
 from theory.model.aggregation import group_size
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -90,7 +91,7 @@ def derivation() -> Derivation:
     at, best = letters(), optimum()
     (a, b, clients, chi), derived = formula()
     s_global, s_local, *_ = best.symbols
-    j = sympy.Symbol("j", integer=True, positive=True)
+    (j, l), x = sympy.symbols("j l", integer=True, positive=True), sympy.Symbol("x", real=True)  # noqa: E741
     odds, (more, extra, share) = sympy.Symbol("odds"), sympy.symbols("x k h", positive=True)
     unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
     own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
@@ -122,7 +123,13 @@ def derivation() -> Derivation:
                 relation("=", s_global, at.tau * (a + group_size().lhs / clients)),
                 group_size(),
             ),
-            Step.assumed("One sample adds noise of squared length v to a prompt's output (T5).", unit),
+            Step.identity(
+                "One sample adds e τ x_l along row l of a prompt's output (T5): noise of mean square length v.",
+                unit,
+                relation(
+                    "=", unit.lhs, sympy.Sum(expectation((at.e * at.tau * x) ** 2, x, at.sigma), (l, 1, at.L))
+                ),
+            ),
             Step.identity(
                 "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
                 noise[0],
