@@ -1,17 +1,18 @@
 """Every derivation verifies, and an edited one does not."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import sympy
 
 from theory.proof.catalogue import derive, results
-from theory.proof.derivation import Derivation, DerivationError, Lemma, Result, Step, relation
+from theory.proof.derivation import Derivation, DerivationError, How, Lemma, Result, Step, relation
 from theory.proof.typesetting import latex
 
 ALL = list(results())
 # a cheap proved step, for tests in which only the statement is at stake
-ONE = Step("One is one.", relation("=", sympy.Integer(1), sympy.UnevaluatedExpr(1)), "identity")
+ONE = Step.identity("One is one.", relation("=", sympy.Integer(1), sympy.UnevaluatedExpr(1)))
 
 
 def edited(claim):
@@ -79,6 +80,14 @@ def test_error_names_the_step():
 
 def _small(steps, statement):
     return Derivation(Result("T0", "t", "p", ("a",), "exact"), statement, steps)
+
+
+def test_every_kind_of_step_has_a_constructor_of_its_name():
+    x = sympy.Symbol("x")
+    fact, claim = relation("=", x, 1), relation("=", 2 * x, 2)
+    for how in get_args(How):
+        given = () if how == "assumed" else (fact,)
+        assert getattr(Step, how)("So.", claim, *given) == Step("So.", claim, how, given)
 
 
 def test_an_assumption_proves_nothing():

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import Population
 from theory.numerics.validation import ArrayLike, nonnegative
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -32,11 +32,7 @@ RESULT = Result(
         "Near-orthogonal noise: inner products of noise vectors equal their expectation (number of samples ≪ L).",
     ),
     bound="asymptotic",
-    uses=("T2", "T5", "T8"),
-    sources=(
-        "McMahan, Moore, Ramage, Hampson and Agüera y Arcas (2017), Communication-Efficient Learning of Deep "
-        "Networks from Decentralized Data (federated averaging)",
-    ),
+    uses=("T2", "T5", "T6", "T8"),
 )
 
 
@@ -66,11 +62,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], Formul
 
 @cache
 def derivation() -> Derivation:
-    """Derive T12 from the increment of T5, the expected inner products of T8, and averaging.
-
-    >>> derivation().result.tag
-    'T12'
-    """
+    """Derive T12 from the increment of T5, the expected inner products of T8, and averaging."""
     import sympy
 
     at, sums = letters(), kernel_sums()
@@ -124,37 +116,40 @@ def derivation() -> Derivation:
     symmetric = symmetric_all + symmetric_group + by_itself(at.n, 1 / at.K) * at.tau
     by_drift = own_growth(at.n) * delta_k
     group_size, ones = relation("=", over_clients(member[j]), at.chi), relation("=", over_clients(p[j]), 1)
-    steps = (
-        Step(
+    kernel_steps = (
+        Step.identity(
             "In the linear band the slope of the encoder is s_h = 2 (T2). By T5 one of a client's n samples, with "
             "(y g)_j = σ_j, moves the margin of another with σ_i, through one row, by the kernel's coefficient; "
             "the prompt's weights in training and in the output multiply it.",
             one_sample,
-            "identity",
-            (
-                relation("=", margin_moved, out * s * sign_i * moved),
-                relation("=", moved, at.eta * training * norm * s * q * sign_j / at.n),
-                in_band,
-            ),
+            relation("=", margin_moved, out * s * sign_i * moved),
+            relation("=", moved, at.eta * training * norm * s * q * sign_j / at.n),
+            in_band,
         ),
-        Step(
+        Step.identity(
             "The n π samples of one type share their residuals, which add up to τ: together they count π.",
             relation("=", of_type, through(norm, sign_i, sign_j, weight, fraction) * at.tau),
-            "identity",
         ),
-        Step(
+        Step.modelled(
             "All types of one client act through their signed mean.",
             relation("=", all_types, through(norm, sign_i, 1, weight, 1) * signed),
-            "modelled",
         ),
-        Step("FedAvg's weights add up to one.", ones, "assumed"),
-        Step(
+        Step.identity(
+            "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
+            "other samples' noise is orthogonal to it on average (T8).",
+            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
+            in_band,
+            relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+        ),
+    )
+    averaging = (
+        Step.assumed("FedAvg's weights add up to one.", ones),
+        Step.identity(
             "Averaging: every client starts the round at the server's coefficient A and adds its drift d_j.",
             relation("=", over_clients(p[j] * (server + drift[j])), server + over_clients(p[j] * drift[j])),
-            "identity",
-            (ones,),
+            ones,
         ),
-        Step(
+        Step.modelled(
             "So a coefficient that holds Σ_j p_j m_j of all rounds before holds Σ_j p_j (m_j + d_j) after "
             "this one: the server's side of every client is updated by τ ← τ + δ.",
             relation(
@@ -162,64 +157,63 @@ def derivation() -> Derivation:
                 over_clients(p[j] * mean[j]) + over_clients(p[j] * drift[j]),
                 over_clients(p[j] * (mean[j] + drift[j])),
             ),
-            "modelled",
         ),
-        Step(
-            "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
-            "other samples' noise is orthogonal to it on average (T8).",
-            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
-            "identity",
-            (in_band, relation("=", at.nu_bar, at.L * at.sigma**2 * at.e)),
-        ),
-        Step(
+    )
+    of_client = (
+        Step.modelled(
             "Global prompt, one type, full weights: all clients act through the shared feature, those of the "
             "group (G_j = 1) through the group's; the own drift δ_k is not averaged yet and counts fully.",
             global_claim,
-            "modelled",
-            (
-                relation(
-                    "=",
-                    M_global,
-                    from_all + from_group + by_itself(n_k, p_k) * tau_k + own_growth(n_k) * delta_k,
-                ),
+            relation(
+                "=", M_global, from_all + from_group + by_itself(n_k, p_k) * tau_k + own_growth(n_k) * delta_k
             ),
         ),
-        Step(
+        Step.modelled(
             "Local prompt: the client's own n_k samples alone, 1/n_k each, never averaged.",
             local_claim,
-            "modelled",
-            (relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),),
+            relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),
         ),
-        Step(
+        Step.modelled(
             "Joint training: each prompt carries its weight twice, in training and in the output.",
             statement,
-            "modelled",
-            (
-                relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
-                global_claim,
-                local_claim,
-            ),
+            relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
+            global_claim,
+            local_claim,
         ),
-        Step("The members of a group are counted by χ.", group_size, "assumed"),
-        Step(
+    )
+    equal_clients = (
+        Step.assumed("The members of a group are counted by χ.", group_size),
+        Step.identity(
             "Equal clients, one global prompt: M = κ_G τ + κ_L δ with the rates of T8; with one local step per "
             "round δ = 0 whenever a residual is taken, and M = κ_G τ.",
             relation("=", symmetric + by_drift, sums.global_rate * at.tau + sums.local_rate * delta_k),
-            "identity",
-            (group_size,),
+            group_size,
         ),
-        Step(
+        Step.identity(
             "Equal clients, joint training, one local step: M = κ(θ) τ.",
             relation(
                 "=",
                 (1 - at.theta) ** 2 * symmetric + at.theta**2 * own_growth(at.n) * at.tau,
                 sums.joint_rate * at.tau,
             ),
-            "identity",
-            (group_size,),
+            group_size,
         ),
     )
-    return Derivation(RESULT, statement=(statement, global_claim, local_claim), steps=steps)
+    lemmas = (
+        Lemma(
+            "The margin kernel of a client",
+            kernel_steps,
+            states=tuple(step.claim for step in kernel_steps[1:]),
+        ),
+        Lemma("Averaging adds what every client added", averaging),
+        Lemma("Margins of a client", of_client, states=(global_claim, local_claim, statement)),
+        Lemma(
+            "Equal clients have the rates of T8",
+            equal_clients,
+            states=tuple(step.claim for step in equal_clients[1:]),
+        ),
+    )
+    return Derivation(RESULT, statement=(statement, global_claim, local_claim), lemmas=lemmas)
 
 
 class Kernel(NamedTuple):

@@ -1,6 +1,6 @@
 """The detached scheme: the local prompt trains through the mixture, the global one by itself (T25).
 
-Statement (T25): the local prompt sees the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
+Statement (T25): the local prompt is trained on the margin M = (1−θ) κ_G τ_G + θ² κ_L τ_L and dτ_L/dt = η/(1+e^M),
 while τ_G follows the recursion of the global prompt alone; the effective weights are (1−θ) and θ².
 
 There is no closed form in t, so `accumulated` iterates the discrete recursion, one scalar pair per parameter
@@ -63,11 +63,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T25 from the coefficients of T5 and the margin kernel of T8.
-
-    >>> derivation().result.tag
-    'T25'
-    """
+    """Derive T25 from the coefficients of T5 and the margin kernel of T8."""
     import sympy
 
     at = letters()
@@ -82,48 +78,41 @@ def derivation() -> Derivation:
     by_local = read_local * trained_local * k_local * tau_local
     tau_of = sympy.Function(r"{\tau_L}")
     steps = (
-        Step(
+        Step.identity(
             "A prompt trained with weight ω_train has by one sample the coefficient a_r (T9); read with weight "
             "ω_out, at the slope s = 2 of the linear band (T2), it moves a margin through that row by ω_out "
             "ω_train times the growth with full weights, whose sum is κ τ (T8).",
             relation("=", moved, out * training * (4 * norm * gi * gj * at.tau)),
-            "identity",
-            (
-                relation("=", moved, out * s * gi * coefficient),
-                relation("=", coefficient, training * norm * s * gj * at.tau),
-                relation("=", s, 2),
-            ),
+            relation("=", moved, out * s * gi * coefficient),
+            relation("=", coefficient, training * norm * s * gj * at.tau),
+            relation("=", s, 2),
         ),
-        Step(
+        Step.modelled(
             "So each prompt adds its weight o in the output times its weight t in training times κ τ. The global "
             "one is trained alone and read with 1−θ, the local one trained and read with θ.",
             statement,
-            "modelled",
-            (
-                relation("=", margin, by_global + by_local),
-                relation("=", read_global, 1 - theta),
-                relation("=", trained_global, 1),
-                relation("=", read_local, theta),
-                relation("=", trained_local, theta),
-            ),
+            relation("=", margin, by_global + by_local),
+            relation("=", read_global, 1 - theta),
+            relation("=", trained_global, 1),
+            relation("=", read_local, theta),
+            relation("=", trained_local, theta),
         ),
-        Step(
+        Step.modelled(
             "The local prompt's residual is that of the mixture, so τ_L grows at the rate η/(1+e^M) = η q.",
             relation("=", sympy.Derivative(tau_of(t), t), at.eta * q(t)),
-            "modelled",
-            (relation("=", tau_of(t), at.eta * sympy.Integral(q(u), (u, 0, t))),),
+            relation("=", tau_of(t), at.eta * sympy.Integral(q(u), (u, 0, t))),
         ),
-        Step(
+        Step.identity(
             "θ = 1 is the local prompt alone …",
             relation("=", margin, k_local * tau_local),
-            "identity",
-            (statement, relation("=", theta, 1)),
+            statement,
+            relation("=", theta, 1),
         ),
-        Step(
+        Step.identity(
             "… and θ = 0 the global prompt alone.",
             relation("=", margin, k_global * tau_global),
-            "identity",
-            (statement, relation("=", theta, 0)),
+            statement,
+            relation("=", theta, 0),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -25,7 +25,7 @@ RESULT = Result(
     problem="How does one step move every training sample's margin, whatever the overlap of the noise?",
     assumptions=(
         "Linear band, orthogonal rows.",
-        "All clients in every round, one local step per round.",
+        "Joint training (θ = 0 or 1 is a prompt alone), all clients in every round, one local step per round.",
     ),
     bound="exact",
     uses=("T2", "T5", "T8"),
@@ -52,11 +52,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the kernel from the update rule T5 and the average.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive the kernel from the update rule T5 and the average."""
     import sympy
 
     eta, d = letters().eta, kernel_sums()
@@ -74,42 +70,41 @@ def derivation() -> Derivation:
     def over_rows(summand: Formula) -> Formula:
         return sympy.Sum(sympy.expand(summand.subs(of_row)), (r, 1, rows))
 
-    of_local = kernel.subs({theta: 1, same: 1})
-    of_global = kernel.subs({theta: 0, total: count * d.K})
+    j, everyone = sympy.Symbol("j", integer=True, positive=True), count * d.K
+
+    def over_samples(summand: Formula, samples: Formula) -> Formula:
+        return sympy.Sum(summand.subs(inner, sympy.Function("G_i", real=True)(j)), (j, 1, samples))
+
     in_band = relation("=", slope, 2)
     steps = (
-        Step(
+        Step.identity(
             "In the linear band the slope is s = 2 (T2). Through row r of the global prompt, sample j moves the "
             "margin of sample i by this: T5 with ω = 1−θ, averaged with the client's weight p_j = n_j/N. All N "
             "samples count alike.",
             relation("=", (1 - theta) * slope * gi * share * (1 - theta) * pull, through_global),
-            "identity",
-            (relation("=", share, count / total), in_band),
+            relation("=", share, count / total),
+            in_band,
         ),
-        Step(
+        Step.identity(
             "Through row r of the client's own prompt, a sample of the same client moves it by this (ω = θ).",
             relation("=", theta * slope * gi * theta * pull, through_local),
-            "identity",
-            (in_band,),
+            in_band,
         ),
-        Step(
+        Step.identity(
             "Both together, over all m rows: G_ij sums w_r g_ir g_jr, and the factor of η q_j is the kernel.",
             statement,
-            "identity",
-            (
-                relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
-                relation("=", over_rows(weight * gi * gj), inner),
-            ),
+            relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
+            relation("=", over_rows(weight * gi * gj), inner),
         ),
-        Step(
-            "Orthogonal noise gives T8: for θ = 1 a row, n times a + b and once ν̄, sums to κ_L …",
-            relation("=", of_local.subs(inner, count * (d.a + d.b) + d.nu_bar), d.local_rate),
-            "identity",
+        Step.identity(
+            "Orthogonal noise gives T8: for θ = 1, where G_ij sums to n times a + b and once ν̄, a row gives κ_L …",
+            relation("=", over_samples(kernel.subs({theta: 1, same: 1}), count), d.local_rate),
+            relation("=", over_samples(inner, count), count * (d.a + d.b) + d.nu_bar),
         ),
-        Step(
+        Step.identity(
             "… and for θ = 0, where the inner products of all clients' features sum to χ b, to κ_G.",
-            relation("=", of_global.subs(inner, count * (d.K * d.a + d.chi * d.b) + d.nu_bar), d.global_rate),
-            "identity",
+            relation("=", over_samples(kernel.subs({theta: 0, total: everyone}), everyone), d.global_rate),
+            relation("=", over_samples(inner, everyone), count * (d.K * d.a + d.chi * d.b) + d.nu_bar),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -7,7 +7,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -38,11 +38,7 @@ RESULT = Result(
 
 @cache
 def kernel_sums() -> SimpleNamespace:
-    """Return the growth of one sample's margin per unit of η q, derived from T5, as SymPy expressions.
-
-    A prompt with weight ω in the mixture moves z_r by η ω ‖w_r‖² h' (mean of q y g_r), and the margin of
-    sample i moves by ω h' Σ_r y_i g_ir times that. With h' = 2 this is 4ω² times the mean over the training
-    samples j of Σ_r ‖w_r‖² (y_i g_ir)(y_j g_jr) η q.
+    """Return the shared letters, the slope in the linear band and the three rates, as SymPy expressions.
 
     >>> sums = kernel_sums()
     >>> sums.local_rate.has(sums.chi)
@@ -50,19 +46,12 @@ def kernel_sums() -> SimpleNamespace:
     """
     import sympy
 
-    at, x = letters(), sympy.Symbol("x", real=True)
-    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
-    slope = sympy.Integer(2)
-    second, first = (expectation(power, x, at.sigma).doit() for power in (x**2, x))
-    same_sample, other_sample = (sympy.Sum(at.e * of, (l, 1, at.L)).doit() for of in (second, first**2))
-    noise = same_sample.subs(at.L, at.nu_bar / (at.sigma**2 * at.e))
-    inner = group_size()
-    local_mean = (sympy.Sum(at.a + at.b + other_sample, (j, 1, at.n)).doit() + noise) / at.n
-    global_mean = (at.n * (at.K * at.a + inner.rhs) + noise) / (at.n * at.K)
-    local_rate, global_rate = (sympy.expand(slope**2 * mean) for mean in (local_mean, global_mean))
+    at = letters()
+    local_rate = sympy.expand(4 * (at.a + at.b + at.nu_bar / at.n))
+    global_rate = sympy.expand(4 * (at.a + at.b * at.chi / at.K + at.nu_bar / (at.n * at.K)))
     joint = (1 - at.theta) ** 2 * global_rate + at.theta**2 * local_rate
     rates = dict(local_rate=local_rate, global_rate=global_rate, joint_rate=joint)
-    return SimpleNamespace(slope=slope, **rates, **vars(at))
+    return SimpleNamespace(slope=sympy.Integer(2), **rates, **vars(at))
 
 
 @cache
@@ -79,11 +68,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T8 from the margin kernel.
-
-    >>> len(derivation().statement)
-    3
-    """
+    """Derive T8 from the margin kernel."""
     import sympy
 
     d = kernel_sums()
@@ -94,58 +79,55 @@ def derivation() -> Derivation:
     k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
     local, shared = relation("=", k_local, d.local_rate), relation("=", k_global, d.global_rate)
     joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
-    inner = group_size()
+    inner = chi_definition()
     same, other = (sympy.Symbol(rf"{{e\langle x_i, x_{index}\rangle}}", real=True) for index in "ij")
     own_noise, others_noise = relation("=", same, d.nu_bar), relation("=", other, 0)
     local_sum = 4 * (sympy.Sum(d.a + d.b + other, (j, 1, d.n - 1)) + d.a + d.b + same) / d.n
     shared_sum = d.n * (sympy.Sum(d.a, (j, 1, d.K)) + inner.lhs) + (d.n * d.K - 1) * other + same
     steps = (
-        Step(
+        Step.identity(
             "In the linear band the slope of the encoder is s = 2 (T2). One sample j moves z_r (T5), and z_r moves "
             "the margin of sample i: through row r by 4ω² ‖w_r‖² (y g)_i (y g)_j η q.",
             relation("=", margin_moved, 4 * omega**2 * norm * gi * gj * d.eta * q),
-            "identity",
-            (
-                relation("=", margin_moved, omega * s * gi * moved),
-                relation("=", moved, d.eta * omega * norm * s * q * gj),
-                relation("=", s, d.slope),
-            ),
+            relation("=", margin_moved, omega * s * gi * moved),
+            relation("=", moved, d.eta * omega * norm * s * q * gj),
+            relation("=", s, d.slope),
         ),
-        Step(
+        Step.identity(
             "Irrelevant coordinates of one sample: the expected square is σ_p² each, ν̄ = L σ_p² e in all.",
             own_noise,
-            "identity",
-            (
-                relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
-                relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
-            ),
+            relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
+            relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
         ),
-        Step(
+        Step.identity(
             "Irrelevant coordinates of two samples are independent: the expected product is zero.",
             others_noise,
-            "identity",
-            (relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),),
+            relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),
         ),
-        Step(
+        Step.identity(
             "Local prompt: the mean over the client's n samples, which share a + b; the noise of one is the "
             "sample's own.",
             local,
-            "identity",
-            (relation("=", k_local, local_sum), own_noise, others_noise),
+            relation("=", k_local, local_sum),
+            own_noise,
+            others_noise,
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
-        Step(
+        Step.assumed("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner),
+        Step.identity(
             "Global prompt: the mean over the nK samples of all clients, of which those of client j share a + G_j.",
             shared,
-            "identity",
-            (relation("=", k_global, 4 * shared_sum / (d.n * d.K)), own_noise, others_noise, inner),
+            relation("=", k_global, 4 * shared_sum / (d.n * d.K)),
+            own_noise,
+            others_noise,
+            inner,
         ),
-        Step(
+        Step.modelled(
             "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and in the "
             "output.",
             joint,
-            "modelled",
-            (relation("=", k_joint, d.joint_rate), shared, local),
+            relation("=", k_joint, d.joint_rate),
+            shared,
+            local,
         ),
     )
     return Derivation(RESULT, statement=(local, shared, joint), steps=steps)

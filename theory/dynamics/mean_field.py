@@ -5,8 +5,8 @@ near-orthogonal noise (number of samples ≪ L). A round takes E times δ_k ← 
 τ_k ← τ_k + δ_k and δ_k ← 0.
 
 Schemes: *joint* trains both prompts on the mixture's margin, with weights 1−θ and θ in training and output.
-*Post-hoc*: every prompt is trained on its own margin, at full weight. *Detached* (T25): the global prompt is trained
-on its own margin, the local one on the mixture's, with weights 1−θ and θ².
+*Post-hoc*: every prompt is trained on its own margin, at full weight. *Detached* (T25): the global prompt is
+trained on its own margin, the local one on the mixture's, with weights 1−θ and θ².
 """
 
 from collections.abc import Sequence

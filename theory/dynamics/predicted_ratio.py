@@ -63,31 +63,21 @@ def formula() -> Expressions:
     w_global, w_local = sympy.symbols("w_G w_L", nonnegative=True)
     norm, sign = sympy.Symbol("s", positive=True), sympy.Symbol("sigma", real=True)
     pulls = sympy.symbols("P_G P_L", real=True)
-    in_global, in_local = sympy.symbols("u v", real=True)
     sums = sympy.symbols("Q_GG Q_GL Q_LL", real=True)
     # coefficients are h' = 2 times squared norm times pull (T5); the output multiplies them by h' again
-    signal = slope * sign * (w_global * slope * norm * pulls[0] + w_local * slope * norm * pulls[1])
-    coefficient = slope * (w_global * slope * at.e * in_global + w_local * slope * at.e * in_local)
-    in_weights = sympy.Poly(sympy.expand(at.L * coefficient**2 * at.sigma**2), in_global, in_local)
-    products = (in_global**2, in_global * in_local, in_local**2)
-    noise = sum(
-        in_weights.coeff_monomial(product) * total for product, total in zip(products, sums, strict=True)
-    )
+    signal = slope**2 * sign * norm * (w_global * pulls[0] + w_local * pulls[1])
+    energy = w_global**2 * sums[0] + 2 * w_global * w_local * sums[1] + w_local**2 * sums[2]
     return Expressions(
         (w_global, w_local, norm, sign, *pulls),
-        sympy.factor(signal),
+        signal,
         (w_global, w_local, at.e, at.sigma, at.L, *sums),
-        sympy.factor(noise),
+        slope**4 * at.L * at.e**2 * at.sigma**2 * energy,
     )
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case.
-
-    >>> derivation().result.tag
-    'T14'
-    """
+    """Derive T14: the signal from the pulls, the noise from the samples' weights, and the equal case."""
     import sympy
 
     from theory.dynamics import symmetric_ratio
@@ -99,14 +89,11 @@ def derivation() -> Derivation:
     types, all_samples = sympy.symbols("C N", integer=True, positive=True)
     p, tau, member, n, pi, u, v = (sympy.IndexedBase(name) for name in ("p", "tau", "G", "n", "pi", "u", "v"))
     p_k, n_k, tau_global, tau_local = sympy.symbols("p_k n_k tau_Gk tau_Lk", positive=True)
-    share, level = sympy.symbols("p t", positive=True)
+    in_one, in_other = sympy.symbols("x y", positive=True)
     R, s_k, H = sympy.symbols("R_k s_k H_xi")
 
     def over_clients(summand: Formula) -> Formula:
         return sympy.Sum(summand, (j, 1, at.K))
-
-    def over_own(summand: Formula) -> Formula:
-        return sympy.Sum(summand, (i, 1, n_k))
 
     def over_samples(summand: Formula) -> Formula:
         return sympy.Sum(summand, (i, 1, all_samples))
@@ -154,64 +141,50 @@ def derivation() -> Derivation:
     weights = dict(zip(symmetric_symbols[:2], (w_global, w_local), strict=True))
     group_size = relation("=", over_clients(member[j]), at.chi)
     steps = (
-        Step(
+        Step.modelled(
             "The shared feature has been pulled by all clients, the group's by its members (G_j = 1); both "
             "entries of H carry the slope 2 and the coefficients 2aτ and 2bτ, a factor 4.",
             signal_claim,
-            "modelled",
-            (relation("=", s_k, both),),
+            relation("=", s_k, both),
         ),
-        Step(
+        Step.identity(
             "The noise of training sample i enters H with 4e (w_G u_i + w_L v_i); over independent coordinates of "
             "variance σ_p² the squares add.",
             relation("=", expected, noise_of(*products)),
-            "identity",
         ),
-        Step(
-            "A client's n_k samples have the weight pτ/n_k each in the average: together p²τ²/n_k.",
-            relation("=", over_own((share * level / n_k) ** 2), share**2 * level**2 / n_k),
-            "identity",
+        Step.identity(
+            "A client's n_k samples, with the weight x/n_k each in one prompt and y/n_k in another, together give "
+            "xy/n_k: p²τ²/n_k in the average alone, pτ_Gτ_L/n_k across both prompts, τ_L²/n_k in the client's own.",
+            relation("=", sympy.Sum(in_one / n_k * (in_other / n_k), (i, 1, n_k)), in_one * in_other / n_k),
         ),
-        Step(
-            "The client's own samples enter both prompts: the cross term.",
-            relation("=", over_own(p_k * tau_global / n_k * (tau_local / n_k)), moments[1]),
-            "identity",
-        ),
-        Step(
-            "Its own prompt holds no others.",
-            relation("=", over_own((tau_local / n_k) ** 2), moments[2]),
-            "identity",
-        ),
-        Step(
+        Step.modelled(
             "With several types τ² becomes its mean over the client's samples.",
             relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
-            "identity",
         ),
-        Step(
-            "With these sums over all samples, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
+        Step.modelled(
+            "With these sums over all clients, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
-            "modelled",
-            (relation("=", H**2, noise), *sums_of),
+            relation("=", H**2, noise),
+            *sums_of,
         ),
-        Step(
+        Step.identity(
             "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            "identity",
-            (relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))), signal_claim, noise_claim),
+            relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))),
+            signal_claim,
+            noise_claim,
         ),
-        Step(
+        Step.identity(
             "Joint training, one client alone: both prompts hold the same, and mixing makes no difference to R².",
             relation("=", one_client, (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L)),
-            "identity",
         ),
-        Step("The members of a group are counted by χ.", group_size, "assumed"),
-        Step(
+        Step.assumed("The members of a group are counted by χ.", group_size),
+        Step.identity(
             "Equal clients: the signal of the symmetric formula …",
             relation("=", even_signal, symmetric_signal.subs(weights)),
-            "identity",
-            (group_size,),
+            group_size,
         ),
-        Step("… and its noise.", relation("=", even, symmetric_noise.subs(weights)), "identity"),
+        Step.identity("… and its noise.", relation("=", even, symmetric_noise.subs(weights))),
     )
     return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 

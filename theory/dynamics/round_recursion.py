@@ -51,11 +51,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T13 from the margin of T12 within a round, its closed form T9, and the average of equal clients.
-
-    >>> derivation().result.tag
-    'T13'
-    """
+    """Derive T13 from the margin of T12 within a round, its closed form T9, and the average of equal clients."""
     import sympy
 
     at = letters()
@@ -74,63 +70,54 @@ def derivation() -> Derivation:
     statement = relation("=", tau_new, after)
     drift_at_end = relation("=", drift, (M - k_global * tau) / k_local)
     steps = (
-        Step(
-            "Within a round the client's drift δ grows by its residual, η per unit of time u …",
-            residual,
-            "assumed",
+        Step.assumed(
+            "Within a round the client's drift δ grows by its residual, η per unit of time u …", residual
         ),
-        Step(
+        Step.identity(
             "… and the margin is κ_G τ + κ_L δ (T12), so it grows at the rate κ_L.",
             relation("=", sympy.Derivative(within, u), equation.rhs),
-            "identity",
-            (residual,),
+            residual,
         ),
-        Step(
+        Step.ode(
             "T9 solves this equation, from the margin of the averaged prompt.",
             relation("=", margin_of(u), solution),
-            "ode",
-            (equation,),
+            equation,
         ),
-        Step(
+        Step.identity(
             "At u = 0 the solution solves x + e^x = c with c = κ_G τ + e^{κ_G τ}, that is x = κ_G τ.",
-            relation(
-                "=",
-                solution.subs(u, 0) + sympy.exp(solution.subs(u, 0)),
-                k_global * tau + sympy.exp(k_global * tau),
-            ),
-            "identity",
+            relation("=", margin_of(0) + sympy.exp(margin_of(0)), k_global * tau + sympy.exp(k_global * tau)),
+            relation("=", margin_of(0), solution.subs(u, 0)),
         ),
-        Step(
+        Step.sign(
             "No other x does, because the left side increases.",
             relation(">", sympy.Derivative(x + sympy.exp(x), x), 0),
-            "sign",
         ),
-        Step(
+        Step.root(
             "At the round's end the margin M_E = κ_G τ + κ_L δ gives the drift.",
             drift_at_end,
-            "root",
-            (relation("=", M, k_global * tau + k_local * drift),),
+            relation("=", M, k_global * tau + k_local * drift),
         ),
-        Step(
+        Step.identity(
             "Averaging K equal clients, with weights 1/K, adds the same δ to τ.",
             relation("=", sympy.Sum((tau + drift) / at.K, (j, 1, at.K)), tau + drift),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Together: τ after a round, with T9 at u = E for the margin at its end.",
             statement,
-            "identity",
-            (relation("=", tau_new, tau + drift), drift_at_end, relation("=", M, end)),
+            relation("=", tau_new, tau + drift),
+            drift_at_end,
+            relation("=", M, end),
         ),
-        Step(
+        Step.identity(
             "One client alone (κ_G = κ_L = κ, M = κτ): rounds do not matter, the energy M + e^M grows by ηκE "
             "in each.",
             relation(
                 "=",
-                (k_local * after + sympy.exp(k_local * after)).subs(k_global, k_local),
+                k_local * tau_new + sympy.exp(k_local * tau_new),
                 k_local * tau + sympy.exp(k_local * tau) + eta * k_local * steps_of,
             ),
-            "identity",
+            statement,
+            relation("=", k_global, k_local),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

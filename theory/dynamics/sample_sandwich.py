@@ -7,6 +7,7 @@ x + e^x = ct + 1 (T10).
 """
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,49 +68,25 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     return (own, plus, minus, spread), upper_rate.subs(spread, -spread), upper_rate
 
 
-class _Letters(NamedTuple):
-    """What the lemmas share: q_i, κ_i^±, the margin of sample i, the time t, and the drive D_i = Σ_j 𝒦_ij q_j."""
-
-    residual: Formula
-    rates: tuple[Formula, Formula]
-    margin: Formula
-    t: Formula
-    drive: Formula
-
-
-def _others(summand: Formula) -> Formula:
-    import sympy
-
-    j, count = sympy.symbols("j m", integer=True, positive=True)
-    return sympy.Sum(summand, (j, 1, count))
-
-
-def _entries() -> tuple[Formula, Formula, Formula, Formula]:
-    """Positive and negative part of 𝒦_ij, q_i and q_j."""
-    import sympy
-
-    i, j = sympy.symbols("i j", integer=True, positive=True)
-    plus, minus, residual = (sympy.IndexedBase(name, nonnegative=True) for name in ("K^+", "K^-", "q"))
-    return plus[i, j], minus[i, j], sympy.Symbol("q_i", nonnegative=True), residual[j]
-
-
 @cache
-def _letters() -> _Letters:
+def _letters() -> SimpleNamespace:
+    """What the lemmas share: the two parts of 𝒦_ij, residuals, κ_i^±, and the margin and drive of sample i."""
     import sympy
 
-    _, _, q_i, _ = _entries()
-    rates_of = sympy.Symbol("kappa_i^-", positive=True), sympy.Symbol("kappa_i^+", positive=True)
-    t = sympy.Symbol("t", integer=True, positive=True)
-    return _Letters(q_i, rates_of, sympy.Function("M_i", real=True), t, sympy.Symbol("D_i", real=True))
+    i, j, count, t = sympy.symbols("i j m t", integer=True, positive=True)
+    plus, minus, residual = (sympy.IndexedBase(name, nonnegative=True) for name in ("K^+", "K^-", "q"))
+    low, high = sympy.symbols("kappa_i^- kappa_i^+", positive=True)
+    found = SimpleNamespace(j=j, t=t, eta=letters().eta, low=low, high=high)
+    found.plus, found.minus, found.q_j = plus[i, j], minus[i, j], residual[j]
+    found.q_i, found.drive = sympy.Symbol("q_i", nonnegative=True), sympy.Symbol("D_i", real=True)
+    found.margin = sympy.Function("M_i", real=True)
+    found.others = lambda summand: sympy.Sum(summand, (j, 1, count))
+    return found
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T11: the kernel's rows bounded by κ_i^±, and the comparison with T10.
-
-    >>> derivation().result.bound
-    'sandwich'
-    """
+    """Derive T11: the kernel's rows bounded by κ_i^±, and the comparison with T10."""
     lemmas = (_residuals(), _drive(), _recursions(), _upper_bound(), _lower_bound())
     return Derivation(RESULT, statement=lemmas[-1].states + lemmas[-2].states, lemmas=lemmas)
 
@@ -127,17 +104,17 @@ def _residuals() -> Lemma:
     below = relation("<=", 1 / (1 + sympy.exp(second)), sympy.exp(spread) / (1 + sympy.exp(first)))
     above = relation(">=", 1 / (1 + sympy.exp(second)), sympy.exp(-spread) / (1 + sympy.exp(first)))
     steps = (
-        Step(
+        Step.sign(
             "If M_i is at most Δ above M_j, that is M_i = M_j + Δ − log(1+s) with s ≥ 0 and Δ = log(1+f):",
             below,
-            "sign",
-            (relation("=", first, second + apart), widest),
+            relation("=", first, second + apart),
+            widest,
         ),
-        Step(
+        Step.sign(
             "If M_j is at most Δ above M_i, that is M_j = M_i + Δ − log(1+s):",
             above,
-            "sign",
-            (relation("=", second, first + apart), widest),
+            relation("=", second, first + apart),
+            widest,
         ),
     )
     return Lemma(
@@ -147,67 +124,60 @@ def _residuals() -> Lemma:
 
 @cache
 def _drive() -> Lemma:
-    """The drive lies between κ_i^- q_i and κ_i^+ q_i."""
+    """The drive Σ_j 𝒦_ij q_j lies between κ_i^- q_i and κ_i^+ q_i."""
     import sympy
 
-    (own, plus, minus, spread), lower_rate, upper_rate = formula()
-    p, n, q_i, q_j = _entries()
-    eta, drive, (kappa_low, kappa_high) = letters().eta, _letters().drive, _letters().rates
-    j, factor = sympy.Symbol("j", integer=True, positive=True), sympy.Symbol("f", nonnegative=True)
-    a, b = (sympy.IndexedBase(name, nonnegative=True)[j] for name in ("a", "b"))
+    d, ((own, plus, minus, spread), lower_rate, upper_rate) = _letters(), formula()
+    a, b = (sympy.IndexedBase(name, nonnegative=True)[d.j] for name in ("a", "b"))
     grow, fall = sympy.exp(spread), sympy.exp(-spread)
-    excess, surplus = grow * q_i - q_j, q_j - fall * q_i
-    sums = (relation("=", plus, _others(p)), relation("=", minus, _others(n)))
-    define_upper = relation("=", kappa_high, own + _others(p * grow - n * fall))
-    define_lower = relation("=", kappa_low, own + _others(p * fall - n * grow))
-    drive_of = relation("=", drive, own * q_i + _others((p - n) * q_j))
-    upper = relation("<=", eta * drive, eta * kappa_high * q_i)
-    lower = relation(">=", eta * drive, eta * kappa_low * q_i)
+    excess, surplus = grow * d.q_i - d.q_j, d.q_j - fall * d.q_i
+    sums = (relation("=", plus, d.others(d.plus)), relation("=", minus, d.others(d.minus)))
+    define_upper = relation("=", d.high, own + d.others(d.plus * grow - d.minus * fall))
+    define_lower = relation("=", d.low, own + d.others(d.plus * fall - d.minus * grow))
+    drive_of = relation("=", d.drive, own * d.q_i + d.others((d.plus - d.minus) * d.q_j))
+    upper = relation("<=", d.eta * d.drive, d.eta * d.high * d.q_i)
+    lower = relation(">=", d.eta * d.drive, d.eta * d.low * d.q_i)
 
     def not_negative(text: str, part: Formula, gap: Formula, named: Formula) -> Step:
-        terms = eta * _others(part * gap)
-        return Step(
-            text, relation(">=", terms, 0), "sign", (relation("=", terms, eta * _others(part * named)),)
-        )
+        terms = d.eta * d.others(part * gap)
+        return Step.sign(text, relation(">=", terms, 0), relation("=", terms, d.eta * d.others(part * named)))
 
     plus_below = not_negative(
-        "By Lemma 1 a_j = e^Δ q_i − q_j ≥ 0. With 𝒦⁺ ≥ 0, over the others:", p, excess, a
+        "By Lemma 1 a_j = e^Δ q_i − q_j ≥ 0. With 𝒦⁺ ≥ 0, over the others:", d.plus, excess, a
     )
-    minus_above = not_negative("By Lemma 1 b_j = q_j − e^{−Δ} q_i ≥ 0. With 𝒦⁻ ≥ 0:", n, surplus, b)
-    plus_above = not_negative("The same b_j with 𝒦⁺:", p, surplus, b)
-    minus_below = not_negative("The same a_j with 𝒦⁻:", n, excess, a)
+    minus_above = not_negative("By Lemma 1 b_j = q_j − e^{−Δ} q_i ≥ 0. With 𝒦⁻ ≥ 0:", d.minus, surplus, b)
+    plus_above = not_negative("The same b_j with 𝒦⁺:", d.plus, surplus, b)
+    minus_below = not_negative("The same a_j with 𝒦⁻:", d.minus, excess, a)
     steps = (
-        Step("The drive of sample i; the other samples are numbered j = 1 … m.", drive_of, "assumed"),
-        Step("Definition of κ_i^+.", define_upper, "assumed"),
-        Step("Definition of κ_i^-.", define_lower, "assumed"),
-        Step(
+        Step.assumed("The drive of sample i; the other samples are numbered j = 1 … m.", drive_of),
+        Step.assumed("Definition of κ_i^+.", define_upper),
+        Step.assumed("Definition of κ_i^-.", define_lower),
+        Step.identity(
             "Only the sums S^± of the two parts enter.",
-            relation("=", kappa_high, upper_rate),
-            "identity",
-            (define_upper, *sums),
+            relation("=", d.high, upper_rate),
+            define_upper,
+            *sums,
         ),
-        Step("The same for κ_i^-.", relation("=", kappa_low, lower_rate), "identity", (define_lower, *sums)),
-        Step(
+        Step.identity("The same for κ_i^-.", relation("=", d.low, lower_rate), define_lower, *sums),
+        Step.sign(
             "It is the smaller one, so ηκ_i^+ ≤ 4 bounds both (Δ = log(1+f)).",
             relation(">=", upper_rate, lower_rate),
-            "sign",
-            (relation("=", spread, sympy.log(1 + factor)),),
+            relation("=", spread, sympy.log(1 + sympy.Symbol("f", nonnegative=True))),
         ),
         plus_below,
         minus_above,
-        Step(
+        Step.chain(
             "Hence the drive is at most κ_i^+ q_i …",
             upper,
-            "chain",
-            (drive_of, define_upper, plus_below.claim, minus_above.claim),
+            drive_of,
+            define_upper,
+            plus_below.claim,
+            minus_above.claim,
         ),
         plus_above,
         minus_below,
-        Step(
-            "… and at least κ_i^- q_i.",
-            lower,
-            "chain",
-            (drive_of, define_lower, plus_above.claim, minus_below.claim),
+        Step.chain(
+            "… and at least κ_i^- q_i.", lower, drive_of, define_lower, plus_above.claim, minus_below.claim
         ),
     )
     return Lemma("The drive of a sample is bounded by its own residual", steps, states=(upper, lower))
@@ -225,18 +195,18 @@ def _recursions() -> Lemma:
     """A step of the margin against a step of T10."""
     import sympy
 
-    eta, (q_i, (kappa_low, kappa_high), margin, t, drive) = letters().eta, _letters()
-    moved = relation("=", margin(t + 1), margin(t) + eta * drive)
-    residual = relation("=", q_i, 1 / (1 + sympy.exp(margin(t))))
-    most, least = _drive().states
-    upper = relation("<=", margin(t + 1), _ahead(eta * kappa_high, margin(t)))
-    lower = relation(">=", margin(t + 1), _ahead(eta * kappa_low, margin(t)))
+    d, (most, least) = _letters(), _drive().states
+    now, after = d.margin(d.t), d.margin(d.t + 1)
+    moved = relation("=", after, now + d.eta * d.drive)
+    residual = relation("=", d.q_i, 1 / (1 + sympy.exp(now)))
+    upper = relation("<=", after, _ahead(d.eta * d.high, now))
+    lower = relation(">=", after, _ahead(d.eta * d.low, now))
     steps = (
-        Step("The kernel moves the margin by η times the drive (T11, the kernel).", moved, "assumed"),
-        Step("The residual of the logistic loss (T3).", residual, "assumed"),
-        Step("With the drive's upper bound (Lemma 2) …", upper, "chain", (moved, residual, most)),
-        Step("… and its lower bound.", lower, "chain", (moved, residual, least)),
-        Step("Two margins u ≤ u + g keep their order in a step of T10 with c ≤ 4.", _order(), "assumed"),
+        Step.assumed("The kernel moves the margin by η times the drive (T11, the kernel).", moved),
+        Step.assumed("The residual of the logistic loss (T3).", residual),
+        Step.chain("With the drive's upper bound (Lemma 2) …", upper, moved, residual, most),
+        Step.chain("… and its lower bound.", lower, moved, residual, least),
+        Step.assumed("Two margins u ≤ u + g keep their order in a step of T10 with c ≤ 4.", _order()),
     )
     return Lemma("A step of the margin against a step of T10", steps, states=(upper, lower))
 
@@ -271,8 +241,8 @@ def _cited(claim: Formula, c: Formula, discrete: Formula, smooth: Formula) -> Fo
 def _upper_bound() -> Lemma:
     import sympy
 
-    eta, (_, (_, kappa), margin, t, _) = letters().eta, _letters()
-    c = eta * kappa
+    d = _letters()
+    c, t, margin = d.eta * d.high, d.t, d.margin
     other, curve = (sympy.Function(f"{name}^+", real=True) for name in ("m", "x"))
     recursion = relation("=", other(t + 1), _ahead(c, other(t)))
     hypothesis = relation("<=", margin(t), other(t))
@@ -280,16 +250,18 @@ def _upper_bound() -> Lemma:
     bound = _cited(sandwich.derivation().statement[1], c, other, curve)
     claim = relation("<=", margin(t + 1), bound.rhs)
     steps = (
-        Step("Let m^+ follow the recursion of T10 with c = ηκ_i^+ ≤ 4, from zero.", recursion, "assumed"),
-        Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
-        Step(
+        Step.assumed("Let m^+ follow the recursion of T10 with c = ηκ_i^+ ≤ 4, from zero.", recursion),
+        Step.assumed("Induction hypothesis (an equality at t = 0).", hypothesis),
+        Step.chain(
             "Induction step: the order of u = M_i and u + g = m^+ is kept, with g ≥ 0 by the hypothesis.",
             kept,
-            "chain",
-            (_recursions().states[0], _order(), recursion, *_in_order(margin(t), other(t), c)),
+            _recursions().states[0],
+            _order(),
+            recursion,
+            *_in_order(margin(t), other(t), c),
         ),
-        Step("T10 for that recursion.", bound, "assumed"),
-        Step("The upper bound.", claim, "chain", (kept, bound)),
+        Step.assumed("T10 for that recursion.", bound),
+        Step.chain("The upper bound.", claim, kept, bound),
     )
     return Lemma("Upper bound", steps)
 
@@ -298,8 +270,8 @@ def _upper_bound() -> Lemma:
 def _lower_bound() -> Lemma:
     import sympy
 
-    eta, (_, (kappa, _), margin, t, _) = letters().eta, _letters()
-    c, factor = eta * kappa, sympy.Symbol("f", nonnegative=True)
+    d = _letters()
+    c, t, margin, factor = d.eta * d.low, d.t, d.margin, sympy.Symbol("f", nonnegative=True)
     other, curve = (sympy.Function(f"{name}^-", real=True) for name in ("m", "x"))
     recursion = relation("=", other(t + 1), _ahead(c, other(t)))
     hypothesis = relation(">=", margin(t), other(t))
@@ -308,22 +280,23 @@ def _lower_bound() -> Lemma:
     bound = _cited(sandwich.derivation().statement[0], c, other, curve)
     claim = relation(">=", energies.lhs, bound.rhs)
     steps = (
-        Step("Let m^- follow the recursion of T10 with c = ηκ_i^- ≤ 4, from zero.", recursion, "assumed"),
-        Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
-        Step(
+        Step.assumed("Let m^- follow the recursion of T10 with c = ηκ_i^- ≤ 4, from zero.", recursion),
+        Step.assumed("Induction hypothesis (an equality at t = 0).", hypothesis),
+        Step.chain(
             "Induction step: the order of u = m^- and u + g = M_i is kept, with g ≥ 0 by the hypothesis.",
             kept,
-            "chain",
-            (_recursions().states[1], _order(), recursion, *_in_order(other(t), margin(t), c)),
+            _recursions().states[1],
+            _order(),
+            recursion,
+            *_in_order(other(t), margin(t), c),
         ),
-        Step(
+        Step.sign(
             "v + e^v increases with v, and M_i ≥ m^- (M_i = m^- + log(1+f), f ≥ 0).",
             energies,
-            "sign",
-            (relation("=", margin(t), other(t) + sympy.log(1 + factor)),),
+            relation("=", margin(t), other(t) + sympy.log(1 + factor)),
         ),
-        Step("T10 for that recursion.", bound, "assumed"),
-        Step("The lower bound; as in T10 it says M_i ≥ x^-.", claim, "chain", (energies, bound)),
+        Step.assumed("T10 for that recursion.", bound),
+        Step.chain("The lower bound; as in T10 it says M_i ≥ x^-.", claim, energies, bound),
     )
     return Lemma("Lower bound", steps)
 

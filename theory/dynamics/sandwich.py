@@ -6,7 +6,7 @@ x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t ≥ 0. For c ≤ 4 a step also k
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,20 +45,9 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
     return (c, level), c * sympy.simplify(residual)
 
 
-class _Letters(NamedTuple):
-    """What the lemmas share: t, c, M_0, M_t and x(t) as functions, and the claims that define these."""
-
-    t: Formula
-    c: Formula
-    start: Formula
-    discrete: Formula
-    smooth: Formula
-    recursion: Formula
-    curve: Formula
-
-
 @cache
-def _letters() -> _Letters:
+def _letters() -> tuple[Formula, ...]:
+    """What the lemmas share: t, c, M_0, M and x as functions of t, and the claims that define these."""
     import sympy
 
     (c, level), increment = formula()
@@ -66,16 +55,12 @@ def _letters() -> _Letters:
     discrete, smooth = sympy.Function("M", real=True), sympy.Function("x", real=True)
     recursion = relation("=", discrete(t + 1), discrete(t) + increment.subs(level, discrete(t)))
     curve = relation("=", sympy.exp(smooth(t)), c * t + start + sympy.exp(start) - smooth(t))
-    return _Letters(t, c, start, discrete, smooth, recursion, curve)
+    return t, c, start, discrete, smooth, recursion, curve
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T10: two inductions over t, each step of which is verified.
-
-    >>> derivation().result.bound
-    'sandwich'
-    """
+    """Derive T10: two inductions over t, each step of which is verified."""
     lemmas = (_lower_bound(), _growth_of_the_curve(), _upper_bound(), _order())
     return Derivation(RESULT, statement=lemmas[0].states + lemmas[2].states + lemmas[3].states, lemmas=lemmas)
 
@@ -96,24 +81,19 @@ def _lower_bound() -> Lemma:
     hypothesis = relation(">=", M + sympy.exp(M), c * t + energy)
     claim = relation(">=", M + sympy.exp(M), x + sympy.exp(x))
     steps = (
-        Step("The residual of the logistic loss gives the recursion.", recursion, "assumed"),
-        Step("The curve x solves x + e^x = ct + M_0 + e^{M_0} (T9).", curve, "assumed"),
-        Step(
-            "Convexity: e^d − 1 − d is a double integral of an exponential, so it is not negative.",
-            convex,
-            "sign",
+        Step.assumed("The residual of the logistic loss gives the recursion.", recursion),
+        Step.assumed("The curve x solves x + e^x = ct + M_0 + e^{M_0} (T9).", curve),
+        Step.sign(
+            "Convexity: e^d − 1 − d is a double integral of an exponential, so it is not negative.", convex
         ),
-        Step("Hence one step raises M + e^M by at least c.", one_step, "chain", (recursion, convex)),
-        Step("Induction hypothesis (an equality at t = 0).", hypothesis, "assumed"),
-        Step("Induction step.", relation(">=", after, c * (t + 1) + energy), "chain", (hypothesis, one_step)),
-        Step(
-            "Hence the discrete energy never falls behind the curve's.", claim, "chain", (hypothesis, curve)
-        ),
-        Step(
+        Step.chain("Hence one step raises M + e^M by at least c.", one_step, recursion, convex),
+        Step.assumed("Induction hypothesis (an equality at t = 0).", hypothesis),
+        Step.chain("Induction step.", relation(">=", after, c * (t + 1) + energy), hypothesis, one_step),
+        Step.chain("Hence the discrete energy never falls behind the curve's.", claim, hypothesis, curve),
+        Step.sign(
             "That is M_t ≥ x(t): a margin M = x − log(1+f) below x, f > 0, would have a smaller energy.",
             relation("<", M + sympy.exp(M), x + sympy.exp(x)),
-            "sign",
-            (relation("=", M, x - sympy.log(1 + factor)),),
+            relation("=", M, x - sympy.log(1 + factor)),
         ),
     )
     return Lemma("The curve is a lower bound", steps, states=(claim,))
@@ -134,25 +114,20 @@ def _growth_of_the_curve() -> Lemma:
     concave = relation(">=", lag, 0)
     slower = relation(">=", x - before_x, c / (1 + sympy.exp(x)))
     steps = (
-        Step(
+        Step.identity(
             "The energy x + e^x grows by c from t−1 to t: the difference of the defining equations.",
             gain,
-            "identity",
-            (curve, earlier),
+            curve,
+            earlier,
         ),
-        Step(
+        Step.sign(
             "So the curve grows: from a point x(t−1) = x(t) + log(1+f) at or above x(t) the energy would not.",
             relation("<=", gain.rhs, 0),
-            "sign",
-            (relation("=", before_x, x + sympy.log(1 + factor)),),
+            relation("=", before_x, x + sympy.log(1 + factor)),
         ),
-        Step("Let δ > 0 be its growth.", before, "assumed"),
-        Step(
-            "δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave, "sign"
-        ),
-        Step(
-            "Hence the curve grows by at least the step at its end.", slower, "chain", (gain, before, concave)
-        ),
+        Step.assumed("Let δ > 0 be its growth.", before),
+        Step.sign("δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave),
+        Step.chain("Hence the curve grows by at least the step at its end.", slower, gain, before, concave),
     )
     return Lemma("The curve grows by at least a step at its end", steps, states=(slower,))
 
@@ -172,26 +147,22 @@ def _upper_bound() -> Lemma:
     growing = relation(">=", smooth(t + 1), x)
     claim = relation("<=", discrete(t + 1), smooth(t + 1) + first)
     steps = (
-        Step(
+        Step.sign(
             "The residual falls with the margin (M = x + log(1+f), f ≥ 0): the step at M_t is at most "
             "that at x(t).",
             weaker,
-            "sign",
-            (relation("=", M, x + sympy.log(1 + factor)),),
+            relation("=", M, x + sympy.log(1 + factor)),
         ),
-        Step(
+        Step.identity(
             "At t = 1 the discrete margin is one step behind the curve, which starts at M_0.",
             relation("=", discrete(1), smooth(0) + first),
-            "identity",
-            (
-                relation("=", discrete(1), recursion.rhs.subs(t, 0)),
-                *(relation("=", function(0), start) for function in (discrete, smooth)),
-            ),
+            relation("=", discrete(1), recursion.rhs.subs(t, 0)),
+            *(relation("=", function(0), start) for function in (discrete, smooth)),
         ),
-        Step("Induction hypothesis (the equality just found at t = 1).", hypothesis, "assumed"),
-        Step("Induction step.", shifted, "chain", (recursion, hypothesis, weaker, slower)),
-        Step("The curve grows (Lemma 2).", growing, "sign", (relation("=", smooth(t + 1), x + gap),)),
-        Step("The upper bound.", claim, "chain", (shifted, growing)),
+        Step.assumed("Induction hypothesis (the equality just found at t = 1).", hypothesis),
+        Step.chain("Induction step.", shifted, recursion, hypothesis, weaker, slower),
+        Step.sign("The curve grows (Lemma 2).", growing, relation("=", smooth(t + 1), x + gap)),
+        Step.chain("The upper bound.", claim, shifted, growing),
     )
     return Lemma("One step above the curve is an upper bound", steps, states=(claim,))
 
@@ -201,8 +172,8 @@ def _order() -> Lemma:
     import sympy
 
     (c, level), increment = formula()
-    low, gap, slack = sympy.Symbol("u", real=True), *sympy.symbols("g h", nonnegative=True)
-    r = sympy.Symbol("r", real=True)
+    low, r = sympy.symbols("u r", real=True)
+    gap, slack = sympy.symbols("g h", nonnegative=True)
     ahead = level + increment
     slope = ((1 - sympy.exp(level)) ** 2 + (4 - c) * sympy.exp(level)) / (1 + sympy.exp(level)) ** 2
     rise = sympy.Integral(slope.subs(level, r), (r, low, low + gap))
@@ -211,19 +182,15 @@ def _order() -> Lemma:
     increasing = relation(">=", rise, 0)
     claim = relation("<=", ahead.subs(level, low), ahead.subs(level, low + gap))
     steps = (
-        Step("The slope of one step as a function of the margin …", slope_of, "identity"),
-        Step(
+        Step.identity("The slope of one step as a function of the margin …", slope_of),
+        Step.sign(
             "… is not negative for c = 4 − h ≤ 4, nor is its integral from u to u + g …",
             increasing,
-            "sign",
-            (relation("=", c, 4 - slack),),
+            relation("=", c, 4 - slack),
         ),
-        Step("… which is the difference of two steps …", integrated, "identity"),
-        Step(
-            "… so of two margins u ≤ u + g the larger stays the larger.",
-            claim,
-            "chain",
-            (integrated, increasing),
+        Step.identity("… which is the difference of two steps …", integrated),
+        Step.chain(
+            "… so of two margins u ≤ u + g the larger stays the larger.", claim, integrated, increasing
         ),
     )
     return Lemma("For c ≤ 4 a step keeps the order of two margins", steps)

@@ -20,7 +20,7 @@ RESULT = Result(
     tag="T9",
     title="Saturation of the margin",
     problem="Integrate the growth of a margin whose gradient fades as the margin grows.",
-    assumptions=("The mean field of T8.", "Continuous time."),
+    assumptions=("The mean field of T8.", "Continuous time (T10 bounds the difference to discrete steps)."),
     bound="exact",
     uses=("T8",),
     sources=("Corless, Gonnet, Hare, Jeffrey and Knuth (1996), On the Lambert W function",),
@@ -57,11 +57,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T9: the solution of the differential equation, its start, and the accumulated residual.
-
-    >>> derivation().result.tag
-    'T9'
-    """
+    """Derive T9: the solution of the differential equation, its start, and the accumulated residual."""
     import sympy
 
     at = letters()
@@ -81,41 +77,32 @@ def derivation() -> Derivation:
     accumulated_residual = at.eta * sympy.Integral(rate_of(u) / (at.eta * kappa), (u, 0, t))
     accumulated_claim = relation("=", accumulated_residual, (margin_of(t) - margin_of(0)) / kappa)
     steps = (
-        Step(
+        Step.identity(
             "Separating the variables, the left side integrates to M + e^M.",
             relation("=", sympy.Integral(1 + sympy.exp(unknown), unknown), unknown + sympy.exp(unknown)),
-            "identity",
         ),
-        Step(
+        Step.ode(
             "M = c − W(e^c) with c = ηκt + M_0 + e^{M_0} solves the differential equation …",
             statement,
-            "ode",
-            (equation,),
+            equation,
         ),
-        Step(
-            "… and M + e^M = c, by the equation W e^W = e^c that defines W.",
-            implicit,
-            "identity",
-            (statement,),
-        ),
-        Step(
+        Step.identity("… and M + e^M = c, by the equation W e^W = e^c that defines W.", implicit, statement),
+        Step.identity(
             "At t = 0 it solves M + e^M = M_0 + e^{M_0} …",
             relation("=", margin_of(0) + sympy.exp(margin_of(0)), start + sympy.exp(start)),
-            "identity",
-            (relation("=", margin_of(0), closed.subs(t, 0)),),
+            relation("=", margin_of(0), closed.subs(t, 0)),
         ),
-        Step(
+        Step.sign(
             "… which no other M than M_0 does, because the left side increases: the solution starts at M_0.",
             relation(">", sympy.Derivative(unknown + sympy.exp(unknown), unknown), 0),
-            "sign",
         ),
-        Step(
+        Step.identity(
             "By the differential equation the residual q = 1/(1+e^M) is M'/(ηκ).",
             relation("=", residual_of(t), rate_of(t) / (at.eta * kappa)),
-            "identity",
-            (relation("=", residual_of(t), 1 / (1 + sympy.exp(margin_of(t)))), equation),
+            relation("=", residual_of(t), 1 / (1 + sympy.exp(margin_of(t)))),
+            equation,
         ),
-        Step("So τ = η ∫ q is the growth of the margin over κ.", accumulated_claim, "identity"),
+        Step.identity("So τ = η ∫ q is the growth of the margin over κ.", accumulated_claim),
     )
     return Derivation(RESULT, statement=(statement, implicit, accumulated_claim), steps=steps)
 

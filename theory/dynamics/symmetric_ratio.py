@@ -90,22 +90,18 @@ def _noise(w_global: Formula, w_local: Formula) -> Formula:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the symmetric case of T14 from the coefficients of both prompts.
-
-    >>> derivation().result.tag
-    'T14 (symmetric)'
-    """
+    """Derive the symmetric case of T14 from the coefficients of both prompts."""
     import sympy
 
     at = letters()
-    (w_global, w_local, *_), signal, noise = formula()
+    (w_global, w_local, *_), signal, _ = formula()
     inner = (
         w_global**2 * at.tau_G**2 / (at.n * at.K)
         + 2 * w_global * w_local * at.tau_G * at.tau_L / (at.n * at.K)
         + w_local**2 * at.tau_L**2 / at.n
     )
     numerator = w_global * at.tau_G * (at.a + at.b * at.chi / at.K) + w_local * at.tau_L * (at.a + at.b)
-    R, s, h = sympy.symbols("R s h", positive=True)
+    R, s, H, h = sympy.symbols("R s H_xi h")
     beta_global, beta_local, gamma_global, gamma_local = sympy.symbols("beta_G beta_L gamma_G gamma_L")
     displayed = numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner))
     statement = relation("=", R, displayed)
@@ -116,32 +112,35 @@ def derivation() -> Derivation:
         relation("=", gamma_local, 2 * at.b * at.tau_L),
     )
     entries = w_global * (beta_global + gamma_global) + w_local * (beta_local + gamma_local)
+    signal_of = relation("=", s, signal)
+    noise_of = relation("=", H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
     steps = (
-        Step(
+        Step.identity(
             "The relevant entries of H are the coefficients of T9 (full weights) times the slope h = 2 (T2).",
-            relation("=", s, signal),
-            "identity",
-            (relation("=", s, h * entries), *coefficients, relation("=", h, 2)),
+            signal_of,
+            relation("=", s, h * entries),
+            *coefficients,
+            relation("=", h, 2),
         ),
-        Step(
+        Step.identity(
             "The client's own samples enter both prompts with their noise, the others only the average.",
-            relation("=", _noise(w_global, w_local), 16 * at.e**2 * at.sigma**2 * at.L * inner),
-            "identity",
+            noise_of,
+            relation("=", H**2, _noise(w_global, w_local)),
         ),
-        Step(
-            "The factor 4 of both cancels from s/(σ_p ‖H_ξ‖) (T7).",
+        Step.identity(
+            "The factor 4 of both cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            "identity",
-            (relation("=", R, signal / (at.sigma * sympy.sqrt(noise))),),
+            relation("=", R, s / (at.sigma * sympy.sqrt(H**2))),
+            signal_of,
+            noise_of,
         ),
-        Step(
+        Step.identity(
             "Joint training: both prompts share τ, which cancels too.",
             relation(
                 "=",
                 displayed.subs({at.tau_G: at.tau, at.tau_L: at.tau}),
                 displayed.subs({at.tau_G: 1, at.tau_L: 1}),
             ),
-            "identity",
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -1,7 +1,7 @@
 """Coefficients of a prompt over time (T9, coefficients).
 
 Statement: with τ = η Σ_u q^(u) and ω the prompt's weight in the mixture, β = 2aωτ, γ_L = 2bωτ, γ_G = 2bωτχ/K
-and φ_l = 2eωτ (mean of y x_l over the data the prompt sees), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
+and φ_l = 2eωτ (mean of y x_l over the prompt's training data), so E‖φ‖² = (2eωτ)² L σ_p²/n for a local prompt
 and (2eωτ)² L σ_p²/(nK) for the global one.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -36,29 +36,6 @@ RESULT = Result(
 
 
 @cache
-def _summed() -> tuple[Formula, Formula, Formula, Formula]:
-    """The sum of T5's increments per unit of ‖w_r‖² (mean y g_r), the definition of τ, and both noise
-    energies."""
-    import sympy
-
-    at = letters()
-    u = sympy.Symbol("u", integer=True, nonnegative=True)
-    steps = sympy.Symbol("t", integer=True, positive=True)
-    j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
-    residual = sympy.Function("q")(u)
-    slope = sympy.Integer(2)
-    total = sympy.Sum(residual, (u, 0, steps - 1))
-    gain = (slope * at.omega * at.eta * total).subs(at.eta * total, at.tau)
-    increments = sympy.Sum(at.eta * at.omega * slope * residual, (u, 0, steps - 1))
-    tau = relation("=", total, at.tau / at.eta)
-    # variance of a mean of N independent terms of variance σ_p², summed over the L irrelevant coordinates
-    count = sympy.Symbol("N", positive=True)
-    mean_variance = sympy.Sum(at.sigma**2, (j, 1, count)).doit() / count**2
-    energy = sympy.Sum((gain * at.e) ** 2 * mean_variance, (l, 1, at.L)).doit()
-    return gain, increments, tau, energy.subs(count, at.n * at.K)
-
-
-@cache
 def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     """Return the symbols (e, ω, τ, σ_p, L, n, K), the gain per squared norm, and E‖φ_G‖² (K = 1: E‖φ_L‖²).
 
@@ -67,28 +44,38 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
     2*omega*tau
     """
     at = letters()
-    gain, _, _, energy = _summed()
-    return (at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K), gain, energy
+    gain = 2 * at.omega * at.tau
+    return (
+        (at.e, at.omega, at.tau, at.sigma, at.L, at.n, at.K),
+        gain,
+        at.L * (gain * at.e) ** 2 * at.sigma**2 / (at.n * at.K),
+    )
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive the coefficients of T9 by summing T5 over steps.
-
-    >>> len(derivation().statement)
-    5
-    """
+    """Derive the coefficients of T9 by summing T5 over steps."""
     import sympy
 
-    at = letters()
-    gain, increments, tau, energy = _summed()
-    inner, full = group_size(), 2 * at.omega * at.tau
+    at, inner, (_, gain, energy) = letters(), chi_definition(), formula()
+    u, steps_of = (
+        sympy.Symbol("u", integer=True, nonnegative=True),
+        sympy.Symbol("t", integer=True, positive=True),
+    )
+    s, residual = sympy.Symbol("s", positive=True), sympy.Function("q")(u)
+    in_band = relation("=", s, 2)
+
+    def over_steps(summand: Formula) -> Formula:
+        return sympy.Sum(summand, (u, 0, steps_of - 1))
+
+    tau = relation("=", over_steps(residual), at.tau / at.eta)
+    increments = over_steps(at.eta * at.omega * s * residual)
     j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
     x = sympy.Symbol("x", real=True)
     beta, own, averaged = sympy.symbols("beta gamma_L gamma_G")
     squared = sympy.symbols(r"\mathbb{E}\|\phi_G\|^2 \mathbb{E}\|\phi_L\|^2", positive=True)
-    signal, local = relation("=", beta, at.a * full), relation("=", own, at.b * full)
-    shared = relation("=", averaged, at.b * full * at.chi / at.K)
+    signal, local = relation("=", beta, at.a * gain), relation("=", own, at.b * gain)
+    shared = relation("=", averaged, at.b * gain * at.chi / at.K)
     noise_global, noise_local = (
         relation("=", squared[0], energy),
         relation("=", squared[1], energy.subs(at.K, 1)),
@@ -96,45 +83,45 @@ def derivation() -> Derivation:
 
     def summed_over(samples: Formula) -> Formula:
         of_mean = sympy.Sum(at.sigma**2, (j, 1, samples)) / samples**2
-        return sympy.Sum((at.e * full) ** 2 * of_mean, (l, 1, at.L))
+        return sympy.Sum((at.e * gain) ** 2 * of_mean, (l, 1, at.L))
 
     steps = (
-        Step("τ is the learning rate times the sum of the residuals.", tau, "assumed"),
-        Step(
-            "A relevant coordinate times the label is 1 on every sample: T5 sums to β = 2aωτ.",
+        Step.assumed("τ is the learning rate times the sum of the residuals.", tau),
+        Step.identity(
+            "A relevant coordinate times the label is 1 on every sample, and the slope in the band is s = 2 (T2): "
+            "T5 sums to β = 2aωτ.",
             signal,
-            "identity",
-            (relation("=", beta, at.a * increments), tau),
+            relation("=", beta, at.a * increments),
+            tau,
+            in_band,
         ),
-        Step(
+        Step.identity(
             "The client's own coordinate gains γ_L = 2bωτ likewise.",
             local,
-            "identity",
-            (relation("=", own, at.b * increments), tau),
+            relation("=", own, at.b * increments),
+            tau,
+            in_band,
         ),
-        Step("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner, "assumed"),
-        Step(
+        Step.assumed("The inner products of a client's ν with all clients' sum to χ‖ν‖².", inner),
+        Step.identity(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
-            "identity",
-            (relation("=", averaged, gain * inner.lhs / at.K), inner),
+            relation("=", averaged, gain * inner.lhs / at.K),
+            inner,
         ),
-        Step(
+        Step.identity(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
             relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Over L coordinates and the nK samples of all clients the expected energy is this.",
             noise_global,
-            "identity",
-            (relation("=", squared[0], summed_over(at.n * at.K)),),
+            relation("=", squared[0], summed_over(at.n * at.K)),
         ),
-        Step(
+        Step.identity(
             "A local prompt is trained on the n samples of one client.",
             noise_local,
-            "identity",
-            (relation("=", squared[1], summed_over(at.n)),),
+            relation("=", squared[1], summed_over(at.n)),
         ),
     )
     return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)

@@ -18,7 +18,7 @@ from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.late_time.first_order import response
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.gaussian import density
 from theory.proof.symbols import letters
@@ -84,7 +84,7 @@ def derivation() -> Derivation:
     (c, n, sigma, r), mode, (mean, variance), (below, first, second) = formula()
     shared, apart, *_ = response()
     j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
-    alpha, s, inner = sympy.Symbol("alpha", positive=True), sympy.Symbol("s"), group_size()
+    alpha, s, inner = sympy.Symbol("alpha", positive=True), sympy.Symbol("s"), chi_definition()
     by_global = (1 - at.theta) ** 2 * at.n * (at.K * at.a + inner.lhs) / (at.n * at.K)
     by_local = at.theta**2 * sympy.Sum(at.a + at.b, (j, 1, at.n)) / at.n
     rate = 4 * ((1 - at.theta) ** 2 * (at.a + at.b * at.chi / at.K) + at.theta**2 * (at.a + at.b))

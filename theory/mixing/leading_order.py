@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
-from theory.model.aggregation import group_size
+from theory.model.aggregation import chi_definition
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, nonnegative, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 from theory.proof.gaussian import expectation
@@ -120,8 +120,8 @@ def derivation() -> Derivation:
                 "The average moves along a client's feature by the mean of its inner products G_j with all "
                 "clients' (T6); all entries of the outputs share a factor 4, which is dropped.",
                 signals[0],
-                relation("=", s_global, at.tau * (a + group_size().lhs / clients)),
-                group_size(),
+                relation("=", s_global, at.tau * (a + chi_definition().lhs / clients)),
+                chi_definition(),
             ),
             Step.identity(
                 "One sample adds e τ x_l along row l of a prompt's output (T5): noise of mean square length v.",

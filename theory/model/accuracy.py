@@ -45,11 +45,7 @@ def formula() -> tuple[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T7: the law of the margin of a fresh sample, and the probability that it is positive.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive T7: the law of the margin of a fresh sample, and the probability that it is positive."""
     import sympy
 
     sigma, length = letters().sigma, letters().L
@@ -65,42 +61,36 @@ def derivation() -> Derivation:
         derived.subs(ratio_symbol, signal / scale),
     )
     steps = (
-        Step(
+        Step.identity(
             "The label multiplies the two relevant coordinates away, so y f = s + Σ_l (y x_l) H_l. An irrelevant "
             "term x_l H_l has the moment generating function exp(u² σ_p² H_l²/2) …",
             relation("=", expectation(sympy.exp(u * x * entry), x, sigma), transform),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and a label −1 does not change it.",
             relation("=", expectation(sympy.exp(-u * x * entry), x, sigma), transform),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Those of independent terms multiply, so their logarithms add: the sum is N(0, σ_p² ‖H_ξ‖²).",
             relation("=", sympy.Sum(sympy.log(transform), (l, 1, length)), u**2 * sigma**2 * norm**2 / 2),
-            "identity",
-            (relation("=", norm, sympy.sqrt(sympy.Sum(entry**2, (l, 1, length)))),),
+            relation("=", norm, sympy.sqrt(sympy.Sum(entry**2, (l, 1, length)))),
         ),
-        Step(
+        Step.identity(
             "That is the transform of a Gaussian with mean s and deviation v = σ_p ‖H_ξ‖, once s is added.",
             relation(
                 "=",
                 expectation(sympy.exp(u * x), x, scale, signal),
                 sympy.exp(u * signal + u**2 * scale**2 / 2),
             ),
-            "identity",
         ),
-        Step("The sample is classified correctly when y f > 0.", statement, "identity"),
-        Step(
+        Step.identity("The sample is classified correctly when y f > 0.", statement),
+        Step.identity(
             "As a function of R = s/v this is Φ(R): its derivative is the standard normal density …",
             relation("=", sympy.Derivative(derived, ratio_symbol), density(ratio_symbol, 1)),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and it tends to 0 as R tends to minus infinity.",
             relation("=", sympy.Limit(derived, ratio_symbol, -sympy.oo), 0),
-            "identity",
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

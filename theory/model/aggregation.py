@@ -45,10 +45,10 @@ class NoiseEnergyFactors(NamedTuple):
 
 
 @cache
-def group_size() -> Formula:
+def chi_definition() -> Formula:
     """Return the definition of χ: the inner products G_j of a client's ν with all clients' sum to χ‖ν‖².
 
-    >>> group_size().rhs
+    >>> chi_definition().rhs
     b*chi
     """
     import sympy
@@ -68,16 +68,12 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
     at, total = letters(), sympy.Symbol("N", positive=True)
     # the average over clients of ⟨ν_{s(k)}, ν_{s(j)}⟩/‖ν‖²
-    return (at.chi, at.K, total), group_size().rhs / at.b / at.K, 1 / total
+    return (at.chi, at.K, total), chi_definition().rhs / at.b / at.K, 1 / total
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T6: the signal factor χ/K and the noise energy 1/N.
-
-    >>> derivation().result.tag
-    'T6'
-    """
+    """Derive T6: the signal factor χ/K and the noise energy 1/N."""
     import sympy
 
     at = letters()
@@ -95,40 +91,33 @@ def derivation() -> Derivation:
     signal = relation("=", moved, factor * delta)
     noise = relation("=", over_clients(weight**2 / count), energy)
     steps = (
-        Step(
+        Step.identity(
             "All clients move β alike, and the weights n_j/N sum to one, so averaging leaves β unchanged.",
             relation("=", over_clients(weight * beta), beta),
-            "identity",
-            averaging,
+            *averaging,
         ),
-        Step(
+        Step.assumed(
             "The group size χ of a client is defined by the inner products G_j of its ν with all clients'.",
-            group_size(),
-            "assumed",
+            chi_definition(),
         ),
-        Step(
+        Step.identity(
             "Client j moves along its own ν by δ; the average's coefficient along ν_{s(k)} is χ/K of that.",
             signal,
-            "identity",
-            (moved_of, group_size()),
+            moved_of,
+            chi_definition(),
         ),
-        Step(
+        Step.identity(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",
             relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "A local coefficient f·(mean of n such independent terms) therefore has variance f² σ_p²/n.",
             relation(
                 "=", (row / at.n) ** 2 * sympy.Sum(at.sigma**2, (j, 1, at.n)), row**2 * at.sigma**2 / at.n
             ),
-            "identity",
         ),
-        Step(
-            "Independent variances add with squared weights: Σ p_k²/n_k = Σ n_k/N² = 1/N.",
-            noise,
-            "identity",
-            averaging,
+        Step.identity(
+            "Independent variances add with squared weights: Σ p_k²/n_k = Σ n_k/N² = 1/N.", noise, *averaging
         ),
     )
     return Derivation(RESULT, statement=(signal, noise), steps=steps)

@@ -34,12 +34,11 @@ ROWS = 3
 """Rows in the derivation: the fewest for which a row has more than one neighbour."""
 
 
-def _symmetric(letter: str, diagonal_positive: bool) -> Formula:
+def _symmetric(letter: str) -> Formula:
     import sympy
 
     def entry(r: int, s: int) -> Formula:
-        sign = {"positive": True} if diagonal_positive and r == s else {"real": True}
-        return sympy.Symbol(f"{letter}_{min(r, s) + 1}{max(r, s) + 1}", **sign)
+        return sympy.Symbol(f"{letter}_{min(r, s) + 1}{max(r, s) + 1}", real=True)
 
     return sympy.Matrix(ROWS, ROWS, entry)
 
@@ -49,7 +48,7 @@ def _cramer() -> SimpleNamespace:
     """Cramer's rule for three rows: the letters, the coefficients in cofactors, and the cofactors."""
     import sympy
 
-    gram, cofactors = _symmetric("g", diagonal_positive=True), _symmetric("C", diagonal_positive=False)
+    gram, cofactors = _symmetric("g"), _symmetric("C")
     inner, unknown = (sympy.symbols(f"{letter}_1:{ROWS + 1}", real=True) for letter in "da")
     determinant = sympy.Symbol("D", positive=True)
     rows = range(ROWS)
@@ -83,11 +82,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive T4 for three rows: the formula, existence, uniqueness, and the orthogonal special case."""
     parts = _cramer()
     gram, inner, unknown, solved = parts.gram, parts.inner, parts.unknown, parts.solved
     rows = range(ROWS)
@@ -95,37 +90,37 @@ def derivation() -> Derivation:
     orthogonal = tuple(relation("=", gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
     system = [relation("=", inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
     definitions = (
-        *(Step("A cofactor of the Gram matrix G = W Wᵀ.", minor, "assumed") for minor in parts.minors),
-        Step(
+        *(Step.assumed("A cofactor of the Gram matrix G = W Wᵀ.", minor) for minor in parts.minors),
+        Step.assumed(
             "Its determinant, positive because the rows are linearly independent; C/D is the inverse.",
             parts.expanded,
-            "assumed",
         ),
     )
     existence = tuple(
-        Step(
+        Step.identity(
             f"With the coefficients of the formula, Σ_s a_s w_s/‖w_s‖² has the right product with w_{r + 1}.",
             system[r],
-            "identity",
-            (*solved, *inverse),
+            *solved,
+            *inverse,
         )
         for r in rows
     )
     uniqueness = tuple(
-        Step(
+        Step.identity(
             f"Any coefficients that have the right products give back a_{r + 1} by the formula.",
             solved[r],
-            "identity",
-            (*system, *inverse),
+            *system,
+            *inverse,
         )
         for r in rows
     )
     special = tuple(
-        Step(
+        Step.identity(
             f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
             relation("=", unknown[r], inner[r]),
-            "identity",
-            (solved[r], *inverse, *orthogonal),
+            solved[r],
+            *inverse,
+            *orthogonal,
         )
         for r in rows
     )

@@ -8,7 +8,6 @@ The last number is why training samples are nearly orthogonal for N ≪ L, which
 """
 
 from functools import cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
@@ -38,51 +37,23 @@ class MarginMoments(NamedTuple):
 
 
 @cache
-def _law() -> SimpleNamespace:
-    """The symbols of the data model, and the second moments of its noise and of a label."""
-    import sympy
+def formula() -> tuple[tuple[Formula, ...], Formula, Formula, Formula]:
+    """Return the symbols (H_μ, H_ν, ‖H_ξ‖, σ_p, L), the margin's mean and variance, and the overlap of two images.
 
-    at = letters()
-    shared, own, x, y = sympy.symbols("H_mu H_nu x y", real=True)
-    length = sympy.Symbol(r"\|H_{\xi}\|", nonnegative=True)
-    return SimpleNamespace(
-        **vars(at),
-        **dict(shared=shared, own=own, length=length, x=x, y=y),
-        second=expectation(x**2, x, at.sigma).doit(),
-        label_squared=sympy.Add(*(label**2 for label in (-1, 1))) / 2,
-    )
-
-
-@cache
-def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
-    """Return the symbols (H_μ, H_ν, ‖H_ξ‖, σ_p), and the mean and variance of the margin.
-
-    >>> symbols, mean, variance = formula()
-    >>> mean
-    H_mu + H_nu
+    >>> symbols, mean, variance, overlap = formula()
+    >>> mean, overlap
+    (H_mu + H_nu, 1/sqrt(L))
     """
-    d = _law()
-    mean = d.label_squared * (d.shared + d.own)
-    variance = d.label_squared * d.second * d.length**2
-    return (d.shared, d.own, d.length, d.sigma), mean, variance
-
-
-@cache
-def _overlap() -> tuple[Formula, Formula]:
-    """The symbol L, and the deviation of ⟨x_i, x_j⟩ relative to the expected ‖x_i‖²."""
     import sympy
 
-    d = _law()
-    return d.L, sympy.sqrt(d.L * d.second**2) / (d.L * d.second)
+    at, (shared, own) = letters(), sympy.symbols("H_mu H_nu", real=True)
+    length = sympy.Symbol(r"\|H_{\xi}\|", nonnegative=True)
+    return (shared, own, length, at.sigma, at.L), shared + own, at.sigma**2 * length**2, 1 / sympy.sqrt(at.L)
 
 
 @cache
 def derivation() -> Derivation:
-    """Derive T1's moments from the coordinates of an image.
-
-    >>> derivation().result.bound
-    'exact'
-    """
+    """Derive T1's moments from the coordinates of an image."""
     return Derivation(
         RESULT, statement=_moments().states + _overlaps().states[-1:], lemmas=(_moments(), _overlaps())
     )
@@ -92,70 +63,55 @@ def derivation() -> Derivation:
 def _moments() -> Lemma:
     import sympy
 
-    d = _law()
-    _, mean, variance = formula()
+    (shared, own, length, sigma, L), mean, variance, _ = formula()
     l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
     coordinate, entry = (sympy.IndexedBase(name, real=True)[l] for name in ("x", "H"))
-    summed = sympy.Sum(coordinate * entry, (l, 1, d.L))
-    any_entry, u = sympy.symbols("H_l u", real=True)
+    summed = sympy.Sum(coordinate * entry, (l, 1, L))
+    x, y, any_entry, u = sympy.symbols("x y H_l u", real=True)
     average = sympy.Symbol(r"\bar{x}", real=True)
-    length = relation("=", d.length, sympy.sqrt(sympy.Sum(entry**2, (l, 1, d.L))))
+    length_of = relation("=", length, sympy.sqrt(sympy.Sum(entry**2, (l, 1, L))))
     mean_of = relation("=", sympy.Symbol(r"\mathbb{E}[yf]"), mean)
     variance_of = relation("=", sympy.Symbol(r"\mathrm{Var}[yf]"), variance)
-    image = d.y * (d.shared + d.own) + summed
+    image = y * (shared + own) + summed
     steps = (
-        Step(
+        Step.modelled(
             "The score of an image is the label times two entries of H, plus noise times the others; the label "
             "multiplies it into the margin.",
-            relation("=", d.y * image, d.y**2 * (d.shared + d.own) + d.y * summed),
-            "modelled",
+            relation("=", y * image, y**2 * (shared + own) + y * summed),
         ),
         *(
-            Step(
-                f"The square of a label is 1, here for the label {label}: the signed relevant coordinates are 1.",
-                relation("=", d.y**2, d.label_squared),
-                "identity",
-                (relation("=", d.y, label),),
+            Step.identity(
+                f"The square of a label is 1, here for the label {name}: the signed relevant coordinates are 1.",
+                relation("=", y**2, 1),
+                relation("=", y, label),
             )
-            for label in (-1, 1)
+            for label, name in ((-1, "−1"), (1, "1"))
         ),
-        Step("The noise has mean zero …", relation("=", expectation(d.x, d.x, d.sigma), 0), "identity"),
-        Step(
-            "… and variance σ_p² …", relation("=", expectation(d.x**2, d.x, d.sigma), d.sigma**2), "identity"
-        ),
-        Step(
+        Step.identity("The noise has mean zero …", relation("=", expectation(x, x, sigma), 0)),
+        Step.identity("… and variance σ_p² …", relation("=", expectation(x**2, x, sigma), sigma**2)),
+        Step.identity(
             "… and multiplied by a label it has the same law.",
-            relation(
-                "=",
-                expectation(sympy.exp(-u * d.x), d.x, d.sigma),
-                expectation(sympy.exp(u * d.x), d.x, d.sigma),
-            ),
-            "identity",
+            relation("=", expectation(sympy.exp(-u * x), x, sigma), expectation(sympy.exp(u * x), x, sigma)),
         ),
-        Step(
+        Step.identity(
             "Hence the mean of the margin: the noise, of mean zero, drops out.",
             mean_of,
-            "identity",
-            (
-                relation("=", mean_of.lhs, d.shared + d.own + sympy.Sum(entry * average, (l, 1, d.L))),
-                relation("=", average, expectation(d.x, d.x, d.sigma)),
-            ),
+            relation("=", mean_of.lhs, shared + own + sympy.Sum(entry * average, (l, 1, L))),
+            relation("=", average, expectation(x, x, sigma)),
         ),
-        Step(
+        Step.identity(
             "One coordinate adds σ_p² H_l² to the variance.",
-            relation("=", expectation((d.x * any_entry) ** 2, d.x, d.sigma), d.sigma**2 * any_entry**2),
-            "identity",
+            relation("=", expectation((x * any_entry) ** 2, x, sigma), sigma**2 * any_entry**2),
         ),
-        Step(
+        Step.modelled(
             "Different coordinates are independent: the mean of their product is a product of means.",
-            relation("=", any_entry**2 * expectation(d.x, d.x, d.sigma) ** 2, 0),
-            "modelled",
+            relation("=", any_entry**2 * expectation(x, x, sigma) ** 2, 0),
         ),
-        Step(
+        Step.identity(
             "Hence the variance of the margin, with ‖H_ξ‖² the sum of the squared entries.",
             variance_of,
-            "identity",
-            (relation("=", variance_of.lhs, sympy.Sum(d.sigma**2 * entry**2, (l, 1, d.L))), length),
+            relation("=", variance_of.lhs, sympy.Sum(sigma**2 * entry**2, (l, 1, L))),
+            length_of,
         ),
     )
     return Lemma("Mean and variance of the margin", steps, states=(mean_of, variance_of))
@@ -165,33 +121,31 @@ def _moments() -> Lemma:
 def _overlaps() -> Lemma:
     import sympy
 
-    d = _law()
+    (_, _, _, sigma, L), _, _, value = formula()
+    x = sympy.Symbol("x", real=True)
     l = sympy.Symbol("l", integer=True, positive=True)  # noqa: E741
     energy = sympy.Symbol(r"\mathbb{E}\|x\|^2", positive=True)
     spread = sympy.Symbol(r"\mathrm{Var}\langle x,x'\rangle", positive=True)
-    second = expectation(d.x**2, d.x, d.sigma)
-    energy_of = relation("=", energy, d.L * d.sigma**2)
-    spread_of = relation("=", spread, d.L * d.sigma**4)
-    overlap = relation("=", sympy.sqrt(spread) / energy, _overlap()[1])
+    second = expectation(x**2, x, sigma)
+    energy_of = relation("=", energy, L * sigma**2)
+    spread_of = relation("=", spread, L * sigma**4)
+    overlap = relation("=", sympy.sqrt(spread) / energy, value)
     steps = (
-        Step(
+        Step.identity(
             "The expected squared length of an image's noise.",
             energy_of,
-            "identity",
-            (relation("=", energy, sympy.Sum(second, (l, 1, d.L))),),
+            relation("=", energy, sympy.Sum(second, (l, 1, L))),
         ),
-        Step(
+        Step.identity(
             "The inner product of two images' noise has mean zero and this variance: each coordinate's is the "
             "product of two independent second moments.",
             spread_of,
-            "identity",
-            (relation("=", spread, sympy.Sum(second**2, (l, 1, d.L))),),
+            relation("=", spread, sympy.Sum(second**2, (l, 1, L))),
         ),
-        Step("So two images overlap by 1/√L of their length …", overlap, "identity", (energy_of, spread_of)),
-        Step(
+        Step.identity("So two images overlap by 1/√L of their length …", overlap, energy_of, spread_of),
+        Step.identity(
             "… which vanishes as L grows: noise vectors are nearly orthogonal.",
-            relation("=", sympy.Limit(_overlap()[1], d.L, sympy.oo), 0),
-            "identity",
+            relation("=", sympy.Limit(value, L, sympy.oo), 0),
         ),
     )
     return Lemma("Overlap of two images' noise", steps, states=(energy_of, spread_of, overlap))
@@ -199,9 +153,12 @@ def _overlaps() -> Lemma:
 
 @cache
 def _numeric() -> tuple[Any, Any, Any]:
-    symbols, mean, variance = formula()
-    length, overlap = _overlap()
-    return as_function(symbols, mean), as_function(symbols, variance), as_function([length], overlap)
+    symbols, mean, variance, overlap = formula()
+    return (
+        as_function(symbols[:4], mean),
+        as_function(symbols[:4], variance),
+        as_function(symbols[4:], overlap),
+    )
 
 
 def moments(

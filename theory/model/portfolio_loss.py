@@ -50,11 +50,7 @@ def formula() -> tuple[Formula, Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T3: mixture of logits, slope and convexity of the loss, and its gradient along each feature.
-
-    >>> derivation().result.tag
-    'T3'
-    """
+    """Derive T3: mixture of logits, slope and convexity of the loss, and its gradient along each feature."""
     import sympy
 
     theta = letters().theta
@@ -80,31 +76,28 @@ def derivation() -> Derivation:
     q_here = relation("=", q, residual.subs(margin, y * score))
     at_zero, at_one = (relation("=", mixed, entry) for entry in (entry_global, entry_local))
     steps = (
-        Step("An entry of the portfolio's text feature.", mixture, "assumed"),
-        Step("θ = 0 is the global prompt alone …", at_zero, "modelled", (mixture, relation("=", theta, 0))),
-        Step("… and θ = 1 the local one.", at_one, "modelled", (mixture, relation("=", theta, 1))),
-        Step("Scores are linear in the text feature: mixing features is mixing logits.", logits, "identity"),
-        Step("The loss of one margin has slope −q …", slope, "identity"),
-        Step("… where the residual q lies above 0 …", relation(">", residual, 0), "sign"),
-        Step("… and below 1.", relation("<", residual, 1), "sign"),
-        Step(
+        Step.assumed("An entry of the portfolio's text feature.", mixture),
+        Step.modelled("θ = 0 is the global prompt alone …", at_zero, mixture, relation("=", theta, 0)),
+        Step.modelled("… and θ = 1 the local one.", at_one, mixture, relation("=", theta, 1)),
+        Step.identity("Scores are linear in the text feature: mixing features is mixing logits.", logits),
+        Step.identity("The loss of one margin has slope −q …", slope),
+        Step.sign("… where the residual q lies above 0 …", relation(">", residual, 0)),
+        Step.sign("… and below 1.", relation("<", residual, 1)),
+        Step.identity(
             "The residual falls with the margin at the rate q(1−q) …",
             relation("=", sympy.Derivative(residual, margin), -residual * (1 - residual)),
-            "identity",
         ),
-        Step(
+        Step.sign(
             "… so the loss is convex: its second derivative is positive.",
             relation(">", sympy.Derivative(loss, margin, 2), 0),
-            "sign",
         ),
-        Step(
+        Step.identity(
             "Along an entry of the global prompt's feature the loss falls by the residual times 1−θ (one row; f_0 "
             "holds the other rows) …",
             by_global,
-            "identity",
-            (q_here,),
+            q_here,
         ),
-        Step("… and along the local prompt's by the residual times θ.", by_local, "identity", (q_here,)),
+        Step.identity("… and along the local prompt's by the residual times θ.", by_local, q_here),
     )
     return Derivation(RESULT, statement=(logits, slope, by_global, by_local), steps=steps)
 

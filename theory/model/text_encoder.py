@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from theory.numerics.validation import ArrayLike, Values, finite, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
 
 RESULT = Result(
     tag="T2",
@@ -42,11 +42,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T2: oddness and slope for any activation, the three pieces for the ReLU.
-
-    >>> derivation().result.tag
-    'T2'
-    """
+    """Derive T2: oddness and slope for any activation, the three pieces for the ReLU."""
     import sympy
 
     (z, offset), pieces = formula()
@@ -73,58 +69,66 @@ def derivation() -> Derivation:
     relu = sympy.Max(0, z + offset) - sympy.Max(0, -z + offset)
     statement = relation("=", relu, pieces)
     inside, above, below = (relation("=", feature(z), piece.expr) for piece in pieces.args)
-    steps = (
-        Step(
-            "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, "identity", definition
+    slopes = tuple(
+        Step.identity(text, relation("=", sympy.Derivative(feature(z), z), value), piece)
+        for text, value, piece in (
+            ("The piece inside has slope 2 …", 2, inside),
+            ("… and the pieces outside have slope 1: above …", 1, above),
+            ("… and below the band.", 1, below),
+        )
+    )
+    borders = tuple(
+        Step.identity(text, relation("=", inside.rhs, outside.rhs), relation("=", z, border))
+        for text, outside, border in (
+            ("At the upper border the pieces meet …", above, offset),
+            ("… and at the lower one.", below, -offset),
+        )
+    )
+    for_every_activation = (
+        Step.identity(
+            "Exchanging z and −z exchanges the two terms: h is odd, for every σ.", odd, *definition
         ),
-        Step(
+        Step.identity(
             "Its slope adds the slopes of the two terms (σ is the integral of its slope σ').",
             slope,
-            "identity",
-            (definition[0], *primitives),
+            definition[0],
+            *primitives,
         ),
-        Step("If σ never decreases, neither does h.", relation(">=", slope.rhs, 0), "sign"),
-        Step(
-            "ReLU inside the band, where u = c + z and v = c − z are positive: both terms are on.",
+        Step.sign("If σ never decreases, neither does h.", relation(">=", slope.rhs, 0)),
+    )
+    in_pieces = (
+        Step.identity(
+            "Inside the band, where u = c + z and v = c − z are positive: both terms are on.",
             statement,
-            "identity",
-            (relation("=", z, (left - right) / 2), relation("=", offset, (left + right) / 2)),
+            relation("=", z, (left - right) / 2),
+            relation("=", offset, (left + right) / 2),
         ),
-        Step(
-            "ReLU above the band, z = c + d with d > 0: only the first term is on.",
+        Step.identity(
+            "Above the band, z = c + d with d > 0: only the first term is on.",
             statement,
-            "identity",
-            (relation("=", z, offset + beyond),),
+            relation("=", z, offset + beyond),
         ),
-        Step(
-            "ReLU below the band, z = −c − d with d > 0: only the second term is on.",
+        Step.identity(
+            "Below the band, z = −c − d with d > 0: only the second term is on.",
             statement,
-            "identity",
-            (relation("=", z, -offset - beyond),),
+            relation("=", z, -offset - beyond),
         ),
-        Step("The piece inside has slope 2 …", _slope_of(inside, z, 2), "identity", (inside,)),
-        Step("… and the pieces outside have slope 1: above …", _slope_of(above, z, 1), "identity", (above,)),
-        Step("… and below the band.", _slope_of(below, z, 1), "identity", (below,)),
-        Step(
-            "At the upper border the pieces meet …",
-            relation("=", inside.rhs, above.rhs),
-            "identity",
-            (relation("=", z, offset),),
+        *slopes,
+        *borders,
+    )
+    lemmas = (
+        Lemma(
+            "For every activation h is odd, and its slope adds two slopes",
+            for_every_activation,
+            states=(odd, slope),
         ),
-        Step(
-            "… and at the lower one.",
-            relation("=", inside.rhs, below.rhs),
-            "identity",
-            (relation("=", z, -offset),),
+        Lemma(
+            "The ReLU encoder in pieces, of slope 2 inside the band and 1 outside",
+            in_pieces,
+            states=(statement,),
         ),
     )
-    return Derivation(RESULT, statement=(odd, slope, statement), steps=steps)
-
-
-def _slope_of(piece: Formula, z: Formula, value: int) -> Formula:
-    import sympy
-
-    return relation("=", sympy.Derivative(piece.lhs, z), value)
+    return Derivation(RESULT, statement=(odd, slope, statement), lemmas=lemmas)
 
 
 @cache

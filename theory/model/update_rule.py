@@ -49,11 +49,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T5 by differentiating the loss of n samples through z_r = ⟨w_r, p⟩, for two rows in the plane.
-
-    >>> len(derivation().statement)
-    4
-    """
+    """Derive T5 by differentiating the loss of n samples through z_r = ⟨w_r, p⟩, for two rows in the plane."""
     import sympy
 
     (eta, omega, norm, slope_symbol, pull_symbol), increment = formula()
@@ -85,15 +81,12 @@ def derivation() -> Derivation:
 
     pull_of = tuple(relation("=", pulls[r], mean(q * y * g[r])) for r in range(2))
     loss_steps = [
-        Step(
-            "The margin of a sample is the label times the score of the mixture (T3).", margin_of, "assumed"
-        ),
+        Step.assumed("The margin of a sample is the label times the score of the mixture (T3).", margin_of),
         *(
-            Step(
+            Step.assumed(
                 f"Entry {r + 1} of the mixture: f_{r + 1} comes from the other prompt, the rest from this one "
                 f"through z_{r + 1} = ⟨w_{r + 1}, p⟩ (the encoder is the integral of its slope h').",
                 entries[r],
-                "assumed",
             )
             for r in range(2)
         ),
@@ -109,18 +102,17 @@ def derivation() -> Derivation:
         gradient = relation("=", average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
         gradients.append(gradient)
         loss_steps += [
-            Step(
+            Step.identity(
                 f"A sample's loss changes with coordinate {c + 1} of the prompt through its margin, at rate −q …",
                 through,
-                "identity",
-                (residual,),
+                residual,
             ),
-            Step("… and its margin at this one.", sample, "identity", (margin_of, *entries, *slope_at)),
-            Step(
+            Step.identity("… and its margin at this one.", sample, margin_of, *entries, *slope_at),
+            Step.identity(
                 "The client's loss is the mean over its samples; m_r is the mean of q y g_r.",
                 gradient,
-                "identity",
-                (average_of, *pull_of),
+                average_of,
+                *pull_of,
             ),
         ]
     statement: list[Formula] = []
@@ -134,17 +126,18 @@ def derivation() -> Derivation:
         general, single = relation("=", moved[r], spread), relation("=", moved[r], alone)
         statement += [general, single]
         step_steps += [
-            Step(
+            Step.identity(
                 f"A gradient step of size η moves z_{r + 1} by row {r + 1} of η ω G [h' ∘ m], G = W Wᵀ (any rows).",
                 general,
-                "identity",
-                (moved_by, *gradients, *products),
+                moved_by,
+                *gradients,
+                *products,
             ),
-            Step(
+            Step.identity(
                 f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient (T4).",
                 single,
-                "identity",
-                (general, relation("=", gram[0, 1], 0)),
+                general,
+                relation("=", gram[0, 1], 0),
             ),
         ]
     lemmas = (

@@ -6,7 +6,7 @@ and names the step. SymPy is imported on first use.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from theory.proof.bounds import Bound
 
@@ -28,7 +28,7 @@ class DerivationError(ValueError):
 class Step:
     """One line of a derivation: a sentence, the claim it makes, and how SymPy verifies the claim.
 
-    Steps are written `Step.identity(text, claim, *given)`, and alike for the other kinds. `how` is one of
+    Each kind of step has a constructor of its name, `Step.identity(text, claim, *given)`. `how` is one of
 
     - `assumed`: a definition, a model equation or a hypothesis; nothing to verify;
     - `modelled`: an equation that puts the sentence into letters. Its algebra is verified as an identity, but what
@@ -49,41 +49,6 @@ class Step:
     how: How
     given: tuple[Formula, ...] = ()
 
-    @classmethod
-    def assumed(cls, text: str, claim: Formula) -> "Step":
-        """A step of the kind `assumed`, of which nothing is verified."""
-        return cls(text, claim, "assumed")
-
-    @classmethod
-    def modelled(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `modelled`: a sentence about the model, put into letters."""
-        return cls(text, claim, "modelled", given)
-
-    @classmethod
-    def identity(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `identity`: an equation, verified once the `given` ones are inserted."""
-        return cls(text, claim, "identity", given)
-
-    @classmethod
-    def sign(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `sign`: an inequality, once the `given` equations are inserted."""
-        return cls(text, claim, "sign", given)
-
-    @classmethod
-    def chain(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `chain`: an inequality that is the sum of `given` ones."""
-        return cls(text, claim, "chain", given)
-
-    @classmethod
-    def root(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `root`: a solution of the `given` equations."""
-        return cls(text, claim, "root", given)
-
-    @classmethod
-    def ode(cls, text: str, claim: Formula, *given: Formula) -> "Step":
-        """A step of the kind `ode`: a solution of a differential equation, `given` before its initial values."""
-        return cls(text, claim, "ode", given)
-
     def holds(self) -> bool:
         """Whether SymPy confirms the claim.
 
@@ -93,6 +58,41 @@ class Step:
         True
         """
         return _VERIFIERS[self.how](self.claim, self.given)
+
+    @classmethod
+    def assumed(cls, text: str, claim: Formula) -> Self:
+        """A definition, a model equation, a hypothesis or an earlier result."""
+        return cls(text, claim, "assumed")
+
+    @classmethod
+    def modelled(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A sentence put into letters."""
+        return cls(text, claim, "modelled", given)
+
+    @classmethod
+    def identity(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An equation that SymPy carries out."""
+        return cls(text, claim, "identity", given)
+
+    @classmethod
+    def sign(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An inequality from the signs of the symbols."""
+        return cls(text, claim, "sign", given)
+
+    @classmethod
+    def chain(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """An inequality that sums earlier ones."""
+        return cls(text, claim, "chain", given)
+
+    @classmethod
+    def root(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A solution of equations."""
+        return cls(text, claim, "root", given)
+
+    @classmethod
+    def ode(cls, text: str, claim: Formula, *given: Formula) -> Self:
+        """A solution of a differential equation."""
+        return cls(text, claim, "ode", given)
 
 
 @dataclass(frozen=True)

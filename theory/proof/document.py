@@ -111,7 +111,8 @@ def section(derivation: Derivation) -> str:
     """
     result = derivation.result
     module = results()[result.tag].replace(".", "/") + ".py"
-    rests_on = "; ".join([", ".join(result.uses) or "the model alone", *result.sources])
+    model = "the model" if result.sources else "the model alone"
+    rests_on = "; ".join([", ".join(result.uses) or model, *result.sources])
     parts = [
         f"## {_heading(derivation)}",
         f"**Problem.** {_escape(result.problem)}",
