@@ -50,7 +50,7 @@ class Expressions(NamedTuple):
 
 @cache
 def formula() -> Expressions:
-    """Return F(x) from sums over both types of samples, and x_∞ from equal margins of both.
+    """Return F(x), signed mean over root mean square of both types, and x_∞, where both have the same margin.
 
     >>> parts = formula()
     >>> parts.factor.subs(parts.symbols[1], 1)
@@ -59,12 +59,9 @@ def formula() -> Expressions:
     import sympy
 
     symbols = epsilon, x, signal, noise = sympy.symbols("epsilon x kappa_s kappa_n", positive=True)
-    fractions, signs, levels = (1 - epsilon, epsilon), (1, -1), (1, x)
-    pull = sum(p * sign * level for p, sign, level in zip(fractions, signs, levels, strict=True))
-    energy = sum(p * level**2 for p, level in zip(fractions, levels, strict=True))
-    margins = [sign * signal * pull + noise * level for sign, level in zip(signs, levels, strict=True)]
-    (largest,) = sympy.solve(sympy.Eq(*margins), x)
-    return Expressions(symbols, pull / sympy.sqrt(energy), largest)
+    factor = (1 - epsilon - epsilon * x) / sympy.sqrt(1 - epsilon + epsilon * x**2)
+    largest = (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal)
+    return Expressions(symbols, factor, largest)
 
 
 @cache
@@ -102,7 +99,7 @@ def derivation() -> Derivation:
     clean = relation("=", M_plus, signal * pull + noise * plus)
     flipped = relation("=", M_minus, -signal * pull + noise * minus)
     limit, at_limit = sympy.symbols(r"x_\infty F_\infty", positive=True)
-    limit_claim = relation("=", limit, (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal))
+    limit_claim = relation("=", limit, largest)
     sign_of_gap = relation("=", M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
     pushes = 2 * signal * ((1 - epsilon) * q_plus - epsilon * q_minus) + noise * (q_plus - q_minus)
     apart = clean.rhs - flipped.rhs

@@ -48,7 +48,7 @@ class Signals(NamedTuple):
 
 @cache
 def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
-    """Return the symbols (a, b, ε_k, f_all, f_group) and the signals of both prompts, from sums over two types.
+    """Return the symbols (a, b, ε_k, f_all, f_group) and the signals of both prompts.
 
     f_all and f_group are Σ p_j f_j over all clients and over the client's group.
 
@@ -60,8 +60,8 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
     at = letters()
     epsilon = sympy.Symbol("epsilon_k", positive=True)
     everyone, group = sympy.symbols("f_all f_group", real=True)
-    own = sum(share * sign for share, sign in ((1 - epsilon, 1), (epsilon, -1)))
-    return (at.a, at.b, epsilon, everyone, group), (at.a * everyone + at.b * group, (at.a + at.b) * own)
+    signals = (at.a * everyone + at.b * group, (at.a + at.b) * (1 - 2 * epsilon))
+    return (at.a, at.b, epsilon, everyone, group), signals
 
 
 @cache

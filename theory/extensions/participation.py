@@ -72,7 +72,6 @@ def formula() -> Expressions:
     rate = (1 - at.theta) ** 2 * k_global + at.theta**2 * k_local * r
     share = sympy.Symbol("x", positive=True)
     (joint,) = sympy.solve(sympy.Eq(r * share**2, odds), share)
-    second_moment = (r * t) ** 2 + t * (r * (1 - r) ** 2 + (1 - r) * r**2)
     return Expressions(
         (at.theta, r, k_global, k_local),
         rate,
@@ -81,7 +80,7 @@ def formula() -> Expressions:
         (odds, r),
         joint,
         (r, t),
-        sympy.cancel(second_moment / (r * t) ** 2),
+        1 + (1 - r) / (r * t),
     )
 
 
@@ -197,7 +196,7 @@ def derivation() -> Derivation:
 
     variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
     count = relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
-    excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
+    excess = relation("=", N**2 / (r * rounds) ** 2, parts.excess)
     spread = Lemma(
         "What the mean over draws leaves out",
         (
@@ -210,9 +209,6 @@ def derivation() -> Derivation:
                 "are quadratic in the counts: all three get it.",
                 excess,
                 count,
-            ),
-            Step.identity(
-                "The form of it that is evaluated.", relation("=", excess.lhs, parts.excess), count
             ),
             Step.sign(
                 "It is larger than 1 for r = 1/(1+g) < 1 …",

@@ -61,10 +61,9 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
     import sympy
 
     at = letters()
-    share, common, first, second, unit = sympy.symbols("P_i N_ij N_i N_j v", positive=True)
-    j = sympy.Symbol("j", integer=True, positive=True)
-    covariance = sympy.Sum(unit / (first * second), (j, 1, common)).doit() / unit
-    return (at.a, at.b, share, common, first, second), (at.a + share * at.b, covariance)
+    share, common, first, second = sympy.symbols("P_i N_ij N_i N_j", positive=True)
+    moments = (at.a + share * at.b, common / (first * second))
+    return (at.a, at.b, share, common, first, second), moments
 
 
 @cache

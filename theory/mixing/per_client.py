@@ -45,7 +45,7 @@ class Moments(NamedTuple):
 
 @cache
 def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
-    """Return the symbols (a, b, P, N, n) and the five moments, from sums over clients and samples.
+    """Return the symbols (a, b, P, N, n) and the five moments, which the derivation sums over clients and samples.
 
     P is the weight of the client's group, Σ p_j over its members.
 
@@ -55,14 +55,9 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
     import sympy
 
     at = letters()
-    share, total, unit = sympy.symbols("P N v", positive=True)
-    j = sympy.Symbol("j", integer=True, positive=True)
-    per_sample = sympy.Sum(unit, (j, 1, at.n)).doit()  # summed variance of the client's own samples
-    everyone = sympy.Sum(unit, (j, 1, total)).doit()
-    noise_global, noise_local = everyone / total**2, per_sample / at.n**2
-    noise_cross = per_sample / (at.n * total)
-    noise = tuple(sympy.cancel(part / unit) for part in (noise_global, noise_local, noise_cross))
-    return (at.a, at.b, share, total, at.n), (at.a + share * at.b, at.a + at.b, *noise)
+    share, total = sympy.symbols("P N", positive=True)
+    moments = (at.a + share * at.b, at.a + at.b, 1 / total, 1 / at.n, 1 / total)
+    return (at.a, at.b, share, total, at.n), moments
 
 
 @cache
