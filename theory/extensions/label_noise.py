@@ -110,18 +110,13 @@ def derivation() -> Derivation:
     slope = sympy.diff(residual, u)
     room = sympy.Integral(sympy.Rational(1, 4) + slope, (u, 0, gap))
     lipschitz = relation(">=", c * room, 0)
-    residuals = (
-        relation("=", q_plus, residual.subs(u, gap)),
-        relation("=", q_minus, residual.subs(u, 0)),
-    )
+    residuals = (relation("=", q_plus, residual.subs(u, gap)), relation("=", q_minus, residual.subs(u, 0)))
     close = relation("<=", c * (q_minus - q_plus), c * gap / 4)
     after = gap * (1 - c / 4) + start
     falling = -epsilon * (1 - epsilon) * (1 + x) / (1 - epsilon + epsilon * x**2) ** sympy.Rational(3, 2)
     r = signal / noise
     floor = relation(
-        "=",
-        at_limit**2,
-        (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2)),
+        "=", at_limit**2, (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2))
     )
     types = (
         Step.modelled(
@@ -168,8 +163,7 @@ def derivation() -> Derivation:
             "They agree at τ⁻ = x_∞ τ⁺ (here per unit of τ⁺).",
             limit_claim,
             relation(
-                "=",
-                *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs)),
+                "=", *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs))
             ),
         ),
         Step.identity(
@@ -181,9 +175,7 @@ def derivation() -> Derivation:
             "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
             step,
             relation(
-                "=",
-                following,
-                apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus}),
+                "=", following, apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus})
             ),
             relation("=", gap, apart),
         ),

@@ -244,10 +244,7 @@ def derivation() -> Derivation:
         relation("=", moment, _moment(shared, apart, power)) for power, moment in enumerate((m1, m2, m3), 1)
     )
     alone, beside = sympy.symbols("Delta_G Delta_L")
-    gains = (
-        relation("=", alone, clients * (psi - psi**2 / 2)),
-        relation("=", beside, psi - psi**2 / 2),
-    )
+    gains = (relation("=", alone, clients * (psi - psi**2 / 2)), relation("=", beside, psi - psi**2 / 2))
     written_out = Lemma(
         "The bracket written out",
         (

@@ -178,11 +178,7 @@ def derivation() -> Derivation:
     )
     signs = (
         sign(
-            "They rise with b (at fixed a: with b/a).",
-            ">",
-            sympy.Derivative(displayed, b),
-            0,
-            *range_of_chi,
+            "They rise with b (at fixed a: with b/a).", ">", sympy.Derivative(displayed, b), 0, *range_of_chi
         ),
         sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
         sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),

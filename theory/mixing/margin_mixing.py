@@ -133,11 +133,7 @@ def derivation() -> Derivation:
         Step.assumed("Mean over deviation is the ratio (T7) that T15 maximises (there with σ_p).", ratio_of),
         Step.identity(
             "A Gaussian margin with that ratio is negative with probability Φ(−R): the sample loses to the rival.",
-            relation(
-                "=",
-                sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)),
-                error,
-            ),
+            relation("=", sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)), error),
         ),
         Step.identity(
             "This falls with the ratio at the rate of the normal density …",

@@ -238,11 +238,7 @@ def _equal_clients() -> tuple[Step, ...]:
         Step.identity(
             "A cluster inside one group (c = Q) makes the local prompt useless, and the other two mix by T17 with"
             " K/Q clusters in place of the clients.",
-            relation(
-                "=",
-                odds,
-                b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b),
-            ),
+            relation("=", odds, b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b)),
             relation("=", odds, (shown[1] / shown[0]).subs(own, size)),
         ),
         Step.identity(

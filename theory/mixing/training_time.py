@@ -80,10 +80,7 @@ def derivation() -> Derivation:
     hyperbolic = sympy.Integral(2 * sympy.sinh(r), (r, 0, s), (s, 0, M))
     odds_t = sympy.Symbol("odds_t")
     statement = relation("=", odds_t, odds_at.subs(symbol, odds))
-    parts = (
-        relation(">", sympy.exp(M) * M**2, 0),
-        relation(">", sympy.exp(M) * hyperbolic, 0),
-    )
+    parts = (relation(">", sympy.exp(M) * M**2, 0), relation(">", sympy.exp(M) * hyperbolic, 0))
     steps = (
         Step.identity(
             "Signals grow like τ, squared noise norms like τ²; T15 then gives the odds at time t.",
