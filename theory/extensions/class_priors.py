@@ -11,6 +11,8 @@ global one. For a client with π > 1/2 accuracy grows with B/v at the rate (2π�
 B/v = log(π/(1−π))/(2R): the prior's bonus. At the mixture with the best ratio it pays to lean further to the local
 prompt iff B_L s_G > B_G s_L, to leading order iff (2π_k−1)(a + bχ/K) > (a + b) Σ_j p_j (2π_j−1). A skew of one's
 own pulls to the local prompt, if clients share something; a skew that all clients have pulls to the global one.
+
+Predictions for any scheme and time: `theory.extensions.prior_prediction`.
 """
 
 from functools import cache
@@ -107,7 +109,7 @@ def derivation() -> Derivation:
     training = Lemma(
         "Training notices the prior only through a constant coordinate",
         (
-            Step(
+            Step.identity(
                 "Training sees y g = [1, 1{…}, y x] only, and y x is x for one class, −x for the other. Its moment "
                 "generating function over both does not involve π: the law of training is that of every prior.",
                 relation(
@@ -116,42 +118,38 @@ def derivation() -> Derivation:
                     + (1 - prior) * expectation(sympy.exp(-u * x), x, at.sigma),
                     sympy.exp(u**2 * at.sigma**2 / 2),
                 ),
-                "identity",
             ),
-            Step(
+            Step.modelled(
                 "A coordinate that is always 1 has y·1 = y: classes are types of samples with signs ±1 on it, and "
                 "act through their signed mean (T12).",
                 relation("=", by_types, 4 * norm * signed),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "The local prompt's output on it (T14); to leading order both classes have the same τ.",
                 learned,
-                "identity",
-                (relation("=", B_local, alone), relation("=", plus, at.tau), relation("=", minus, at.tau)),
+                relation("=", B_local, alone),
+                relation("=", plus, at.tau),
+                relation("=", minus, at.tau),
             ),
         ),
     )
     by_bias = Lemma(
         "Accuracy with a bias",
         (
-            Step(
+            Step.identity(
                 "A fresh sample with y = −1 has the output N(−s + B, v²) and is right below 0: mirrored, "
                 "N(s − B, v²) above 0.",
                 relation("=", density(-x, v, -s + B), density(x, v, s - B)),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "One with y = 1 has N(s + B, v²); T7 gives the chance of each to be right.",
                 statement,
-                "identity",
-                (relation("=", right, by_class),),
+                relation("=", right, by_class),
             ),
-            Step(
+            Step.identity(
                 "The form of it that is evaluated, with R = s/v and the bias in units of v.",
                 relation("=", right, in_ratio),
-                "identity",
-                (statement,),
+                statement,
             ),
         ),
         (statement,),
@@ -166,25 +164,20 @@ def derivation() -> Derivation:
     worth = Lemma(
         "What a bias is worth",
         (
-            Step("A first small bias earns this …", bonus, "identity"),
-            Step(
-                "… which is positive for π > 1/2: the prior's bonus.",
-                relation(">", bonus.rhs, 0),
-                "sign",
-                (above_half,),
+            Step.identity("A first small bias earns this …", bonus),
+            Step.sign(
+                "… which is positive for π > 1/2: the prior's bonus.", relation(">", bonus.rhs, 0), above_half
             ),
-            Step(
+            Step.identity(
                 "Any further bias earns a positive factor times a bracket …",
                 relation("=", slope, sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket),
-                "identity",
             ),
-            Step(
+            Step.sign(
                 "… that falls with the bias while R > 0 …",
                 relation("<", sympy.Derivative(bracket.subs({R: level, bias: rival}), rival), 0),
-                "sign",
-                (above_half,),
+                above_half,
             ),
-            Step("… and vanishes at the best bias.", best, "root", (relation("=", bracket, 0),)),
+            Step.root("… and vanishes at the best bias.", best, relation("=", bracket, 0)),
         ),
         (bonus, best),
     )
@@ -211,31 +204,30 @@ def derivation() -> Derivation:
     leaning = Lemma(
         "Where the bias pulls the best mixture",
         (
-            Step("At the mixture with the best ratio R' = 0, that is v'/v = s'/s.", stationary, "assumed"),
-            Step(
+            Step.root(
+                "At the mixture with the best ratio R' = 0, that is v'/v = s'/s.",
+                stationary,
+                relation("=", sympy.diff(signal / risk, theta), 0),
+            ),
+            Step.identity(
                 "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
                 "sign is that of B_L s_G − B_G s_L.",
                 pull,
-                "identity",
-                (stationary,),
+                stationary,
             ),
-            Step(
-                "To leading order that is, with d_k = 2π_k − 1 and d its mean,",
-                condition,
-                "identity",
-                at_first,
+            Step.identity(
+                "To leading order that is, with d_k = 2π_k − 1 and d its mean,", condition, *at_first
             ),
-            Step(
+            Step.sign(
                 "A skew that all clients have (both d equal) pulls to the global prompt, if χ < K …",
                 relation("<", lean.subs({own: skew, mean: skew}), 0),
-                "sign",
-                (relation("=", at.K, at.chi + more),),
+                relation("=", at.K, at.chi + more),
             ),
-            Step(
+            Step.sign(
                 "… one that only client k has pulls to its local prompt, if clients share something (here χ ≥ 1).",
                 relation(">", lean.subs({own: skew, mean: skew / at.K}), 0),
-                "sign",
-                (relation("=", at.chi, 1 + extra), relation("=", at.K, 1 + more)),
+                relation("=", at.chi, 1 + extra),
+                relation("=", at.K, 1 + more),
             ),
         ),
         (pull, condition),

@@ -32,7 +32,7 @@ RESULT = Result(
     title="Label noise",
     problem="What do wrong training labels do to the ratio and to the best mixing?",
     assumptions=(
-        "The mean field of T12, one local step per round.",
+        "The mean field of T12 (few samples against L), one local step per round.",
         "ε < 1/2; for the bounds equal clients that share ε, and η(κ_n + 2εκ_s) ≤ 4.",
         "Clean test labels.",
     ),
@@ -51,7 +51,7 @@ class Expressions(NamedTuple):
 
 @cache
 def formula() -> Expressions:
-    """Return F(x) from sums over both types of samples, and x_∞ from equal margins of both.
+    """Return F(x), signed mean over root mean square of both types, and x_∞, where both have the same margin.
 
     >>> parts = formula()
     >>> parts.factor.subs(parts.symbols[1], 1)
@@ -60,12 +60,9 @@ def formula() -> Expressions:
     import sympy
 
     symbols = epsilon, x, signal, noise = sympy.symbols("epsilon x kappa_s kappa_n", positive=True)
-    fractions, signs, levels = (1 - epsilon, epsilon), (1, -1), (1, x)
-    pull = sum(p * sign * level for p, sign, level in zip(fractions, signs, levels, strict=True))
-    energy = sum(p * level**2 for p, level in zip(fractions, levels, strict=True))
-    margins = [sign * signal * pull + noise * level for sign, level in zip(signs, levels, strict=True)]
-    (largest,) = sympy.solve(sympy.Eq(*margins), x)
-    return Expressions(symbols, pull / sympy.sqrt(energy), largest)
+    factor = (1 - epsilon - epsilon * x) / sympy.sqrt(1 - epsilon + epsilon * x**2)
+    largest = (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal)
+    return Expressions(symbols, factor, largest)
 
 
 @cache
@@ -103,7 +100,7 @@ def derivation() -> Derivation:
     clean = relation("=", M_plus, signal * pull + noise * plus)
     flipped = relation("=", M_minus, -signal * pull + noise * minus)
     limit, at_limit = sympy.symbols(r"x_\infty F_\infty", positive=True)
-    limit_claim = relation("=", limit, (noise + 2 * (1 - epsilon) * signal) / (noise + 2 * epsilon * signal))
+    limit_claim = relation("=", limit, largest)
     sign_of_gap = relation("=", M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
     pushes = 2 * signal * ((1 - epsilon) * q_plus - epsilon * q_minus) + noise * (q_plus - q_minus)
     apart = clean.rhs - flipped.rhs
@@ -114,137 +111,109 @@ def derivation() -> Derivation:
     slope = sympy.diff(residual, u)
     room = sympy.Integral(sympy.Rational(1, 4) + slope, (u, 0, gap))
     lipschitz = relation(">=", c * room, 0)
-    residuals = (
-        relation("=", q_plus, residual.subs(u, gap)),
-        relation("=", q_minus, residual.subs(u, 0)),
-    )
+    residuals = (relation("=", q_plus, residual.subs(u, gap)), relation("=", q_minus, residual.subs(u, 0)))
     close = relation("<=", c * (q_minus - q_plus), c * gap / 4)
     after = gap * (1 - c / 4) + start
     falling = -epsilon * (1 - epsilon) * (1 + x) / (1 - epsilon + epsilon * x**2) ** sympy.Rational(3, 2)
     r = signal / noise
     floor = relation(
-        "=",
-        at_limit**2,
-        (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2)),
+        "=", at_limit**2, (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2))
     )
     types = (
-        Step(
+        Step.modelled(
             "Through a feature of squared norm s a clean sample's margin moves by 4s times the signed mean of the "
             "types' residuals (T12) …",
             relation("=", moved(1), 4 * rows[0] * pull),
-            "identity",
         ),
-        Step(
-            "… and a flipped one's by the opposite.",
-            relation("=", moved(-1), -4 * rows[0] * pull),
-            "identity",
+        Step.modelled(
+            "… and a flipped one's by the opposite.", relation("=", moved(-1), -4 * rows[0] * pull)
         ),
-        Step(
+        Step.identity(
             "A mixture's signal is linear in the signed means (T14): a common factor comes out …",
             relation("=", pulled, common * mixture.signal),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and its noise, which knows no labels, is linear in the mean squares.",
             relation("=", louder, loud * mixture.noise),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "So where all clients and prompts share τ⁺ and τ⁻, R/R_0 is the signed mean over the root mean square.",
             statement,
-            "identity",
-            (relation("=", R, R_clean * pull / sympy.sqrt(energy)), level),
+            relation("=", R, R_clean * pull / sympy.sqrt(energy)),
+            level,
         ),
-        Step(
+        Step.identity(
             "While both types have the same residual it is 1−2ε.",
             relation("=", R, R_clean * (1 - 2 * epsilon)),
-            "identity",
-            (statement, relation("=", x, 1)),
+            statement,
+            relation("=", x, 1),
         ),
-        Step(
+        Step.identity(
             "A common factor of both signals leaves T15's optimum alone: to leading order θ* does not move.",
             relation(
                 "=",
                 best.mixing.subs({s: common * s for s in best.symbols[:2]}, simultaneous=True),
                 best.mixing,
             ),
-            "identity",
         ),
     )
     margins = (
-        Step("The margin of clean samples (T12, equal clients) …", clean, "assumed"),
-        Step("… and of flipped ones.", flipped, "assumed"),
-        Step(
+        Step.assumed("The margin of clean samples (T12, equal clients) …", clean),
+        Step.assumed("… and of flipped ones.", flipped),
+        Step.root(
             "They agree at τ⁻ = x_∞ τ⁺ (here per unit of τ⁺).",
             limit_claim,
-            "root",
-            (
-                relation(
-                    "=",
-                    *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs)),
-                ),
+            relation(
+                "=", *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs))
             ),
         ),
-        Step(
-            "Their difference D has the sign of x_∞ − x.",
-            sign_of_gap,
-            "identity",
-            (clean, flipped, level, limit_claim),
+        Step.identity(
+            "Their difference D has the sign of x_∞ − x.", sign_of_gap, clean, flipped, level, limit_claim
         ),
     )
     induction = (
-        Step(
+        Step.identity(
             "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
             step,
-            "identity",
-            (
-                relation(
-                    "=",
-                    following,
-                    apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus}),
-                ),
-                relation("=", gap, apart),
+            relation(
+                "=", following, apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus})
             ),
+            relation("=", gap, apart),
         ),
-        Step(
+        Step.identity(
             "… which is this, with c = η(κ_n + 2εκ_s).",
             relation("=", following, gap + start - c * (q_minus - q_plus)),
-            "identity",
-            (step, speed),
+            step,
+            speed,
         ),
-        Step("Clean samples have the residual of a margin M + D …", residuals[0], "assumed"),
-        Step("… and flipped ones that of M.", residuals[1], "assumed"),
-        Step("No slope of the residual is below −1/4: the integrand is a square.", lipschitz, "sign"),
-        Step("Hence q⁻ − q⁺ ≤ D/4 while D ≥ 0, here times c …", close, "chain", (lipschitz, *residuals)),
-        Step(
+        Step.assumed("Clean samples have the residual of a margin M + D …", residuals[0]),
+        Step.assumed("… and flipped ones that of M.", residuals[1]),
+        Step.sign("No slope of the residual is below −1/4: the integrand is a square.", lipschitz),
+        Step.chain("Hence q⁻ − q⁺ ≤ D/4 while D ≥ 0, here times c …", close, lipschitz, *residuals),
+        Step.chain(
             "… and the next difference is bounded from below.",
             relation(">=", gap + start - c * (q_minus - q_plus), after),
-            "chain",
-            (close,),
+            close,
         ),
-        Step(
+        Step.sign(
             "The bound is positive for c = 4 − w ≤ 4 and ε = 1/(2+h) < 1/2: by induction D > 0, and x < x_∞ at all "
             "times.",
             relation(">", after, 0),
-            "sign",
-            (relation("=", c, 4 - slack), below_half),
+            relation("=", c, 4 - slack),
+            below_half,
         ),
-        Step(
+        Step.sign(
             "D ≥ 0 gives flipped samples the larger residual in every step, so x ≥ 1.",
             relation(">=", sympy.Integral(-slope, (u, 0, gap)), 0),
-            "sign",
         ),
     )
     cost = (
-        Step("The factor's slope …", relation("=", sympy.Derivative(factor, x), falling), "identity"),
-        Step(
-            "… is negative: memorising wrong labels costs.", relation("<", falling, 0), "sign", (below_half,)
-        ),
-        Step(
+        Step.identity("The factor's slope …", relation("=", sympy.Derivative(factor, x), falling)),
+        Step.sign("… is negative: memorising wrong labels costs.", relation("<", falling, 0), below_half),
+        Step.identity(
             "At x_∞, which is never reached, its square is this.",
             floor,
-            "identity",
-            (relation("=", at_limit, factor.subs(x, largest)),),
+            relation("=", at_limit, factor.subs(x, largest)),
         ),
     )
     lemmas = (

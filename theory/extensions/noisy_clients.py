@@ -46,7 +46,7 @@ class Signals(NamedTuple):
 
 @cache
 def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
-    """Return the symbols (a, b, ε_k, f_all, f_group) and the signals of both prompts, from sums over two types.
+    """Return the symbols (a, b, ε_k, f_all, f_group) and the signals of both prompts.
 
     f_all and f_group are Σ p_j f_j over all clients and over the client's group.
 
@@ -58,8 +58,8 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
     at = letters()
     epsilon = sympy.Symbol("epsilon_k", positive=True)
     everyone, group = sympy.symbols("f_all f_group", real=True)
-    own = sum(share * sign for share, sign in ((1 - epsilon, 1), (epsilon, -1)))
-    return (at.a, at.b, epsilon, everyone, group), (at.a * everyone + at.b * group, (at.a + at.b) * own)
+    signals = (at.a * everyone + at.b * group, (at.a + at.b) * (1 - 2 * epsilon))
+    return (at.a, at.b, epsilon, everyone, group), signals
 
 
 @cache
@@ -98,59 +98,46 @@ def derivation() -> Derivation:
     displayed = ((at.K - 1) * (a + b) * own - a * others) / (at.K * a * others)
     statement = relation("=", symbol, displayed)
     steps = (
-        Step(
+        Step.identity(
             "To leading order both types have moved equally far, so that a local prompt's signal per 4τ is a + b "
             "times 1−2ε_k (T12) …",
             relation("=", s_local, signals[1]),
-            "identity",
-            (
-                relation("=", s_local, (moved(a) + moved(b)) / (4 * at.tau)),
-                relation("=", plus, at.tau),
-                relation("=", minus, at.tau),
-            ),
+            relation("=", s_local, (moved(a) + moved(b)) / (4 * at.tau)),
+            relation("=", plus, at.tau),
+            relation("=", minus, at.tau),
         ),
-        Step(
+        Step.modelled(
             "… and in the average every client moves the shared feature, and the members of the group theirs, in "
             "proportion to p_j f_j. Labels do not change the noise.",
             relation("=", s_global, signals[0]),
-            "identity",
-            (
-                relation("=", s_global, a * in_all + b * in_group),
-                relation("=", in_all, everyone),
-                relation("=", in_group, group),
-            ),
+            relation("=", s_global, a * in_all + b * in_group),
+            relation("=", in_all, everyone),
+            relation("=", in_group, group),
         ),
-        Step(
+        Step.identity(
             "Equal n and no common groups: T15 with the moments of T22 gives these odds.",
             statement,
-            "identity",
-            (
-                relation("=", symbol, odds),
-                relation("=", everyone, (own + others) / at.K),
-                relation("=", group, own / at.K),
-                relation("=", epsilon, (1 - own) / 2),
-            ),
+            relation("=", symbol, odds),
+            relation("=", everyone, (own + others) / at.K),
+            relation("=", group, own / at.K),
+            relation("=", epsilon, (1 - own) / 2),
         ),
-        Step(
+        Step.identity(
             "If all clients are equally noisy they are those of T17: label noise does not move θ*.",
             relation("=", symbol, b / (at.K * a)),
-            "identity",
-            (statement, relation("=", others, (at.K - 1) * own)),
+            statement,
+            relation("=", others, (at.K - 1) * own),
         ),
-        Step(
+        Step.sign(
             "They grow with f_k = 1−2ε_k …",
             relation(">", sympy.Derivative(displayed, own), 0),
-            "sign",
-            (relation("=", at.K, 1 + more),),
+            relation("=", at.K, 1 + more),
         ),
-        Step(
+        Step.sign(
             "… and are positive only beyond this f_k: below it the global prompt alone is best.",
             relation(">", displayed, 0),
-            "sign",
-            (
-                relation("=", own, (a * others + rest) / ((at.K - 1) * (a + b))),
-                relation("=", at.K, 1 + more),
-            ),
+            relation("=", own, (a * others + rest) / ((at.K - 1) * (a + b))),
+            relation("=", at.K, 1 + more),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -10,7 +10,8 @@ as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is t
 - detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
 
 Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
-Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt).
+Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt). Predictions:
+`theory.extensions.participation_prediction`.
 """
 
 from functools import cache
@@ -73,7 +74,6 @@ def formula() -> Expressions:
     rate = (1 - at.theta) ** 2 * k_global + at.theta**2 * k_local * r
     share = sympy.Symbol("x", positive=True)
     (joint,) = sympy.solve(sympy.Eq(r * share**2, odds), share)
-    second_moment = (r * t) ** 2 + t * (r * (1 - r) ** 2 + (1 - r) * r**2)
     return Expressions(
         (at.theta, r, k_global, k_local),
         rate,
@@ -82,7 +82,7 @@ def formula() -> Expressions:
         (odds, r),
         joint,
         (r, t),
-        sympy.cancel(second_moment / (r * t) ** 2),
+        1 + (1 - r) / (r * t),
     )
 
 
@@ -111,37 +111,34 @@ def derivation() -> Derivation:
     drawing = Lemma(
         "How far each prompt gets",
         (
-            Step(
+            Step.root(
                 "All K clients have the same chance P to be among the m drawn, and the K chances add up to m.",
                 chance_claim,
-                "root",
-                (relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),),
+                relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),
             ),
-            Step(
+            Step.identity(
                 "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of "
                 "full participation.",
                 relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
-                "identity",
-                (chance_claim,),
+                chance_claim,
             ),
-            Step(
+            Step.modelled(
                 "A local prompt moves by Δ when its client is drawn and else not at all: r = m/K of it on average.",
                 relation("=", chance * moves[k], r * moves[k]),
-                "modelled",
-                (chance_claim, relation("=", drawn, r * at.K)),
+                chance_claim,
+                relation("=", drawn, r * at.K),
             ),
-            Step(
+            Step.assumed(
                 "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged "
                 "prompt …",
                 global_grows,
-                "assumed",
             ),
-            Step("… and a local one trained through the same residual.", local_grows, "assumed"),
-            Step(
+            Step.assumed("… and a local one trained through the same residual.", local_grows),
+            Step.identity(
                 "Joint training: both prompts share the residual, so the local one always lags by the factor r.",
                 behind,
-                "identity",
-                (local_grows, global_grows),
+                local_grows,
+                global_grows,
             ),
         ),
     )
@@ -152,56 +149,48 @@ def derivation() -> Derivation:
     training = Lemma(
         "Joint training",
         (
-            Step(
+            Step.modelled(
                 "Each prompt carries its weight in training and in the output (T8): the margin grows at the rate "
                 "κ(θ) per unit of τ_G.",
                 relation("=", margin, parts.rate * at.tau_G),
-                "identity",
-                (relation("=", at.tau_L, r * at.tau_G),),
+                relation("=", at.tau_L, r * at.tau_G),
             ),
-            Step(
+            Step.root(
                 "T21 with effective weights (1−θ)² and rθ²: their quotient is odds* at the optimum, at every time.",
                 joint,
-                "root",
-                (relation("=", r * share**2 / (1 - share) ** 2, odds),),
+                relation("=", r * share**2 / (1 - share) ** 2, odds),
             ),
-            Step(
+            Step.sign(
                 "It falls with r: fewer participants, more weight for the local prompt.",
                 relation("<", sympy.Derivative(parts.joint, r), 0),
-                "sign",
             ),
         ),
         (joint,),
     )
 
-    time, odds_at = M + sympy.exp(M) - 1, sympy.Symbol("odds_t")
-    at_time = relation("=", odds_at, parts.posthoc)
-    early = relation("=", odds_at, odds / r)
+    time, (odds_0, odds_t) = M + sympy.exp(M) - 1, sympy.symbols("odds_0 odds_t")
+    at_time = relation("=", odds_t, parts.posthoc)
+    early = relation("=", odds_0, odds / r)
     quotient = (sympy.log(k_global * x) / k_global) / (sympy.log(k_local * r * x) / k_local)
     late = relation("=", odds * sympy.Limit(quotient, x, sympy.oo), odds * k_local / k_global)
     mixing = Lemma(
         "Post-hoc mixing",
         (
-            Step("Prompts trained alone for different times have these odds (T20).", at_time, "assumed"),
-            Step(
+            Step.assumed("Prompts trained alone for different times have these odds (T20).", at_time),
+            Step.identity(
                 "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",
                 relation("=", sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "… so τ_G = ηt/2 and τ_L = rηt/2: the odds start at odds*/r.",
                 early,
-                "identity",
-                (
-                    at_time,
-                    relation("=", at.tau_G, at.eta * t / 2),
-                    relation("=", at.tau_L, r * at.eta * t / 2),
-                ),
+                relation("=", odds_0, parts.posthoc),
+                relation("=", at.tau_G, at.eta * t / 2),
+                relation("=", at.tau_L, r * at.eta * t / 2),
             ),
-            Step(
+            Step.identity(
                 "At large times M = log of the scaled time x, and r drops out: the odds approach odds* κ_L/κ_G.",
                 late,
-                "identity",
             ),
         ),
         (early, late),
@@ -209,38 +198,28 @@ def derivation() -> Derivation:
 
     variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
     count = relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
-    excess = relation("=", N**2 / (r * rounds) ** 2, 1 + (1 - r) / (r * rounds))
+    excess = relation("=", N**2 / (r * rounds) ** 2, parts.excess)
     spread = Lemma(
         "What the mean over draws leaves out",
         (
-            Step(
+            Step.identity(
                 "A client is drawn (1) or not (0) with variance r(1−r) per round …",
                 relation("=", variance, r * (1 - r)),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "… so over t rounds the mean square of its count N exceeds (rt)² by this factor. A, B and C of T15 "
                 "are quadratic in the counts: all three get it.",
                 excess,
-                "identity",
-                (count,),
+                count,
             ),
-            Step(
-                "The form of it that is evaluated.",
-                relation("=", excess.lhs, parts.excess),
-                "identity",
-                (count,),
-            ),
-            Step(
+            Step.sign(
                 "It is larger than 1 for r = 1/(1+g) < 1 …",
                 relation(">", excess.rhs, 1),
-                "sign",
-                (relation("=", r, 1 / (1 + other)),),
+                relation("=", r, 1 / (1 + other)),
             ),
-            Step(
+            Step.identity(
                 "… and tends to 1 with many rounds.",
                 relation("=", sympy.Limit(excess.rhs, rounds, sympy.oo), 1),
-                "identity",
             ),
         ),
         (excess,),

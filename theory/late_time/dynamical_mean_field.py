@@ -92,18 +92,17 @@ def derivation() -> Derivation:
     signal = Lemma(
         "The signal",
         (
-            Step(
+            Step.modelled(
                 "A signal's row sums α_j over all samples alike: their mean, with the groups' inner "
                 "products summing to χ b.",
                 statement,
-                "identity",
-                (relation("=", s, 4 * (by_global + by_local) * alpha), inner),
+                relation("=", s, 4 * (by_global + by_local) * alpha),
+                inner,
             ),
-            Step(
+            Step.identity(
                 "It is the rate κ(θ) of T8 without noise, times α.",
                 relation("=", rate, kappa),
-                "identity",
-                (relation("=", at.nu_bar, 0),),
+                relation("=", at.nu_bar, 0),
             ),
         ),
         (statement,),
@@ -120,31 +119,29 @@ def derivation() -> Derivation:
     noise = Lemma(
         "The modes of the noise",
         (
-            Step(
+            Step.assumed(
                 "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j over samples that do not "
                 "know it, and opposed by their response r to it.",
                 cavity,
-                "assumed",
             ),
-            Step("Solved for u, it is ξ times a shrunk mode …", reads, "root", (cavity,)),
-            Step("… g = u/ξ.", shrunk, "identity", (relation("=", g, field / drive), reads)),
-            Step(
+            Step.root("Solved for u, it is ξ times a shrunk mode …", reads, cavity),
+            Step.modelled("… g = u/ξ.", shrunk, relation("=", g, field / drive), reads),
+            Step.modelled(
                 "ξ sums n samples of variance σ_p² μ_2 in each client (μ_2 = E α²), and a margin L "
                 "coordinates of variance σ_p²: this is its variance, mode by mode.",
                 energy,
-                "identity",
-                (relation("=", spread, sympy.Sum(sigma**2 * g**2 * power, (l, 1, at.L))), driven),
+                relation("=", spread, sympy.Sum(sigma**2 * g**2 * power, (l, 1, at.L))),
+                driven,
             ),
-            Step(
+            Step.identity(
                 "Without response (n/L → 0) the modes are c …",
                 relation("=", g, c),
-                "identity",
-                (shrunk, relation("=", r, 0)),
+                shrunk,
+                relation("=", r, 0),
             ),
-            Step(
+            Step.identity(
                 "… whose mean square is the noise of T14.",
                 relation("=", two_modes, 16 * at.e**2 * t14 / (n * at.K)),
-                "identity",
             ),
         ),
         (shrunk, energy),
@@ -161,27 +158,22 @@ def derivation() -> Derivation:
     late = Lemma(
         "A sample at late times",
         (
-            Step(
+            Step.root(
                 "α grows until the margin is 1 (in units of log t), if it is below without it.",
                 grown,
-                "root",
-                (relation("=", level + size * alpha, 1),),
+                relation("=", level + size * alpha, 1),
             ),
-            Step(
+            Step.identity(
                 "Its response is 1/Γ for the samples that support the margin.",
                 relation("=", -sympy.Derivative(grown.rhs, level), 1 / size),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "The moments over the normal m: the second changes with s by minus twice the first …",
                 slopes[0],
-                "identity",
             ),
-            Step("… the first by minus the probability …", slopes[1], "identity"),
-            Step(
-                "… and the probability by minus the density of m at 1; all vanish for large s.",
-                slopes[2],
-                "identity",
+            Step.identity("… the first by minus the probability …", slopes[1]),
+            Step.identity(
+                "… and the probability by minus the density of m at 1; all vanish for large s.", slopes[2]
             ),
         ),
         (grown, *slopes),

@@ -14,6 +14,7 @@ that all clients' data share, and in one where they differ. λ is the share of t
 this part of its margin tells one sample from the others. ψ is the part of its final effect that training has had:
 0 at the start, 1 as t → ∞; for λ = 1 it is [(M−1)e^M + 1]/[M(1 + e^M)]. The bracket is K(ψ − ψ²/2) for the global
 prompt alone and ψ − ψ²/2 for the local one: at the end of training the global prompt has gained more.
+Numbers: `theory.late_time.first_order_prediction`.
 """
 
 from functools import cache
@@ -111,31 +112,25 @@ def derivation() -> Derivation:
     modes = Lemma(
         "The two modes in which clients' noise acts",
         (
-            Step(
+            Step.identity(
                 "Noise that all clients' data share: client k's row of (4e/n)((1−θ)² 11ᵀ/K + θ²) times the same v.",
                 in_modes[0],
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "Noise in which they differ (entries v with sum 0): K−1 such directions.",
                 in_modes[1],
-                "identity",
-                (relation("=", total, 0),),
+                relation("=", total, 0),
             ),
-            Step(
+            Step.identity(
                 "Their mean is the noise's part of the rate κ(θ) of T8 …",
                 relation("=", at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
-                "identity",
-                (
-                    relation("=", at.a, 0),
-                    relation("=", at.b, 0),
-                    relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
-                ),
+                relation("=", at.a, 0),
+                relation("=", at.b, 0),
+                relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
             ),
-            Step(
+            Step.identity(
                 "… and their mean square the noise of T14.",
                 relation("=", at.n * _moment(shared, apart, 2), 16 * at.e**2 * per_sample),
-                "identity",
             ),
         ),
         states=in_modes,
@@ -154,7 +149,7 @@ def derivation() -> Derivation:
     flow = Lemma(
         "The part ψ of its final effect that training has had",
         (
-            Step(
+            Step.modelled(
                 "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so "
                 "that of κ only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes "
                 "by τh − λκρh, its residual by −q(1−q) times that …",
@@ -163,50 +158,41 @@ def derivation() -> Derivation:
                     sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
                     -residual * (1 - residual) * (pull - noise_share * rate * rho) * h,
                 ),
-                "identity",
             ),
-            Step(
+            Step.modelled(
                 "… so with dM = ηκq dt and τ = M/κ the response ρ follows the margin, and in its final units, "
                 "y = λκ²ρ, it has this equation …",
                 relation(
                     "=", sympy.Derivative(in_units, level), noise_share * (1 - residual) * (level - in_units)
                 ),
-                "identity",
-                (slowed,),
+                slowed,
             ),
-            Step(
+            Step.ode(
                 "… which M ψ(M) solves, from zero.",
                 solved,
-                "ode",
-                (
-                    relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
-                    relation("=", y(0), 0),
-                ),
+                relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
+                relation("=", y(0), 0),
             ),
-            Step(
+            Step.identity(
                 "Where nearly all of κ is noise (λ = 1), ψ is this.",
                 relation("=", progress.subs(noise_share, 1), fully_noise),
-                "identity",
             ),
-            Step(
+            Step.sign(
                 "What is missing from 1 is positive, and its base is below 2e^u/e^M (u > 0, e^u = 1 + k) …",
                 relation(
                     ">", 2 * sympy.exp(u) / sympy.exp(level), (1 + sympy.exp(u)) / (1 + sympy.exp(level))
                 ),
-                "sign",
-                (relation("=", u, sympy.log(1 + others)),),
+                relation("=", u, sympy.log(1 + others)),
             ),
-            Step(
+            Step.identity(
                 "… whose integral is bounded …",
                 relation(
                     "=", sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left
                 ),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "… and vanishes against M: ψ goes to one.",
                 relation("=", sympy.Limit(left / level, level, sympy.oo), 0),
-                "identity",
             ),
         ),
         (solved,),
@@ -225,35 +211,30 @@ def derivation() -> Derivation:
     effect = Lemma(
         "What the response does to the noise",
         (
-            Step(
+            Step.assumed(
                 "Cavity: a noise coordinate is read by all samples, whose response, r = ψ/(L σ_p² m_1) "
                 "each, opposes it. One coordinate among L cannot change the response. The signals are too "
                 "few to matter to it.",
                 opposed,
-                "assumed",
             ),
-            Step(
+            Step.root(
                 "So a mode of the noise shrinks from c to g (ε = n/L, and n σ_p² r = ε ψ/m_1).",
                 relation("=", effective, damped),
-                "root",
-                (opposed,),
+                opposed,
             ),
-            Step(
+            Step.identity(
                 "To first order its square falls by this.",
                 relation("=", at_no_load(damped**2), -2 * psi * c**3 / m1),
-                "identity",
             ),
-            Step(
+            Step.modelled(
                 "Weights differ between samples, with a variance of r² times that of h: this, relative to τ².",
                 relation("=", variance, psi**2 * load * m2 / m1**2),
-                "identity",
-                (relation("=", at.n, load * at.L),),
+                relation("=", at.n, load * at.L),
             ),
-            Step(
+            Step.identity(
                 "Both in the noise energy E(ε) = m_2 + …; log R has −½ log E, so that log R = log R₁₄ + ε Δ + …",
                 statement,
-                "identity",
-                (relation("=", symbol, -at_no_load(sympy.log(energy)) / 2),),
+                relation("=", symbol, -at_no_load(sympy.log(energy)) / 2),
             ),
         ),
         (statement,),
@@ -263,41 +244,36 @@ def derivation() -> Derivation:
         relation("=", moment, _moment(shared, apart, power)) for power, moment in enumerate((m1, m2, m3), 1)
     )
     alone, beside = sympy.symbols("Delta_G Delta_L")
-    gains = (
-        relation("=", alone, clients * (psi - psi**2 / 2)),
-        relation("=", beside, psi - psi**2 / 2),
-    )
+    gains = (relation("=", alone, clients * (psi - psi**2 / 2)), relation("=", beside, psi - psi**2 / 2))
     written_out = Lemma(
         "The bracket written out",
         (
-            Step(
+            Step.identity(
                 "In the moments of the two modes the factors 4e/n cancel: the form that is evaluated.",
                 relation("=", symbol, bracket),
-                "identity",
-                (statement, *moments),
+                statement,
+                *moments,
             ),
-            Step(
+            Step.identity(
                 "Global prompt alone: K times …",
                 gains[0],
-                "identity",
-                (relation("=", alone, bracket), relation("=", theta, 0)),
+                relation("=", alone, bracket),
+                relation("=", theta, 0),
             ),
-            Step(
+            Step.identity(
                 "… what the local one gains.",
                 gains[1],
-                "identity",
-                (relation("=", beside, bracket), relation("=", theta, 1)),
+                relation("=", beside, bracket),
+                relation("=", theta, 1),
             ),
-            Step(
+            Step.sign(
                 "With K = 1 + k clients and the same ψ = 1/(1+x) < 1, the global prompt gains more.",
                 relation(">", gains[0].rhs, gains[1].rhs),
-                "sign",
-                (
-                    relation("=", clients, 1 + others),
-                    relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
-                ),
+                relation("=", clients, 1 + others),
+                relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
             ),
         ),
+        gains,
     )
     return Derivation(RESULT, statement=(statement, solved), lemmas=(modes, flow, effect, written_out))
 

@@ -128,35 +128,30 @@ def derivation() -> Derivation:
     of_samples = Lemma(
         "The text feature that weights on the samples give",
         (
-            Step(
+            Step.modelled(
                 "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its "
                 "samples: the mixture's row r.",
                 statement,
-                "identity",
-                (relation("=", symbol, feature),),
+                relation("=", symbol, feature),
             ),
-            Step(
+            Step.identity(
                 "One sample of weight α_j gives another margin g_ir H_r, through row r its share of 𝒦_ij α_j.",
                 relation("=", gi * symbol, weight * kernel.subs(inner, norm * gi * gj)),
-                "identity",
-                (
-                    statement,
-                    relation("=", everyone, weight * gj),
-                    relation("=", own, same * weight * gj),
-                ),
+                statement,
+                relation("=", everyone, weight * gj),
+                relation("=", own, same * weight * gj),
             ),
-            Step(
+            Step.identity(
                 "The kernel is symmetric, for this is zero between clients (δ = 0) and within one (n_i = n_j).",
                 relation("=", entry - mirrored, 4 * inner * theta**2 * same * (1 / count - 1 / other_count)),
-                "identity",
-                (relation("=", entry, kernel), relation("=", mirrored, kernel.subs(count, other_count))),
+                relation("=", entry, kernel),
+                relation("=", mirrored, kernel.subs(count, other_count)),
             ),
-            Step(
+            Step.identity(
                 "A common factor c of α is one of H: it cancels from signal over noise, and the direction matters "
                 "alone.",
                 relation("=", symbol, factor * displayed),
-                "identity",
-                (relation("=", symbol, feature.subs({everyone: factor * everyone, own: factor * own})),),
+                relation("=", symbol, feature.subs({everyone: factor * everyone, own: factor * own})),
             ),
         ),
         (statement,),
@@ -180,47 +175,36 @@ def derivation() -> Derivation:
     maximum = Lemma(
         "Training converges to the maximum margin (conditions written for two samples)",
         (
-            Step(
+            Step.identity(
                 "The residual is minus the derivative of the logistic loss, so training is gradient descent "
                 "on it in the norm αᵀ𝒦α.",
                 relation("=", -sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
-                "identity",
             ),
-            Step(
+            Step.assumed(
                 "Hence (Soudry et al.) the direction of α converges to the maximum-margin solution, which has "
                 "α_i((𝒦α)_i − 1) = 0, 𝒦α ≥ 1 and α ≥ 0.",
                 relation("=", complementary, 0),
-                "assumed",
             ),
-            Step(
-                "These conditions suffice: any other β ≥ 0 differs in the dual objective by this …",
-                optimal,
-                "identity",
+            Step.identity(
+                "These conditions suffice: any other β ≥ 0 differs in the dual objective by this …", optimal
             ),
-            Step(
+            Step.identity(
                 "… whose quadratic part can be completed to squares (D the determinant of 𝒦) …",
                 relation("=", quadratic(b1, b2), squares),
-                "identity",
-                (relation("=", rest, k1 * k2 - cross**2),),
+                relation("=", rest, k1 * k2 - cross**2),
             ),
-            Step(
-                "… that are not negative, because 𝒦 has no negative eigenvalue, …",
-                relation(">=", squares, 0),
-                "sign",
+            Step.sign(
+                "… that are not negative, because 𝒦 has no negative eigenvalue, …", relation(">=", squares, 0)
             ),
-            Step(
+            Step.sign(
                 "… and neither is the linear part, as the margins are at least 1 (by s_1 and s_2).",
                 relation(">=", linear, 0),
-                "sign",
-                (
-                    relation("=", k1, (1 + slack_1 - cross * a2) / a1),
-                    relation("=", k2, (1 + slack_2 - cross * a1) / a2),
-                ),
+                relation("=", k1, (1 + slack_1 - cross * a2) / a1),
+                relation("=", k2, (1 + slack_2 - cross * a1) / a2),
             ),
-            Step(
+            Step.identity(
                 "Both samples at margin 1: the weights of two support vectors.",
                 relation("=", both[0] * k1 + both[1] * cross, 1),
-                "identity",
             ),
         ),
         (optimal,),
@@ -232,21 +216,17 @@ def derivation() -> Derivation:
     no_drift = Lemma(
         "Where all rows of the kernel have the same sum, training does not drift",
         (
-            Step(
+            Step.identity(
                 "Equal weights 1/κ put every sample at margin 1 …",
                 relation("=", sympy.Sum(row / rate, (j, 1, total)), 1),
-                "identity",
-                (relation("=", sympy.Sum(row, (j, 1, total)), rate),),
+                relation("=", sympy.Sum(row, (j, 1, total)), rate),
             ),
-            Step(
+            Step.identity(
                 "… and the mixture is that of plain means with the weights ((1−θ)², θ²), hence of T14 and T21.",
                 relation("=", symbol, plain),
-                "identity",
-                (
-                    statement,
-                    relation("=", everyone, total * mean / rate),
-                    relation("=", own, count * own_mean / rate),
-                ),
+                statement,
+                relation("=", everyone, total * mean / rate),
+                relation("=", own, count * own_mean / rate),
             ),
         ),
     )

@@ -1,4 +1,4 @@
-"""Solves the mean field of T29: the ratio and θ* at any time, or as t → ∞, when N is comparable to L.
+"""Solves the dynamical mean-field equations of T29: ratio and θ* at any time, or as t → ∞, at N comparable to L.
 
 The unknowns are functions of time, the covariance of a sample's margin and the response to it. They are smooth
 along the mean-field margin T9, so Chebyshev nodes on it carry the whole history; the Gaussian margin m(·) has few

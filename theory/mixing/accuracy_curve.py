@@ -61,17 +61,17 @@ def derivation() -> Derivation:
 
     def beyond(text: str, operator: Any, shift: Formula, case: tuple[Formula, ...]) -> Step:
         given = (relation("=", theta, crossing + shift), *case)
-        return Step(text, relation(operator, margin, 0), "sign", given)
+        return Step.sign(text, relation(operator, margin, 0), *given)
 
     steps = (
-        Step("The mixture ties with a rival at θ_0.", tie, "root", (relation("=", margin, 0),)),
-        Step("The margin is a straight line in θ with this slope.", rising, "identity"),
-        Step("For m_G < 0 < m_L the tie lies above θ = 0 …", relation(">", crossing, 0), "sign", rises),
-        Step("… and below θ = 1.", relation("<", crossing, 1), "sign", rises),
+        Step.root("The mixture ties with a rival at θ_0.", tie, relation("=", margin, 0)),
+        Step.identity("The margin is a straight line in θ with this slope.", rising),
+        Step.sign("For m_G < 0 < m_L the tie lies above θ = 0 …", relation(">", crossing, 0), *rises),
+        Step.sign("… and below θ = 1.", relation("<", crossing, 1), *rises),
         beyond("The line rises: the sample wins at every θ = θ_0 + d above …", ">", gap, rises),
         beyond("… and loses at every θ = θ_0 − d below.", "<", -gap, rises),
-        Step("For m_L < 0 < m_G the tie lies above θ = 0 …", relation(">", crossing, 0), "sign", falls),
-        Step("… and below θ = 1.", relation("<", crossing, 1), "sign", falls),
+        Step.sign("For m_L < 0 < m_G the tie lies above θ = 0 …", relation(">", crossing, 0), *falls),
+        Step.sign("… and below θ = 1.", relation("<", crossing, 1), *falls),
         beyond("The line falls: the sample loses above …", "<", gap, falls),
         beyond("… and wins below.", ">", -gap, falls),
     )

@@ -82,70 +82,59 @@ def derivation() -> Derivation:
     # every number in (−1, 1) is one of these
     correlated = relation("=", rho, (1 - x) / (1 + x))
     steps = (
-        Step(
+        Step.identity(
             "Inserting the θ* of T15 into R² gives sᵀΣ⁻¹s/σ_p² …",
             inserted,
-            "identity",
-            (relation("=", squared, (best.ratio**2).subs(theta, best.mixing)),),
+            relation("=", squared, (best.ratio**2).subs(theta, best.mixing)),
         ),
-        Step(
-            "… which depends on the two ratios and their correlation alone.",
-            statement,
-            "identity",
-            (inserted, *ratios),
+        Step.identity(
+            "… which depends on the two ratios and their correlation alone.", statement, inserted, *ratios
         ),
-        Step(
-            "The form of it that is evaluated.", relation("=", squared, evaluated), "identity", (statement,)
-        ),
-        Step(
+        Step.identity("The form of it that is evaluated.", relation("=", squared, evaluated), statement),
+        Step.identity(
             "Its excess over R_G² is a square over 1−ρ² …",
             relation("=", displayed - r_global**2, (r_local - rho * r_global) ** 2 / (1 - rho**2)),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and so is its excess over R_L², …",
             relation("=", displayed - r_local**2, (r_global - rho * r_local) ** 2 / (1 - rho**2)),
-            "identity",
         ),
-        Step(
+        Step.sign(
             "… so no prompt alone is better, for any ρ = (1−x)/(1+x) in (−1, 1).",
             relation(">=", displayed, r_global**2),
-            "sign",
-            (correlated,),
+            correlated,
         ),
-        Step(
+        Step.sign(
             "The excess over R_G vanishes only for R_L = ρ R_G: away from it, at ρ R_G + d, it is positive.",
             relation(">", displayed, r_global**2),
-            "sign",
-            (relation("=", r_local, rho * r_global + distance), correlated),
+            relation("=", r_local, rho * r_global + distance),
+            correlated,
         ),
-        Step(
+        Step.identity(
             "For R_L ≤ R_G that is ρ = min(R)/max(R), and the mixture is no better than the global prompt alone.",
             relation("=", squared, r_global**2),
-            "identity",
-            (statement, relation("=", rho, r_local / r_global)),
+            statement,
+            relation("=", rho, r_local / r_global),
         ),
-        Step(
+        Step.identity(
             "T15 stays inside (0, 1) iff R_L > ρ R_G …",
             relation(
                 "=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)
             ),
-            "identity",
-            ratios,
+            *ratios,
         ),
-        Step(
+        Step.identity(
             "… and R_G > ρ R_L, that is iff ρ < min(R)/max(R).",
             relation(
                 "=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)
             ),
-            "identity",
-            ratios,
+            *ratios,
         ),
-        Step(
+        Step.identity(
             "Independent assets: the squares add.",
             relation("=", squared, r_global**2 + r_local**2),
-            "identity",
-            (statement, relation("=", rho, 0)),
+            statement,
+            relation("=", rho, 0),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -65,19 +65,18 @@ def derivation() -> Derivation:
     held = (clients * a + chi * b) * ((clients - 1) * a + (chi - 1) * b)
     surplus = clients * (a + b * chi / clients) ** 2 - (a + b) ** 2
     steps = (
-        Step(
+        Step.identity(
             "Samples that are not shared have independent noise of mean zero, so they add nothing to C.",
             relation("=", expectation(x, x, at.sigma) * expectation(z, z, at.sigma), 0),
-            "identity",
         ),
-        Step("The best odds of two prompts (T15).", tangency, "assumed"),
-        Step("Inserting C = 0, A = B/K and the signals of T17.", statement, "identity", (tangency, *moments)),
-        Step(
+        Step.assumed("The best odds of two prompts (T15).", tangency),
+        Step.identity("Inserting C = 0, A = B/K and the signals of T17.", statement, tangency, *moments),
+        Step.identity(
             "They exceed the odds of T17 by a positive multiple of K s_G² − s_L², which has the sign of "
             "R_G² − R_L² because B = K A: shared data move weight towards the better prompt.",
             relation("=", odds - shared, surplus / held),
-            "identity",
-            (statement, relation("=", shared, overlapping)),
+            statement,
+            relation("=", shared, overlapping),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

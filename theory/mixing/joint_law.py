@@ -51,8 +51,9 @@ def derivation() -> Derivation:
     """
     import sympy
 
-    at, (symbols, increment) = letters(), update_rule.formula()
+    at, (symbols, moved) = letters(), update_rule.formula()
     omega, slope = symbols[1], symbols[3]
+    increment = moved.subs(symbols[2], sympy.Symbol("w_r", positive=True))
     odds, theta, x = sympy.symbols("odds theta x", positive=True)
     output, of_full = sympy.Symbol("h_r", real=True), sympy.Symbol(r"h_r^{\omega=1}", real=True)
     root, solution = formula()
@@ -66,47 +67,39 @@ def derivation() -> Derivation:
     to_local, to_global = at.s_L * at.A - at.s_G * at.C, at.s_G * at.B - at.s_L * at.C
     statement = relation("=", theta, solution.subs(root, sympy.sqrt(odds)))
     steps = (
-        Step(
+        Step.identity(
             "A step moves a coefficient in proportion to the prompt's weight ω (T5), the output follows with "
             "the encoder's slope (T2), and the mixture reads it with ω again: ω² times what full weight gives.",
             relation("=", omega * output, omega**2 * of_full),
-            "identity",
-            (
-                relation("=", output, slope * increment),
-                relation("=", of_full, slope * increment.subs(omega, 1)),
-            ),
+            relation("=", output, slope * increment),
+            relation("=", of_full, slope * increment.subs(omega, 1)),
         ),
-        Step(
+        Step.identity(
             "Both prompts share the residuals, hence τ, and a common τ cancels from the ratio: θ* does not move.",
             relation("=", ratio_of(w_global, w_local, at.tau), ratio_of(w_global, w_local)),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "Only the proportion x of the weights counts …",
             relation("=", ratio_of(w_global, w_local), ratio_of(sympy.Integer(1), w_local / w_global)),
-            "identity",
-            (relation("=", theta, 1 / (1 + x)),),
+            relation("=", theta, 1 / (1 + x)),
         ),
-        Step(
+        Step.identity(
             "… and along x the ratio rises while x is below the odds of T15, and falls beyond.",
             relation(
                 "=",
                 sympy.Derivative(ratio_of(sympy.Integer(1), x), x) * variance ** sympy.Rational(3, 2),
                 to_local - x * to_global,
             ),
-            "identity",
         ),
-        Step(
+        Step.root(
             "So the optimum has θ²/(1−θ)² = odds, which gives this θ, the only one:",
             statement,
-            "root",
-            (relation("=", theta**2 / (1 - theta) ** 2, odds),),
+            relation("=", theta**2 / (1 - theta) ** 2, odds),
         ),
-        Step(
+        Step.sign(
             "θ/(1−θ) increases on [0, 1), where θ = 1 − x.",
             relation(">", sympy.Derivative(theta / (1 - theta), theta), 0),
-            "sign",
-            (relation("=", theta, 1 - x),),
+            relation("=", theta, 1 - x),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

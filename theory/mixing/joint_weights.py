@@ -65,31 +65,27 @@ def derivation() -> Derivation:
     scaled = squared_of.subs({value: scale * at.tau * value for value in effective}, simultaneous=True)
     statement = relation("=", theta[0], sympy.sqrt(w[0]) / sum(sympy.sqrt(value) for value in w))
     steps = (
-        Step(
+        Step.assumed(
             "A prompt trained with weight θ_i enters the mixture with the effective weight θ_i² (T21).",
             relation("=", effective[0], theta[0] ** 2),
-            "assumed",
         ),
-        Step(
+        Step.identity(
             "All prompts share τ. It cancels from the ratio of the effective weights W_i, and so does any other"
             " common factor c: only their proportions count, at every time.",
             relation("=", squared, squared_of),
-            "identity",
-            (relation("=", squared, scaled),),
+            relation("=", squared, scaled),
         ),
-        Step(
-            "The best proportions are those of w* (T23); these θ have them …",
+        Step.identity(
+            "The best proportions are those of w* (T23); these θ have them (here for three prompts) …",
             relation("=", theta[0] ** 2 / theta[1] ** 2, w[0] / w[1]),
-            "identity",
-            shares,
+            *shares,
         ),
-        Step("… and sum to one …", relation("=", sum(theta), 1), "identity", (*shares, roots)),
-        Step(
+        Step.identity("… and sum to one …", relation("=", sum(theta), 1), *shares, roots),
+        Step.sign(
             "… and are the only ones, because the square of a weight grows with it.",
             relation(">", sympy.Derivative(theta[0] ** 2, theta[0]), 0),
-            "sign",
         ),
-        Step("The joint weights.", statement, "identity", (shares[0], roots)),
+        Step.identity("The joint weights.", statement, shares[0], roots),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)
 

@@ -62,34 +62,29 @@ def derivation() -> Derivation:
     moments = relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)
     excess = (r_global - r_local / sympy.sqrt(clients)) ** 2 / (1 - 1 / clients)
     steps = (
-        Step(
+        Step.identity(
             "T17 found A = C = B/K, so the correlation ρ = C/√(AB) is 1/√K.",
             correlation,
-            "identity",
-            (relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B)), *moments),
+            relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B)),
+            *moments,
         ),
-        Step("The ratio of the best mixture (T16).", advantage_of, "assumed"),
-        Step("Inserting the correlation gives T19.", statement, "identity", (advantage_of, correlation)),
-        Step("The form of it that is evaluated.", relation("=", squared, derived), "identity", (statement,)),
-        Step(
+        Step.assumed("The ratio of the best mixture (T16).", advantage_of),
+        Step.identity("Inserting the correlation gives T19.", statement, advantage_of, correlation),
+        Step.identity("The form of it that is evaluated.", relation("=", squared, derived), statement),
+        Step.identity(
             "With many clients the squares add, as for independent assets.",
             relation("=", sympy.Limit(displayed, clients, sympy.oo), r_global**2 + r_local**2),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The gain over a prompt alone is a square over 1 − 1/K, …",
             relation("=", squared - r_local**2, excess),
-            "identity",
-            (statement,),
+            statement,
         ),
-        Step(
+        Step.sign(
             "… positive as soon as the weaker ratio exceeds 1/√K of the other.",
             relation(">", displayed, r_local**2),
-            "sign",
-            (
-                relation("=", r_global, r_local / sympy.sqrt(clients) + weaker),
-                relation("=", clients, 1 + gap),
-            ),
+            relation("=", r_global, r_local / sympy.sqrt(clients) + weaker),
+            relation("=", clients, 1 + gap),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -20,6 +20,7 @@ from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -91,7 +92,7 @@ def derivation() -> Derivation:
     at, best = letters(), optimum()
     (a, b, clients, chi), derived = formula()
     s_global, s_local, *_ = best.symbols
-    j = sympy.Symbol("j", integer=True, positive=True)
+    (j, l), x = sympy.symbols("j l", integer=True, positive=True), sympy.Symbol("x", real=True)  # noqa: E741
     odds, (more, extra, share) = sympy.Symbol("odds"), sympy.symbols("x k h", positive=True)
     unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
     own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
@@ -111,30 +112,36 @@ def derivation() -> Derivation:
     at_share = displayed.subs(chi, share * clients)
 
     def sign(text: str, operator: Any, left: Formula, right: Formula, *given: Formula) -> Step:
-        return Step(text, relation(operator, left, right), "sign", given)
+        return Step.sign(text, relation(operator, left, right), *given)
 
     moments = Lemma(
         "Signals and noise of the first steps",
         (
-            Step(
+            Step.modelled(
                 "The average moves along a client's feature by the mean of its inner products G_j with all "
                 "clients' (T6); all entries of the outputs share a factor 4, which is dropped.",
                 signals[0],
-                "identity",
-                (relation("=", s_global, at.tau * (a + chi_definition().lhs / clients)), chi_definition()),
+                relation("=", s_global, at.tau * (a + chi_definition().lhs / clients)),
+                chi_definition(),
             ),
-            Step("One sample adds noise of squared length v to a prompt's output (T5).", unit, "assumed"),
-            Step(
+            Step.identity(
+                "One sample adds e τ x_l along row l of a prompt's output (T5): noise of mean square length v.",
+                unit,
+                relation(
+                    "=", unit.lhs, sympy.Sum(expectation((at.e * at.tau * x) ** 2, x, at.sigma), (l, 1, at.L))
+                ),
+            ),
+            Step.identity(
                 "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
                 noise[0],
-                "identity",
-                (relation("=", at.A, everyone / (at.n * clients) ** 2), own_noise),
+                relation("=", at.A, everyone / (at.n * clients) ** 2),
+                own_noise,
             ),
-            Step(
+            Step.identity(
                 "The two means share the client's own n samples, which give them the inner product B/K.",
                 noise[1],
-                "identity",
-                (relation("=", at.C, own / (at.n * (at.n * clients))), own_noise),
+                relation("=", at.C, own / (at.n * (at.n * clients))),
+                own_noise,
             ),
         ),
         states=(signals[0], *noise),
@@ -142,70 +149,63 @@ def derivation() -> Derivation:
     optimum_of = Lemma(
         "The best odds",
         (
-            Step("The best odds of two prompts (T15).", tangency, "assumed"),
-            Step("Inserting signals and noise gives T17.", posthoc, "identity", (tangency, *signals, *noise)),
-            Step("The form of it that is evaluated.", relation("=", odds, derived), "identity", (posthoc,)),
-            Step(
+            Step.assumed("The best odds of two prompts (T15).", tangency),
+            Step.identity("Inserting signals and noise gives T17.", posthoc, tangency, *signals, *noise),
+            Step.identity("The form of it that is evaluated.", relation("=", odds, derived), posthoc),
+            Step.identity(
                 "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
                 relation("=", sympy.Derivative(unreduced, at.B), 0),
-                "identity",
             ),
-            Step(
+            Step.identity(
                 "For χ = 1 this is θ* = b/(Ka + b).",
                 relation("=", odds / (1 + odds), b / (clients * a + b)),
-                "identity",
-                (posthoc, relation("=", chi, 1)),
+                posthoc,
+                relation("=", chi, 1),
             ),
-            Step(
+            Step.identity(
                 "θ* = 0 when all clients are alike.",
                 relation("=", odds, 0),
-                "identity",
-                (posthoc, relation("=", chi, clients)),
+                posthoc,
+                relation("=", chi, clients),
             ),
-            Step(
+            Step.identity(
                 "θ* = 1 when they share nothing: the odds' denominator, which holds θ back, vanishes.",
                 relation("=", sympy.denom(derived), 0),
-                "identity",
-                (relation("=", a, 0), relation("=", chi, 1)),
+                relation("=", a, 0),
+                relation("=", chi, 1),
             ),
         ),
         states=(posthoc,),
     )
-    dependence = Lemma(
-        "What the odds rise and fall with",
-        (
-            sign(
-                "They rise with b (at fixed a: with b/a).",
-                ">",
-                sympy.Derivative(displayed, b),
-                0,
-                *range_of_chi,
-            ),
-            sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
-            sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),
-            sign(
-                "They fall with K in the fully heterogeneous case χ = 1.",
-                "<",
-                sympy.Derivative(displayed.subs(chi, 1), clients),
-                0,
-                relation("=", clients, 1 + extra),
-            ),
-            sign(
-                "They fall with K at a fixed share h = χ/K of like clients.",
-                "<",
-                sympy.Derivative(at_share, clients),
-                0,
-                relation("=", share, (1 + more) / clients),
-                relation("=", clients, 1 + more + extra),
-            ),
-            sign(
-                "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",
-                ">",
-                displayed.subs({chi: 2, clients: 3}),
-                displayed.subs({chi: 2, clients: 2}),
-            ),
+    signs = (
+        sign(
+            "They rise with b (at fixed a: with b/a).", ">", sympy.Derivative(displayed, b), 0, *range_of_chi
+        ),
+        sign("They fall with a.", "<", sympy.Derivative(displayed, a), 0, *range_of_chi),
+        sign("They fall with χ.", "<", sympy.Derivative(displayed, chi), 0, *range_of_chi),
+        sign(
+            "They fall with K in the fully heterogeneous case χ = 1.",
+            "<",
+            sympy.Derivative(displayed.subs(chi, 1), clients),
+            0,
+            relation("=", clients, 1 + extra),
+        ),
+        sign(
+            "They fall with K at a fixed share h = χ/K of like clients.",
+            "<",
+            sympy.Derivative(at_share, clients),
+            0,
+            relation("=", share, (1 + more) / clients),
+            relation("=", clients, 1 + more + extra),
+        ),
+        sign(
+            "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",
+            ">",
+            displayed.subs({chi: 2, clients: 3}),
+            displayed.subs({chi: 2, clients: 2}),
         ),
     )
+    dependence = Lemma("What the odds rise and fall with", signs, tuple(step.claim for step in signs))
     return Derivation(RESULT, statement=(posthoc,), lemmas=(moments, optimum_of, dependence))
 
 

@@ -2,6 +2,9 @@
 
 Statement (T23): w* ∝ Σ⁻¹s and R*² = sᵀΣ⁻¹s/σ_p² when every entry of Σ⁻¹s is positive. In general the best
 w ≥ 0 is the one with (Σw)_i ≥ s_i, and equality wherever w_i > 0: it is Σ⁻¹s of the assets it keeps.
+
+The weights of joint training: `theory.mixing.joint_weights`. The moments of nested levels:
+`theory.mixing.nested_assets`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from theory.mixing import advantage
+from theory.mixing.tangency import RESULT as TANGENCY
 from theory.mixing.tangency import optimum
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, finite
@@ -29,12 +33,7 @@ RESULT = Result(
     ),
     bound="exact",
     uses=("T3", "T7", "T15", "T16"),
-    sources=(
-        "Markowitz (1952), Portfolio Selection, The Journal of Finance 7",
-        "Tobin (1958), Liquidity Preference as Behavior Towards Risk, The Review of Economic Studies 25",
-        "Sharpe (1966), Mutual Fund Performance, The Journal of Business 39",
-        "Kuhn and Tucker (1951), Nonlinear programming, Second Berkeley Symposium",
-    ),
+    sources=(*TANGENCY.sources, "Kuhn and Tucker (1951), Nonlinear programming, Second Berkeley Symposium"),
 )
 
 
@@ -86,8 +85,11 @@ def derivation() -> Derivation:
     """
     bounded, unconstrained, pair = _optimality(), _unconstrained(), _two_assets()
     lemmas = (
-        Lemma("No weights w ≥ 0 beat those that meet the conditions of Karush, Kuhn and Tucker", bounded),
-        Lemma("Σ⁻¹s meets them wherever it is not negative", unconstrained),
+        Lemma(
+            "No weights w ≥ 0 beat those that meet the Karush-Kuhn-Tucker conditions (for three prompts)",
+            bounded,
+        ),
+        Lemma("Σ⁻¹s meets them wherever it is not negative (for three prompts)", unconstrained),
         Lemma("For two assets these are T15 and T16", pair, tuple(step.claim for step in pair)),
     )
     return Derivation(RESULT, (bounded[-1].claim, unconstrained[-1].claim), lemmas=lemmas)
@@ -121,51 +123,49 @@ def _optimality() -> tuple[Step, ...]:
     schwarz = relation("<=", price**2, _dot(x, x) * _dot(z, z))
     short = relation("<=", signal**2, price**2)
     return (
-        Step(
+        Step.identity(
             "The squared length of the mixed noise x = Σ w_i u_i is wᵀΣw, with Σ_ij = ⟨u_i, u_j⟩.",
             relation("=", _dot(x, x), _dot([w[i] * w[j] for i, j in pairs], gram)),
-            "identity",
-            (*mixed, *(relation("=", entry, value) for entry, value in covariances.items())),
+            *mixed,
+            *(relation("=", entry, value) for entry, value in covariances.items()),
         ),
-        Step(
+        Step.identity(
             "Let weights v ≥ 0 have noise z, and let (Σv)_i = ⟨u_i, z⟩ exceed s_i by g_i ≥ 0, where g_i v_i = 0."
             " Any w then has the signal …",
             relation("=", _dot(s, w), _dot(x, z) - _dot(slack, w)),
-            "identity",
-            (*priced, *mixed),
+            *priced,
+            *mixed,
         ),
-        Step(
+        Step.identity(
             "… while v itself has the signal ‖z‖² (the terms g_i v_i are zero), so its ratio is ‖z‖/σ_p.",
             relation("=", _dot(s, best) + _dot(slack, best), _dot(z, z)),
-            "identity",
-            (*priced, *optimal),
+            *priced,
+            *optimal,
         ),
-        Step("Call the inner product P …", projection, "assumed"),
-        Step(
+        Step.assumed("Call the inner product P …", projection),
+        Step.sign(
             "… of which a positive signal S = sᵀw falls short by h = gᵀw ≥ 0.",
             short,
-            "sign",
-            (relation("=", price, signal + excess),),
+            relation("=", price, signal + excess),
         ),
-        Step("A sum of squares is not negative …", lagrange, "sign"),
-        Step(
+        Step.sign("A sum of squares is not negative …", lagrange),
+        Step.chain(
             "… and by Lagrange's identity it is the gap in Cauchy and Schwarz' inequality.",
             schwarz,
-            "chain",
-            (lagrange, projection),
+            lagrange,
+            projection,
         ),
-        Step(
+        Step.chain(
             "Hence a bound on every signal.",
             relation("<=", signal**2, _dot(x, x) * _dot(z, z)),
-            "chain",
-            (short, schwarz),
+            short,
+            schwarz,
         ),
-        Step(
+        Step.sign(
             "With X = ‖x‖² and Z = ‖z‖² (d ≥ 0 being the gap in the line before): no w ≥ 0 has a larger ratio"
             " than v.",
             relation("<=", signal**2 / (sigma**2 * noise), least / sigma**2),
-            "sign",
-            (relation("=", least, (signal**2 + gap) / noise),),
+            relation("=", least, (signal**2 + gap) / noise),
         ),
     )
 
@@ -191,26 +191,26 @@ def _unconstrained() -> tuple[Step, ...]:
     slope = sympy.Derivative(signal_of / sympy.sqrt(variance_of), w[0]) * variance_of ** sympy.Rational(3, 2)
     return (
         *(
-            Step(
+            Step.identity(
                 f"The weights w = Σ⁻¹s meet condition {i + 1} with g_{i + 1} = 0; if none is negative, they are v.",
                 relation("=", _dot(gram[i], w), s[i]),
-                "identity",
-                entries,
+                *entries,
             )
             for i in range(3)
         ),
-        Step(
+        Step.identity(
             "The gradient of S/√V with S = sᵀw and V = wᵀΣw (here its first entry) vanishes where Σw = s, since"
             " V = S there.",
             relation("=", slope, s[0] * variance_of - signal_of * _dot(gram[0], w)),
-            "identity",
-            (relation("=", signal_of, _dot(s, w)), relation("=", variance_of, variance)),
+            relation("=", signal_of, _dot(s, w)),
+            relation("=", variance_of, variance),
         ),
-        Step(
+        Step.identity(
             "The best ratio, σ_p²R*² = sᵀΣ⁻¹s, is that of these weights, ‖z‖² = sᵀw.",
             relation("=", square, _dot(s, w)),
-            "identity",
-            (relation("=", square, value), *entries[:3], shared),
+            relation("=", square, value),
+            *entries[:3],
+            shared,
         ),
     )
 
@@ -226,17 +226,15 @@ def _two_assets() -> tuple[Step, ...]:
     correlated = with_entries(squared, [[1, rho], [rho, 1]], [ratio_global, ratio_local])[0, 0]
     odds, square = sympy.symbols("odds R_*^2")
     return (
-        Step(
+        Step.identity(
             "For two assets the quotient of the weights Σ⁻¹s is the odds of T15 …",
             relation("=", odds, best.gain_at_global / best.gain_at_local),
-            "identity",
-            (relation("=", odds, pair[1] / pair[0]),),
+            relation("=", odds, pair[1] / pair[0]),
         ),
-        Step(
+        Step.identity(
             "… and sᵀΣ⁻¹s is the R*² of T16, in units where both noise vectors have length one.",
             relation("=", square, advantage_squared),
-            "identity",
-            (relation("=", square, correlated),),
+            relation("=", square, correlated),
         ),
     )
 

@@ -116,70 +116,47 @@ def derivation() -> Derivation:
     gains = s_local * a - s_global * c, s_global * b - s_local * c
     ratio_of = relation("=", ratio, mean / sympy.sqrt(variance))
     steps = (
-        Step(
+        Step.identity(
             "Logits mix linearly (T3), so a margin, the true class's logit minus a rival's, does too.",
             linear,
-            "identity",
-            tuple(relation("=", m, t - r) for m, t, r in zip(margins, true, rival, strict=True)),
+            *tuple(relation("=", m, t - r) for m, t, r in zip(margins, true, rival, strict=True)),
         ),
-        Step(
+        Step.identity(
             "Hence its mean mixes linearly …",
             relation("=", total, mean),
-            "identity",
-            (
-                relation("=", total, average(weighted(samples_of))),
-                relation("=", s_global, average(samples_of[0])),
-                relation("=", s_local, average(samples_of[1])),
-            ),
+            relation("=", total, average(weighted(samples_of))),
+            relation("=", s_global, average(samples_of[0])),
+            relation("=", s_local, average(samples_of[1])),
         ),
-        Step(
-            "… and its variance is a quadratic form (d are deviations from the means).",
-            spread,
-            "identity",
-            moments,
+        Step.identity(
+            "… and its variance is a quadratic form (d are deviations from the means).", spread, *moments
         ),
-        Step(
-            "Mean over deviation is the ratio (T7) that T15 maximises (there with σ_p).", ratio_of, "assumed"
-        ),
-        Step(
+        Step.assumed("Mean over deviation is the ratio (T7) that T15 maximises (there with σ_p).", ratio_of),
+        Step.identity(
             "A Gaussian margin with that ratio is negative with probability Φ(−R): the sample loses to the rival.",
-            relation(
-                "=",
-                sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)),
-                error,
-            ),
-            "identity",
+            relation("=", sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)), error),
         ),
-        Step(
+        Step.identity(
             "This falls with the ratio at the rate of the normal density …",
             relation("=", sympy.Derivative(error, ratio), -density(ratio, sympy.Integer(1))),
-            "identity",
         ),
-        Step(
+        Step.sign(
             "… which is positive: the rival with the smallest ratio is the likeliest to win, and binds.",
             relation(">", density(ratio, sympy.Integer(1)), 0),
-            "sign",
         ),
-        Step(
+        Step.sign(
             "The sample is misclassified when any rival wins: at least as often as the binding one …",
             lower,
-            "sign",
-            events,
+            *events,
         ),
-        Step(
-            "… and at most as often as both (two rivals; by induction for more).",
-            upper,
-            "sign",
-            events,
-        ),
-        Step(
+        Step.sign("… and at most as often as both (two rivals; by induction for more).", upper, *events),
+        Step.identity(
             "For one rival R' has the sign of T15's function, so its best θ is T15's.",
             relation(
                 "=",
                 sympy.Derivative(ratio_of.rhs, theta) * variance ** sympy.Rational(3, 2),
                 gains[0] * (1 - theta) - gains[1] * theta,
             ),
-            "identity",
         ),
     )
     return Derivation(RESULT, statement=(linear, spread, lower, upper), steps=steps)

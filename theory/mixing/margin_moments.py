@@ -106,36 +106,30 @@ def derivation() -> Derivation:
         "=", covariance + sympy.Sum(covariance, (i, 1, count)) / count**2, fresh.subs(samples, count)
     )
     steps = (
-        Step(
+        Step.identity(
             "The square of a Gaussian deviation has mean V and variance 2V², so the mean of f such squares has "
             "relative variance 2/f.",
             relation("=", fourth, 2 * covariance**2),
-            "identity",
         ),
-        Step(
+        Step.assumed(
             "Weight w on the class's own estimate S/f and 1−w on the pooled one, which errs by the classes' "
             "relative variance v, gives this squared error.",
             error_of,
-            "assumed",
         ),
-        Step(
-            "It is least at w = f/(f + 2/v) …",
-            best,
-            "root",
-            (relation("=", sympy.diff(error_of.rhs, weight), 0),),
+        Step.root(
+            "It is least at w = f/(f + 2/v) …", best, relation("=", sympy.diff(error_of.rhs, weight), 0)
         ),
-        Step(
+        Step.sign(
             "… a minimum, as the error curves upwards.",
             relation(">", sympy.Derivative(error_of.rhs, weight, 2), 0),
-            "sign",
         ),
-        Step(
+        Step.identity(
             "With ν = 2/v the combination is the shrunk covariance, where f has cancelled (so it may be zero).",
             combined,
-            "identity",
-            (best, relation("=", between_classes, 2 / prior)),
+            best,
+            relation("=", between_classes, 2 / prior),
         ),
-        Step("A fresh margin and a mean over n independent ones: their variances add.", spread, "identity"),
+        Step.modelled("A fresh margin and a mean over n independent ones: their variances add.", spread),
     )
     return Derivation(RESULT, statement=(combined, spread), steps=steps)
 

@@ -32,8 +32,7 @@ RESULT = Result(
     problem="Which of a global, a cluster and a local prompt earn a positive weight?",
     assumptions=(
         "Linear band, first order in time.",
-        "Near-orthogonal noise.",
-        "Orthogonal group features.",
+        "Near-orthogonal noise, orthogonal group features; a common factor of the moments is dropped.",
     ),
     bound="asymptotic",
     uses=("T6", "T17", "T22", "T23"),
@@ -62,10 +61,9 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
     import sympy
 
     at = letters()
-    share, common, first, second, unit = sympy.symbols("P_i N_ij N_i N_j v", positive=True)
-    j = sympy.Symbol("j", integer=True, positive=True)
-    covariance = sympy.Sum(unit / (first * second), (j, 1, common)).doit() / unit
-    return (at.a, at.b, share, common, first, second), (at.a + share * at.b, covariance)
+    share, common, first, second = sympy.symbols("P_i N_ij N_i N_j", positive=True)
+    moments = (at.a + share * at.b, common / (first * second))
+    return (at.a, at.b, share, common, first, second), moments
 
 
 @cache
@@ -128,23 +126,21 @@ def _moments() -> tuple[Step, ...]:
     j, coarse = sympy.Symbol("j", integer=True, positive=True), sympy.Symbol("N_1", positive=True)
     summed = sympy.Sum(sympy.Function("p")(j), (j, 1, own))
     return (
-        Step(
+        Step.modelled(
             "In a level's average, the m clients of the own group move their feature in proportion to their weights"
             " p_j, P in all.",
             relation("=", a + sympy.Sum(sympy.Function("p")(j) * b, (j, 1, own)), signal),
-            "identity",
-            (relation("=", summed, share),),
+            relation("=", summed, share),
         ),
-        Step(
+        Step.identity(
             "Two averages over N_i and N_j samples share the noise of their N_ij common samples.",
             relation("=", sympy.Sum(variance / (first * second), (j, 1, common)), variance * covariance),
-            "identity",
         ),
-        Step(
+        Step.modelled(
             "A finer level's samples all belong to the coarser one: the covariance is the coarser one's variance.",
             relation("=", variance * covariance, variance / coarse),
-            "identity",
-            (relation("=", common, second), relation("=", first, coarse)),
+            relation("=", common, second),
+            relation("=", first, coarse),
         ),
     )
 
@@ -169,34 +165,29 @@ def _nested_levels() -> tuple[Step, ...]:
         "… and local.",
     )
     return (
-        Step(
+        Step.identity(
             "The steps from level to level are uncorrelated: the variance of a mixture is a sum of squares …",
             relation("=", variance, sum(total**2 * part for total, part in zip(sums, step, strict=True))),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… and its signal the sum of their rises.",
             relation(
                 "=",
                 sum(weight * signal for weight, signal in zip(w, s, strict=True)),
                 sum(total * part for total, part in zip(sums, rise, strict=True)),
             ),
-            "identity",
         ),
         *(
-            Step(
-                text,
-                relation("=", w[i], differences[i]),
-                "identity",
-                (relation("=", w[i], solved[i]), *defined[i : i + 2]),
+            Step.identity(
+                text, relation("=", w[i], differences[i]), relation("=", w[i], solved[i]), *defined[i : i + 2]
             )
             for i, text in enumerate(texts)
         ),
-        Step(
+        Step.identity(
             "The squared ratios of the steps add.",
             relation("=", squared_ratio, sum(slopes[i] * rise[i] for i in range(3))),
-            "identity",
-            (relation("=", squared_ratio, with_entries(squared, gram, s)[0, 0]), *defined),
+            relation("=", squared_ratio, with_entries(squared, gram, s)[0, 0]),
+            *defined,
         ),
     )
 
@@ -217,53 +208,45 @@ def _equal_clients() -> tuple[Step, ...]:
     )
     blocks, aligned = clients / size, group / size
     return (
-        Step(
+        Step.identity(
             "Equal clients: the weight of the global prompt, in units of a client's samples …",
             relation("=", w[0], shown[0]),
-            "identity",
-            entries[:1],
+            *entries[:1],
         ),
-        Step("… that of the cluster's …", relation("=", w[1], shown[1]), "identity", entries[1:2]),
-        Step("… and that of the local one.", relation("=", w[2], shown[2]), "identity", entries[2:]),
-        Step(
+        Step.identity("… that of the cluster's …", relation("=", w[1], shown[1]), *entries[1:2]),
+        Step.identity("… and that of the local one.", relation("=", w[2], shown[2]), *entries[2:]),
+        Step.sign(
             "The global prompt always counts: K = Q + m, and the group has h ≥ 0 members outside the cluster.",
             relation(">", shown[0], 0),
-            "sign",
-            (relation("=", clients, size + more), relation("=", group, own + others)),
+            relation("=", clients, size + more),
+            relation("=", group, own + others),
         ),
-        Step(
+        Step.sign(
             "The local prompt counts if the cluster holds m > 0 clients of other groups.",
             relation(">", shown[2], 0),
-            "sign",
-            (relation("=", size, own + more), relation("=", own, 1 + others)),
+            relation("=", size, own + more),
+            relation("=", own, 1 + others),
         ),
-        Step(
+        Step.sign(
             "The cluster prompt counts if the own group's share of the other members, (c−1)/(Q−1), exceeds that in"
             " the federation, (χ−1)/(K−1), by h > 0.",
             relation(">", shown[1], 0),
-            "sign",
-            (
-                relation("=", own, 1 + (size - 1) * ((group - 1) / (clients - 1) + rest)),
-                relation("=", clients, size + more),
-                relation("=", size, 1 + sympy.Symbol("l", positive=True)),
-            ),
+            relation("=", own, 1 + (size - 1) * ((group - 1) / (clients - 1) + rest)),
+            relation("=", clients, size + more),
+            relation("=", size, 1 + sympy.Symbol("l", positive=True)),
         ),
-        Step(
+        Step.identity(
             "A cluster inside one group (c = Q) makes the local prompt useless, and the other two mix by T17 with"
             " K/Q clusters in place of the clients.",
-            relation(
-                "=",
-                odds,
-                b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b),
-            ),
-            "identity",
-            (relation("=", odds, (shown[1] / shown[0]).subs(own, size)),),
+            relation("=", odds, b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b)),
+            relation("=", odds, (shown[1] / shown[0]).subs(own, size)),
         ),
-        Step(
+        Step.identity(
             "Where every client has its own feature (χ = c = 1), the cluster prompt is useless.",
             relation("=", w[1], 0),
-            "identity",
-            (entries[1], relation("=", group, 1), relation("=", own, 1)),
+            entries[1],
+            relation("=", group, 1),
+            relation("=", own, 1),
         ),
     )
 

@@ -34,7 +34,7 @@ RESULT = Result(
 
 @cache
 def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
-    """Return the symbols (a, b, P, N, n) and the five moments, from sums over clients and samples.
+    """Return the symbols (a, b, P, N, n) and the five moments, which the derivation sums over clients and samples.
 
     P is the weight of the client's group, Σ p_j over its members.
 
@@ -44,14 +44,9 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
     import sympy
 
     at = letters()
-    share, total, unit = sympy.symbols("P N v", positive=True)
-    j = sympy.Symbol("j", integer=True, positive=True)
-    per_sample = sympy.Sum(unit, (j, 1, at.n)).doit()  # summed variance of the client's own samples
-    everyone = sympy.Sum(unit, (j, 1, total)).doit()
-    noise_global, noise_local = everyone / total**2, per_sample / at.n**2
-    noise_cross = per_sample / (at.n * total)
-    noise = tuple(sympy.cancel(part / unit) for part in (noise_global, noise_local, noise_cross))
-    return (at.a, at.b, share, total, at.n), (at.a + share * at.b, at.a + at.b, *noise)
+    share, total = sympy.symbols("P N", positive=True)
+    moments = (at.a + share * at.b, at.a + at.b, 1 / total, 1 / at.n, 1 / total)
+    return (at.a, at.b, share, total, at.n), moments
 
 
 @cache
@@ -77,30 +72,26 @@ def derivation() -> Derivation:
     own = sympy.Sum(variance, (j, 1, n))
     group_sum = sympy.Sum(sympy.Function("p")(j) * b, (j, 1, group))
     steps = (
-        Step(
+        Step.modelled(
             "The members of a group move the average along its feature in proportion to their weights, "
             "P in all.",
             relation("=", a + group_sum, moments[0]),
-            "identity",
-            (relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),),
+            relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),
         ),
-        Step(
+        Step.identity(
             "The average's noise is a mean over all N samples.",
             relation("=", sympy.Sum(variance, (j, 1, total)) / total**2, variance * moments[2]),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The local prompt's noise is a mean over n samples.",
             relation("=", own / n**2, variance * moments[3]),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "They share the client's own n samples, which enter one with 1/n and the other with 1/N.",
             relation("=", own / (n * total), variance * moments[4]),
-            "identity",
         ),
-        Step("T15 with these moments.", statement, "identity", (relation("=", symbol, odds),)),
-        Step(
+        Step.identity("T15 with these moments.", statement, relation("=", symbol, odds)),
+        Step.sign(
             "The more of the data a client holds itself (weight p), the more it leans local, where its group's "
             "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
             relation(
@@ -108,17 +99,14 @@ def derivation() -> Derivation:
                 sympy.Derivative(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
                 0,
             ),
-            "sign",
-            (
-                relation("=", share, 1 / (1 + others)),
-                relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
-            ),
+            relation("=", share, 1 / (1 + others)),
+            relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
         ),
-        Step(
+        Step.identity(
             "… and also where it is alone in its group: P = p = n/N, and the odds are proportional to p.",
             relation("=", symbol, b * share / a),
-            "identity",
-            (statement, relation("=", n, share * total)),
+            statement,
+            relation("=", n, share * total),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -113,63 +113,55 @@ def derivation() -> Derivation:
         [(letter, factor * letter) for letter in (at.A, at.B, at.C)], simultaneous=True
     )
     steps = (
-        Step(
+        Step.identity(
             "The squared length of the mixed noise (1−θ) u + θ v has the terms A, B and C.",
             relation("=", squared((1 - theta) * u + theta * v), best.variance),
-            "identity",
-            lengths,
+            *lengths,
         ),
-        Step(
+        Step.identity(
             "The derivative of R is a positive factor times a polynomial that is linear in θ.",
             relation(
                 "=",
                 sympy.Derivative(best.ratio, theta) * at.sigma * best.variance ** sympy.Rational(3, 2),
                 polynomial,
             ),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "At θ = 0 it equals p_L = s_L A − s_G C: leaving the global prompt pays iff this is positive.",
             relation("=", polynomial, best.gain_at_global),
-            "identity",
-            (relation("=", theta, 0),),
+            relation("=", theta, 0),
         ),
-        Step(
+        Step.identity(
             "At θ = 1 it equals −p_G = −(s_G B − s_L C): leaving the local prompt pays iff p_G is positive.",
             relation("=", polynomial, -best.gain_at_local),
-            "identity",
-            (relation("=", theta, 1),),
+            relation("=", theta, 1),
         ),
-        Step(
+        Step.root(
             "Where p_L and p_G are positive, the polynomial is zero at one θ* …",
             relation("=", theta, zero),
-            "root",
-            (relation("=", line, 0),),
+            relation("=", line, 0),
         ),
-        Step("… above 0 …", relation(">", zero, 0), "sign"),
-        Step("… and below 1, …", relation("<", zero, 1), "sign"),
-        Step("… positive at θ* − d …", relation(">", line, 0), "sign", (relation("=", theta, zero - away),)),
-        Step(
+        Step.sign("… above 0 …", relation(">", zero, 0)),
+        Step.sign("… and below 1, …", relation("<", zero, 1)),
+        Step.sign("… positive at θ* − d …", relation(">", line, 0), relation("=", theta, zero - away)),
+        Step.sign(
             "… and negative at θ* + d: R has its maximum there.",
             relation("<", line, 0),
-            "sign",
-            (relation("=", theta, zero + away),),
+            relation("=", theta, zero + away),
         ),
-        Step("Solving R' = 0 for θ gives it …", solved, "root", (relation("=", polynomial, 0),)),
-        Step("… with these odds.", statement, "identity", (solved,)),
-        Step(
+        Step.root("Solving R' = 0 for θ gives it …", solved, relation("=", polynomial, 0)),
+        Step.identity("… with these odds.", statement, solved),
+        Step.identity(
             "Both terms cannot be negative when the signals are positive: s_L p_L + s_G p_G is the squared length "
             "of s_L u − s_G v. Otherwise R' keeps one sign, or R has a minimum inside: the better end point is the "
             "maximum.",
             relation("=", s_local * to_local + s_global * to_global, squared(s_local * u - s_global * v)),
-            "identity",
-            lengths,
+            *lengths,
         ),
-        Step(
+        Step.identity(
             "Scaling both noise vectors by the same factor leaves θ* alone: a common factor may be dropped.",
             solved,
-            "identity",
-            (relation("=", theta, rescaled),),
+            relation("=", theta, rescaled),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

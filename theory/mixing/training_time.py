@@ -81,29 +81,23 @@ def derivation() -> Derivation:
     hyperbolic = sympy.Integral(2 * sympy.sinh(r), (r, 0, s), (s, 0, M))
     odds_t = sympy.Symbol("odds_t")
     statement = relation("=", odds_t, odds_at.subs(symbol, odds))
-    parts = (
-        relation(">", sympy.exp(M) * M**2, 0),
-        relation(">", sympy.exp(M) * hyperbolic, 0),
-    )
+    parts = (relation(">", sympy.exp(M) * M**2, 0), relation(">", sympy.exp(M) * hyperbolic, 0))
     steps = (
-        Step(
+        Step.identity(
             "Signals grow like τ, squared noise norms like τ²; T15 then gives the odds at time t.",
             statement,
-            "identity",
-            (relation("=", odds_t, odds.subs(_grown(), simultaneous=True)),),
+            relation("=", odds_t, odds.subs(_grown(), simultaneous=True)),
         ),
-        Step(
+        Step.identity(
             "A margin M is reached at ηκt = M + e^M − 1 (T9). At small times M = ηκt/2 for every κ, so "
             "τ_G/τ_L → 1.",
             relation("=", sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "At large times M = log(ηκt) up to a factor that tends to 1 …",
             relation("=", sympy.Limit(M / sympy.log(time), M, sympy.oo), 1),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "… so τ_G/τ_L, the quotient of M/κ for the two prompts, tends to κ_L/κ_G (x = ηt).",
             relation(
                 "=",
@@ -112,23 +106,20 @@ def derivation() -> Derivation:
                 ),
                 k_local / k_global,
             ),
-            "identity",
         ),
-        Step(
+        Step.identity(
             "The drift is monotone. The derivative of log τ_G/τ_L along log t is the difference of the "
             "elasticities of the margins, and the elasticity d log M/d log(ηκt) as a function of the margin has "
             "this derivative.",
             relation("=", sympy.Derivative(elasticity, M), numerator / (M * (1 + sympy.exp(M))) ** 2),
-            "identity",
         ),
-        Step("Its numerator is e^M (2M − M² − 2 sinh M), where M² is positive …", parts[0], "sign"),
-        Step("… and so is 2 sinh M − 2M, a double integral of 2 sinh:", parts[1], "sign"),
-        Step(
+        Step.sign("Its numerator is e^M (2M − M² − 2 sinh M), where M² is positive …", parts[0]),
+        Step.sign("… and so is 2 sinh M − 2M, a double integral of 2 sinh:", parts[1]),
+        Step.chain(
             "the elasticity falls with the margin. The smaller rate κ_G has the smaller margin, hence the larger "
             "elasticity, and τ_G/τ_L increases.",
             relation("<", numerator, 0),
-            "chain",
-            parts,
+            *parts,
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)
