@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.dynamics.sample_types import Population
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -88,15 +88,13 @@ def derivation() -> Derivation:
         """What a client with `count` samples adds by itself per unit of τ, at full weight."""
         return through(at.a, 1, 1, 1, 1) + through(at.b, 1, 1, 1, 1) + by_itself(count, 1)
 
-    one_sample = relation(
-        "=", margin_moved, out * training * through(norm, sign_i, sign_j, 1, 1 / at.n) * at.eta * q
-    )
+    one_sample = eq(margin_moved, out * training * through(norm, sign_i, sign_j, 1, 1 / at.n) * at.eta * q)
     of_type = sympy.Sum(through(norm, sign_i, sign_j, weight, 1 / at.n) * at.tau, (i, 1, at.n * fraction))
     signed = sympy.Sum(pi[c] * sign[c] * tau[c], (c, 1, types))
     all_types = sympy.Sum(through(norm, sign_i, sign[c], weight, pi[c]) * tau[c], (c, 1, types))
     server = sympy.Symbol("A", real=True)
     own_noise = out * s * sympy.Sum(at.sigma**2 * training * s * at.e * weight * at.tau / at.n, (i, 1, at.L))
-    in_band = relation("=", s, sums.slope)
+    in_band = eq(s, sums.slope)
     total, group_total = over_clients(p[j] * tau[j]), over_clients(member[j] * p[j] * tau[j])
     from_all = over_clients(through(at.a, 1, 1, p[j], 1) * tau[j])
     from_group = over_clients(member[j] * through(at.b, 1, 1, p[j], 1) * tau[j])
@@ -104,55 +102,51 @@ def derivation() -> Derivation:
     own_rate = at.a + at.b + at.nu_bar / n_k
     averaged_margin = at.a * total + at.b * group_total + at.nu_bar * p_k * tau_k / n_k + own_rate * delta_k
     local_margin = own_rate * (tau_k + delta_k)
-    global_claim, local_claim = (
-        relation("=", M_global, 4 * averaged_margin),
-        relation("=", M_local, 4 * local_margin),
-    )
-    statement = relation("=", M_k, 4 * (1 - at.theta) ** 2 * averaged_margin + 4 * at.theta**2 * local_margin)
+    global_claim, local_claim = (eq(M_global, 4 * averaged_margin), eq(M_local, 4 * local_margin))
+    statement = eq(M_k, 4 * (1 - at.theta) ** 2 * averaged_margin + 4 * at.theta**2 * local_margin)
     # equal clients: p = 1/K, the same τ
     symmetric_all = over_clients(through(at.a, 1, 1, 1 / at.K, 1) * at.tau)
     symmetric_group = over_clients(member[j] * through(at.b, 1, 1, 1 / at.K, 1) * at.tau)
     symmetric = symmetric_all + symmetric_group + by_itself(at.n, 1 / at.K) * at.tau
     by_drift = own_growth(at.n) * delta_k
-    group_size, ones = relation("=", over_clients(member[j]), at.chi), relation("=", over_clients(p[j]), 1)
+    group_size, ones = eq(over_clients(member[j]), at.chi), eq(over_clients(p[j]), 1)
     kernel_steps = (
         Step.identity(
             "In the linear band the slope of the encoder is s_h = 2 (T2). By T5 one of a client's n samples, with "
             "(y g)_j = σ_j, moves the margin of another with σ_i, through one row, by the kernel's coefficient; "
             "the prompt's weights in training and in the output multiply it.",
             one_sample,
-            relation("=", margin_moved, out * s * sign_i * moved),
-            relation("=", moved, at.eta * training * norm * s * q * sign_j / at.n),
+            eq(margin_moved, out * s * sign_i * moved),
+            eq(moved, at.eta * training * norm * s * q * sign_j / at.n),
             in_band,
         ),
         Step.identity(
             "The n π samples of one type share their residuals, which add up to τ: together they count π.",
-            relation("=", of_type, through(norm, sign_i, sign_j, weight, fraction) * at.tau),
+            eq(of_type, through(norm, sign_i, sign_j, weight, fraction) * at.tau),
         ),
         Step.modelled(
             "All types of one client act through their signed mean.",
-            relation("=", all_types, through(norm, sign_i, 1, weight, 1) * signed),
+            eq(all_types, through(norm, sign_i, 1, weight, 1) * signed),
         ),
         Step.identity(
             "A sample's own noise (expected square σ_p², L coordinates) stands in the prompt with the weight p/n; "
             "other samples' noise is orthogonal to it on average (T8).",
-            relation("=", own_noise, out * training * by_itself(at.n, weight) * at.tau),
+            eq(own_noise, out * training * by_itself(at.n, weight) * at.tau),
             in_band,
-            relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+            eq(at.nu_bar, at.L * at.sigma**2 * at.e),
         ),
     )
     averaging = (
         Step.assumed("FedAvg's weights add up to one.", ones),
         Step.identity(
             "Averaging: every client starts the round at the server's coefficient A and adds its drift d_j.",
-            relation("=", over_clients(p[j] * (server + drift[j])), server + over_clients(p[j] * drift[j])),
+            eq(over_clients(p[j] * (server + drift[j])), server + over_clients(p[j] * drift[j])),
             ones,
         ),
         Step.modelled(
             "So a coefficient that holds Σ_j p_j m_j of all rounds before holds Σ_j p_j (m_j + d_j) after "
             "this one: the server's side of every client is updated by τ ← τ + δ.",
-            relation(
-                "=",
+            eq(
                 over_clients(p[j] * mean[j]) + over_clients(p[j] * drift[j]),
                 over_clients(p[j] * (mean[j] + drift[j])),
             ),
@@ -163,19 +157,17 @@ def derivation() -> Derivation:
             "Global prompt, one type, full weights: all clients act through the shared feature, those of the "
             "group (G_j = 1) through the group's; the own drift δ_k is not averaged yet and counts fully.",
             global_claim,
-            relation(
-                "=", M_global, from_all + from_group + by_itself(n_k, p_k) * tau_k + own_growth(n_k) * delta_k
-            ),
+            eq(M_global, from_all + from_group + by_itself(n_k, p_k) * tau_k + own_growth(n_k) * delta_k),
         ),
         Step.modelled(
             "Local prompt: the client's own n_k samples alone, 1/n_k each, never averaged.",
             local_claim,
-            relation("=", M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),
+            eq(M_local, (sympy.Sum(each, (i, 1, n_k)) + by_itself(n_k, 1)) * (tau_k + delta_k)),
         ),
         Step.modelled(
             "Joint training: each prompt carries its weight twice, in training and in the output.",
             statement,
-            relation("=", M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
+            eq(M_k, (1 - at.theta) ** 2 * M_global + at.theta**2 * M_local),
             global_claim,
             local_claim,
         ),
@@ -185,13 +177,12 @@ def derivation() -> Derivation:
         Step.identity(
             "Equal clients, one global prompt: M = κ_G τ + κ_L δ with the rates of T8; with one local step per "
             "round δ = 0 whenever a residual is taken, and M = κ_G τ.",
-            relation("=", symmetric + by_drift, sums.global_rate * at.tau + sums.local_rate * delta_k),
+            eq(symmetric + by_drift, sums.global_rate * at.tau + sums.local_rate * delta_k),
             group_size,
         ),
         Step.identity(
             "Equal clients, joint training, one local step: M = κ(θ) τ.",
-            relation(
-                "=",
+            eq(
                 (1 - at.theta) ** 2 * symmetric + at.theta**2 * own_growth(at.n) * at.tau,
                 sums.joint_rate * at.tau,
             ),

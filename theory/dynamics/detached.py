@@ -17,7 +17,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.residuals import Accumulated
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, between, nonnegative, positive, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -61,7 +61,7 @@ def derivation() -> Derivation:
     read_global, read_local, trained_global, trained_local = sympy.symbols("o_G o_L t_G t_L", positive=True)
     t, u, margin = sympy.Symbol("t", nonnegative=True), sympy.Symbol("u"), sympy.Symbol("M")
     q = sympy.Function("q")
-    statement = relation("=", margin, margin_of)
+    statement = eq(margin, margin_of)
     by_global = read_global * trained_global * k_global * tau_global
     by_local = read_local * trained_local * k_local * tau_local
     tau_of = sympy.Function(r"{\tau_L}")
@@ -70,37 +70,31 @@ def derivation() -> Derivation:
             "A prompt trained with weight ω_train has by one sample the coefficient a_r (T9); read with weight "
             "ω_out, at the slope s = 2 of the linear band (T2), it moves a margin through that row by ω_out "
             "ω_train times the growth with full weights, whose sum is κ τ (T8).",
-            relation("=", moved, out * training * (4 * norm * gi * gj * at.tau)),
-            relation("=", moved, out * s * gi * coefficient),
-            relation("=", coefficient, training * norm * s * gj * at.tau),
-            relation("=", s, 2),
+            eq(moved, out * training * (4 * norm * gi * gj * at.tau)),
+            eq(moved, out * s * gi * coefficient),
+            eq(coefficient, training * norm * s * gj * at.tau),
+            eq(s, 2),
         ),
         Step.modelled(
             "So each prompt adds its weight o in the output times its weight t in training times κ τ. The global "
             "one is trained alone and read with 1−θ, the local one trained and read with θ.",
             statement,
-            relation("=", margin, by_global + by_local),
-            relation("=", read_global, 1 - theta),
-            relation("=", trained_global, 1),
-            relation("=", read_local, theta),
-            relation("=", trained_local, theta),
+            eq(margin, by_global + by_local),
+            eq(read_global, 1 - theta),
+            eq(trained_global, 1),
+            eq(read_local, theta),
+            eq(trained_local, theta),
         ),
         Step.modelled(
             "The local prompt's residual is that of the mixture, so τ_L grows at the rate η/(1+e^M) = η q.",
-            relation("=", sympy.Derivative(tau_of(t), t), at.eta * q(t)),
-            relation("=", tau_of(t), at.eta * sympy.Integral(q(u), (u, 0, t))),
+            eq(sympy.Derivative(tau_of(t), t), at.eta * q(t)),
+            eq(tau_of(t), at.eta * sympy.Integral(q(u), (u, 0, t))),
         ),
         Step.identity(
-            "θ = 1 is the local prompt alone …",
-            relation("=", margin, k_local * tau_local),
-            statement,
-            relation("=", theta, 1),
+            "θ = 1 is the local prompt alone …", eq(margin, k_local * tau_local), statement, eq(theta, 1)
         ),
         Step.identity(
-            "… and θ = 0 the global prompt alone.",
-            relation("=", margin, k_global * tau_global),
-            statement,
-            relation("=", theta, 0),
+            "… and θ = 0 the global prompt alone.", eq(margin, k_global * tau_global), statement, eq(theta, 0)
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -63,7 +63,7 @@ def derivation() -> Derivation:
     through_global = 4 * (1 - theta) ** 2 * weight * gi * gj * eta * residual / total
     through_local = 4 * theta**2 * weight * gi * gj * eta * residual / count
     symbol = sympy.Symbol("K_ij")
-    statement = relation("=", symbol, kernel)
+    statement = eq(symbol, kernel)
     r, rows = sympy.symbols("r m", integer=True, positive=True)
     of_row = {letter: sympy.Function(letter.name, real=True)(r) for letter in (weight, gi, gj)}
 
@@ -75,36 +75,36 @@ def derivation() -> Derivation:
     def over_samples(summand: Formula, samples: Formula) -> Formula:
         return sympy.Sum(summand.subs(inner, sympy.Function("G_i", real=True)(j)), (j, 1, samples))
 
-    in_band = relation("=", slope, 2)
+    in_band = eq(slope, 2)
     steps = (
         Step.identity(
             "In the linear band the slope is s = 2 (T2). Through row r of the global prompt, sample j moves the "
             "margin of sample i by this: T5 with ω = 1−θ, averaged with the client's weight p_j = n_j/N. All N "
             "samples count alike.",
-            relation("=", (1 - theta) * slope * gi * share * (1 - theta) * pull, through_global),
-            relation("=", share, count / total),
+            eq((1 - theta) * slope * gi * share * (1 - theta) * pull, through_global),
+            eq(share, count / total),
             in_band,
         ),
         Step.identity(
             "Through row r of the client's own prompt, a sample of the same client moves it by this (ω = θ).",
-            relation("=", theta * slope * gi * theta * pull, through_local),
+            eq(theta * slope * gi * theta * pull, through_local),
             in_band,
         ),
         Step.identity(
             "Both together, over all m rows: G_ij sums w_r g_ir g_jr, and the factor of η q_j is the kernel.",
             statement,
-            relation("=", symbol, over_rows((through_global + same * through_local) / (eta * residual))),
-            relation("=", over_rows(weight * gi * gj), inner),
+            eq(symbol, over_rows((through_global + same * through_local) / (eta * residual))),
+            eq(over_rows(weight * gi * gj), inner),
         ),
         Step.identity(
             "Orthogonal noise gives T8: for θ = 1, where G_ij sums to n times a + b and once ν̄, a row gives κ_L …",
-            relation("=", over_samples(kernel.subs({theta: 1, same: 1}), count), d.local_rate),
-            relation("=", over_samples(inner, count), count * (d.a + d.b) + d.nu_bar),
+            eq(over_samples(kernel.subs({theta: 1, same: 1}), count), d.local_rate),
+            eq(over_samples(inner, count), count * (d.a + d.b) + d.nu_bar),
         ),
         Step.identity(
             "… and for θ = 0, where the inner products of all clients' features sum to χ b, to κ_G.",
-            relation("=", over_samples(kernel.subs({theta: 0, total: everyone}), everyone), d.global_rate),
-            relation("=", over_samples(inner, everyone), count * (d.K * d.a + d.chi * d.b) + d.nu_bar),
+            eq(over_samples(kernel.subs({theta: 0, total: everyone}), everyone), d.global_rate),
+            eq(over_samples(inner, everyone), count * (d.K * d.a + d.chi * d.b) + d.nu_bar),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -70,38 +70,38 @@ def derivation() -> Derivation:
     moved, margin_moved = sympy.symbols(r"\Delta{z_r} \Delta{M_i}", real=True)
     j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
     k_global, k_local, k_joint = sympy.symbols("kappa_G kappa_L kappa_theta", positive=True)
-    local, shared = relation("=", k_local, d.local_rate), relation("=", k_global, d.global_rate)
-    joint = relation("=", k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
+    local, shared = eq(k_local, d.local_rate), eq(k_global, d.global_rate)
+    joint = eq(k_joint, (1 - d.theta) ** 2 * k_global + d.theta**2 * k_local)
     inner = chi_definition()
     same, other = (sympy.Symbol(rf"{{e\langle x_i, x_{index}\rangle}}", real=True) for index in "ij")
-    own_noise, others_noise = relation("=", same, d.nu_bar), relation("=", other, 0)
+    own_noise, others_noise = eq(same, d.nu_bar), eq(other, 0)
     local_sum = 4 * (sympy.Sum(d.a + d.b + other, (j, 1, d.n - 1)) + d.a + d.b + same) / d.n
     shared_sum = d.n * (sympy.Sum(d.a, (j, 1, d.K)) + inner.lhs) + (d.n * d.K - 1) * other + same
     steps = (
         Step.identity(
             "In the linear band the slope of the encoder is s = 2 (T2). One sample j moves z_r (T5), and z_r moves "
             "the margin of sample i: through row r by 4ω² ‖w_r‖² (y g)_i (y g)_j η q.",
-            relation("=", margin_moved, 4 * omega**2 * norm * gi * gj * d.eta * q),
-            relation("=", margin_moved, omega * s * gi * moved),
-            relation("=", moved, d.eta * omega * norm * s * q * gj),
-            relation("=", s, d.slope),
+            eq(margin_moved, 4 * omega**2 * norm * gi * gj * d.eta * q),
+            eq(margin_moved, omega * s * gi * moved),
+            eq(moved, d.eta * omega * norm * s * q * gj),
+            eq(s, d.slope),
         ),
         Step.identity(
             "Irrelevant coordinates of one sample: the expected square is σ_p² each, ν̄ = L σ_p² e in all.",
             own_noise,
-            relation("=", same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
-            relation("=", d.nu_bar, d.L * d.sigma**2 * d.e),
+            eq(same, sympy.Sum(d.e * expectation(x**2, x, d.sigma), (l, 1, d.L))),
+            eq(d.nu_bar, d.L * d.sigma**2 * d.e),
         ),
         Step.identity(
             "Irrelevant coordinates of two samples are independent: the expected product is zero.",
             others_noise,
-            relation("=", other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),
+            eq(other, sympy.Sum(d.e * expectation(x, x, d.sigma) ** 2, (l, 1, d.L))),
         ),
         Step.identity(
             "Local prompt: the mean over the client's n samples, which share a + b; the noise of one is the "
             "sample's own.",
             local,
-            relation("=", k_local, local_sum),
+            eq(k_local, local_sum),
             own_noise,
             others_noise,
         ),
@@ -109,7 +109,7 @@ def derivation() -> Derivation:
         Step.identity(
             "Global prompt: the mean over the nK samples of all clients, of which those of client j share a + G_j.",
             shared,
-            relation("=", k_global, 4 * shared_sum / (d.n * d.K)),
+            eq(k_global, 4 * shared_sum / (d.n * d.K)),
             own_noise,
             others_noise,
             inner,
@@ -118,7 +118,7 @@ def derivation() -> Derivation:
             "Trained jointly, the prompts carry the weights ω = 1−θ and θ, each twice: in training and in the "
             "output.",
             joint,
-            relation("=", k_joint, d.joint_rate),
+            eq(k_joint, d.joint_rate),
             shared,
             local,
         ),
@@ -129,11 +129,7 @@ def derivation() -> Derivation:
 @cache
 def _numeric() -> tuple[Any, Any, Any]:
     symbols, local, shared, joint = formula()
-    return (
-        as_function(symbols[1:5], local),
-        as_function(symbols[1:], shared),
-        as_function(symbols, joint),
-    )
+    return (as_function(symbols[1:5], local), as_function(symbols[1:], shared), as_function(symbols, joint))
 
 
 def _letters(equal: EqualClients) -> tuple[Values, ...]:

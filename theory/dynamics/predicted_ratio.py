@@ -23,7 +23,7 @@ from theory.model.accuracy import ratio
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme, effective_weights
 from theory.numerics.validation import ArrayLike, nonnegative
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -118,13 +118,11 @@ def derivation() -> Derivation:
         p_k * tau_global * tau_local / n_k,
         tau_local**2 / n_k,
     )
-    sums_of = tuple(
-        relation("=", name, value) for name, value in zip(noise_symbols[5:], moments, strict=True)
-    )
+    sums_of = tuple(eq(name, value) for name, value in zip(noise_symbols[5:], moments, strict=True))
     inner = w_global**2 * moments[0] + 2 * w_global * w_local * moments[1] + w_local**2 * moments[2]
-    statement = relation("=", R, numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner)))
-    signal_claim = relation("=", s_k, 4 * numerator)
-    noise_claim = relation("=", H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
+    statement = eq(R, numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner)))
+    signal_claim = eq(s_k, 4 * numerator)
+    noise_claim = eq(H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
     typed = sympy.Sum((n_k * pi[c]) * (tau[c] / n_k) ** 2, (c, 1, types))
     one_client = both**2 / noise_of(*moments)
     for old, new in ((total, at.tau), (group_total, at.tau), (moments[0], at.tau**2 / n_k)):
@@ -141,52 +139,52 @@ def derivation() -> Derivation:
     )
     symmetric_symbols, symmetric_signal, symmetric_noise = symmetric_ratio.formula()
     weights = dict(zip(symmetric_symbols[:2], (w_global, w_local), strict=True))
-    group_size = relation("=", over_clients(member[j]), at.chi)
+    group_size = eq(over_clients(member[j]), at.chi)
     steps = (
         Step.modelled(
             "The shared feature has been pulled by all clients, the group's by its members (G_j = 1); both "
             "entries of H carry the slope 2 and the coefficients 2aτ and 2bτ, a factor 4.",
             signal_claim,
-            relation("=", s_k, both),
+            eq(s_k, both),
         ),
         Step.identity(
             "The noise of training sample i enters H with 4e (w_G u_i + w_L v_i); over independent coordinates of "
             "variance σ_p² the squares add.",
-            relation("=", expected, noise_of(*products)),
+            eq(expected, noise_of(*products)),
         ),
         Step.identity(
             "A client's n_k samples, with the weight x/n_k each in one prompt and y/n_k in another, together give "
             "xy/n_k: p²τ²/n_k in the average alone, pτ_Gτ_L/n_k across both prompts, τ_L²/n_k in the client's own.",
-            relation("=", sympy.Sum(in_one / n_k * (in_other / n_k), (i, 1, n_k)), in_one * in_other / n_k),
+            eq(sympy.Sum(in_one / n_k * (in_other / n_k), (i, 1, n_k)), in_one * in_other / n_k),
         ),
         Step.modelled(
             "With several types τ² becomes its mean over the client's samples.",
-            relation("=", typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
+            eq(typed, sympy.Sum(pi[c] * tau[c] ** 2, (c, 1, types)) / n_k),
         ),
         Step.modelled(
             "With these sums over all clients, Q_GG, Q_GL and Q_LL, the noise of the mixture.",
             noise_claim,
-            relation("=", H**2, noise),
+            eq(H**2, noise),
             *sums_of,
         ),
         Step.identity(
             "The factor 4 cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            relation("=", R, s_k / (at.sigma * sympy.sqrt(H**2))),
+            eq(R, s_k / (at.sigma * sympy.sqrt(H**2))),
             signal_claim,
             noise_claim,
         ),
         Step.identity(
             "Joint training, one client alone: both prompts hold the same, and mixing makes no difference to R².",
-            relation("=", one_client, (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L)),
+            eq(one_client, (at.a + at.b) ** 2 * n_k / (at.e**2 * at.sigma**2 * at.L)),
         ),
         Step.assumed("The members of a group are counted by χ.", group_size),
         Step.identity(
             "Equal clients: the signal of the symmetric formula …",
-            relation("=", even_signal, symmetric_signal.subs(weights)),
+            eq(even_signal, symmetric_signal.subs(weights)),
             group_size,
         ),
-        Step.identity("… and its noise.", relation("=", even, symmetric_noise.subs(weights))),
+        Step.identity("… and its noise.", eq(even, symmetric_noise.subs(weights))),
     )
     return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 

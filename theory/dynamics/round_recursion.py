@@ -18,7 +18,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.residuals import increasing_rounds
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -67,29 +67,29 @@ def derivation() -> Derivation:
     c = k_local * eta * u + k_global * tau + sympy.exp(k_global * tau)
     solution = c - sympy.LambertW(sympy.exp(c))
     within = k_global * tau + k_local * delta_of(u)
-    residual = relation("=", sympy.Derivative(delta_of(u), u), eta / (1 + sympy.exp(margin_of(u))))
-    equation = relation("=", sympy.Derivative(margin_of(u), u), eta * k_local / (1 + sympy.exp(margin_of(u))))
+    residual = eq(sympy.Derivative(delta_of(u), u), eta / (1 + sympy.exp(margin_of(u))))
+    equation = eq(sympy.Derivative(margin_of(u), u), eta * k_local / (1 + sympy.exp(margin_of(u))))
     end = solution.subs(u, steps_of)
-    statement = relation("=", tau_new, after)
-    drift_at_end = relation("=", drift, (M - k_global * tau) / k_local)
+    statement = eq(tau_new, after)
+    drift_at_end = eq(drift, (M - k_global * tau) / k_local)
     steps = (
         Step.assumed(
             "Within a round the client's drift δ grows by its residual, η per unit of time u …", residual
         ),
         Step.identity(
             "… and the margin is κ_G τ + κ_L δ (T12), so it grows at the rate κ_L.",
-            relation("=", sympy.Derivative(within, u), equation.rhs),
+            eq(sympy.Derivative(within, u), equation.rhs),
             residual,
         ),
         Step.ode(
             "T9 solves this equation, from the margin of the averaged prompt.",
-            relation("=", margin_of(u), solution),
+            eq(margin_of(u), solution),
             equation,
         ),
         Step.identity(
             "At u = 0 the solution solves x + e^x = c with c = κ_G τ + e^{κ_G τ}, that is x = κ_G τ.",
-            relation("=", margin_of(0) + sympy.exp(margin_of(0)), k_global * tau + sympy.exp(k_global * tau)),
-            relation("=", margin_of(0), solution.subs(u, 0)),
+            eq(margin_of(0) + sympy.exp(margin_of(0)), k_global * tau + sympy.exp(k_global * tau)),
+            eq(margin_of(0), solution.subs(u, 0)),
         ),
         Step.sign(
             "No other x does, because the left side increases.",
@@ -98,29 +98,28 @@ def derivation() -> Derivation:
         Step.root(
             "At the round's end the margin M_E = κ_G τ + κ_L δ gives the drift.",
             drift_at_end,
-            relation("=", M, k_global * tau + k_local * drift),
+            eq(M, k_global * tau + k_local * drift),
         ),
         Step.identity(
             "Averaging K equal clients, with weights 1/K, adds the same δ to τ.",
-            relation("=", sympy.Sum((tau + drift) / at.K, (j, 1, at.K)), tau + drift),
+            eq(sympy.Sum((tau + drift) / at.K, (j, 1, at.K)), tau + drift),
         ),
         Step.identity(
             "Together: τ after a round, with T9 at u = E for the margin at its end.",
             statement,
-            relation("=", tau_new, tau + drift),
+            eq(tau_new, tau + drift),
             drift_at_end,
-            relation("=", M, end),
+            eq(M, end),
         ),
         Step.identity(
             "One client alone (κ_G = κ_L = κ, M = κτ): rounds do not matter, the energy M + e^M grows by ηκE "
             "in each.",
-            relation(
-                "=",
+            eq(
                 k_local * tau_new + sympy.exp(k_local * tau_new),
                 k_local * tau + sympy.exp(k_local * tau) + eta * k_local * steps_of,
             ),
             statement,
-            relation("=", k_global, k_local),
+            eq(k_global, k_local),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

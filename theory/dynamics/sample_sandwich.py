@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from theory.dynamics import sandwich
 from theory.dynamics.margin_kernel import square
 from theory.numerics.validation import ArrayLike, finite, nonnegative, positive
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -99,7 +99,7 @@ def _residuals() -> Lemma:
     spread = formula()[0][-1]
     first, second = sympy.symbols("M_i M_j", real=True)
     factor, shrink = sympy.symbols("f s", nonnegative=True)
-    widest = relation("=", spread, sympy.log(1 + factor))
+    widest = eq(spread, sympy.log(1 + factor))
     apart = spread - sympy.log(1 + shrink)
     below = relation("<=", 1 / (1 + sympy.exp(second)), sympy.exp(spread) / (1 + sympy.exp(first)))
     above = relation(">=", 1 / (1 + sympy.exp(second)), sympy.exp(-spread) / (1 + sympy.exp(first)))
@@ -107,13 +107,13 @@ def _residuals() -> Lemma:
         Step.sign(
             "If M_i is at most Δ above M_j, that is M_i = M_j + Δ − log(1+s) with s ≥ 0 and Δ = log(1+f):",
             below,
-            relation("=", first, second + apart),
+            eq(first, second + apart),
             widest,
         ),
         Step.sign(
             "If M_j is at most Δ above M_i, that is M_j = M_i + Δ − log(1+s):",
             above,
-            relation("=", second, first + apart),
+            eq(second, first + apart),
             widest,
         ),
     )
@@ -131,16 +131,16 @@ def _drive() -> Lemma:
     a, b = (sympy.IndexedBase(name, nonnegative=True)[d.j] for name in ("a", "b"))
     grow, fall = sympy.exp(spread), sympy.exp(-spread)
     excess, surplus = grow * d.q_i - d.q_j, d.q_j - fall * d.q_i
-    sums = (relation("=", plus, d.others(d.plus)), relation("=", minus, d.others(d.minus)))
-    define_upper = relation("=", d.high, own + d.others(d.plus * grow - d.minus * fall))
-    define_lower = relation("=", d.low, own + d.others(d.plus * fall - d.minus * grow))
-    drive_of = relation("=", d.drive, own * d.q_i + d.others((d.plus - d.minus) * d.q_j))
+    sums = (eq(plus, d.others(d.plus)), eq(minus, d.others(d.minus)))
+    define_upper = eq(d.high, own + d.others(d.plus * grow - d.minus * fall))
+    define_lower = eq(d.low, own + d.others(d.plus * fall - d.minus * grow))
+    drive_of = eq(d.drive, own * d.q_i + d.others((d.plus - d.minus) * d.q_j))
     upper = relation("<=", d.eta * d.drive, d.eta * d.high * d.q_i)
     lower = relation(">=", d.eta * d.drive, d.eta * d.low * d.q_i)
 
     def not_negative(text: str, part: Formula, gap: Formula, named: Formula) -> Step:
         terms = d.eta * d.others(part * gap)
-        return Step.sign(text, relation(">=", terms, 0), relation("=", terms, d.eta * d.others(part * named)))
+        return Step.sign(text, relation(">=", terms, 0), eq(terms, d.eta * d.others(part * named)))
 
     plus_below = not_negative(
         "By Lemma 1 a_j = e^Δ q_i − q_j ≥ 0. With 𝒦⁺ ≥ 0, over the others:", d.plus, excess, a
@@ -153,16 +153,13 @@ def _drive() -> Lemma:
         Step.assumed("Definition of κ_i^+.", define_upper),
         Step.assumed("Definition of κ_i^-.", define_lower),
         Step.identity(
-            "Only the sums S^± of the two parts enter.",
-            relation("=", d.high, upper_rate),
-            define_upper,
-            *sums,
+            "Only the sums S^± of the two parts enter.", eq(d.high, upper_rate), define_upper, *sums
         ),
-        Step.identity("The same for κ_i^-.", relation("=", d.low, lower_rate), define_lower, *sums),
+        Step.identity("The same for κ_i^-.", eq(d.low, lower_rate), define_lower, *sums),
         Step.sign(
             "It is the smaller one, so ηκ_i^+ ≤ 4 bounds both (Δ = log(1+f)).",
             relation(">=", upper_rate, lower_rate),
-            relation("=", spread, sympy.log(1 + sympy.Symbol("f", nonnegative=True))),
+            eq(spread, sympy.log(1 + sympy.Symbol("f", nonnegative=True))),
         ),
         plus_below,
         minus_above,
@@ -197,8 +194,8 @@ def _recursions() -> Lemma:
 
     d, (most, least) = _letters(), _drive().states
     now, after = d.margin(d.t), d.margin(d.t + 1)
-    moved = relation("=", after, now + d.eta * d.drive)
-    residual = relation("=", d.q_i, 1 / (1 + sympy.exp(now)))
+    moved = eq(after, now + d.eta * d.drive)
+    residual = eq(d.q_i, 1 / (1 + sympy.exp(now)))
     upper = relation("<=", after, _ahead(d.eta * d.high, now))
     lower = relation(">=", after, _ahead(d.eta * d.low, now))
     steps = (
@@ -224,7 +221,7 @@ def _in_order(low: Formula, high: Formula, c: Formula) -> tuple[Formula, ...]:
         sympy.Symbol("u", real=True),
         sympy.Symbol("g", nonnegative=True),
     )
-    return relation("=", u, low), relation("=", g, high - low), relation("=", generic, c)
+    return eq(u, low), eq(g, high - low), eq(generic, c)
 
 
 def _cited(claim: Formula, c: Formula, discrete: Formula, smooth: Formula) -> Formula:
@@ -244,7 +241,7 @@ def _upper_bound() -> Lemma:
     d = _letters()
     c, t, margin = d.eta * d.high, d.t, d.margin
     other, curve = (sympy.Function(f"{name}^+", real=True) for name in ("m", "x"))
-    recursion = relation("=", other(t + 1), _ahead(c, other(t)))
+    recursion = eq(other(t + 1), _ahead(c, other(t)))
     hypothesis = relation("<=", margin(t), other(t))
     kept = relation("<=", margin(t + 1), other(t + 1))
     bound = _cited(sandwich.derivation().statement[1], c, other, curve)
@@ -273,7 +270,7 @@ def _lower_bound() -> Lemma:
     d = _letters()
     c, t, margin, factor = d.eta * d.low, d.t, d.margin, sympy.Symbol("f", nonnegative=True)
     other, curve = (sympy.Function(f"{name}^-", real=True) for name in ("m", "x"))
-    recursion = relation("=", other(t + 1), _ahead(c, other(t)))
+    recursion = eq(other(t + 1), _ahead(c, other(t)))
     hypothesis = relation(">=", margin(t), other(t))
     kept = relation(">=", margin(t + 1), other(t + 1))
     energies = relation(">=", margin(t) + sympy.exp(margin(t)), other(t) + sympy.exp(other(t)))
@@ -293,7 +290,7 @@ def _lower_bound() -> Lemma:
         Step.sign(
             "v + e^v increases with v, and M_i ≥ m^- (M_i = m^- + log(1+f), f ≥ 0).",
             energies,
-            relation("=", margin(t), other(t) + sympy.log(1 + factor)),
+            eq(margin(t), other(t) + sympy.log(1 + factor)),
         ),
         Step.assumed("T10 for that recursion.", bound),
         Step.chain("The lower bound; as in T10 it says M_i ≥ x^-.", claim, energies, bound),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from theory.dynamics.saturation import margin
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, result
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 
 RESULT = Result(
     tag="T10",
@@ -53,8 +53,8 @@ def _letters() -> tuple[Formula, ...]:
     (c, level), increment = formula()
     t, start = sympy.Symbol("t", integer=True, positive=True), sympy.Symbol("M_0", real=True)
     discrete, smooth = sympy.Function("M", real=True), sympy.Function("x", real=True)
-    recursion = relation("=", discrete(t + 1), discrete(t) + increment.subs(level, discrete(t)))
-    curve = relation("=", sympy.exp(smooth(t)), c * t + start + sympy.exp(start) - smooth(t))
+    recursion = eq(discrete(t + 1), discrete(t) + increment.subs(level, discrete(t)))
+    curve = eq(sympy.exp(smooth(t)), c * t + start + sympy.exp(start) - smooth(t))
     return t, c, start, discrete, smooth, recursion, curve
 
 
@@ -93,7 +93,7 @@ def _lower_bound() -> Lemma:
         Step.sign(
             "That is M_t ≥ x(t): a margin M = x − log(1+f) below x, f > 0, would have a smaller energy.",
             relation("<", M + sympy.exp(M), x + sympy.exp(x)),
-            relation("=", M, x - sympy.log(1 + factor)),
+            eq(M, x - sympy.log(1 + factor)),
         ),
     )
     return Lemma("The curve is a lower bound", steps, states=(claim,))
@@ -107,9 +107,9 @@ def _growth_of_the_curve() -> Lemma:
     x, before_x = smooth(t), smooth(t - 1)
     r, s, gap = sympy.symbols("r s delta", positive=True)
     factor = sympy.Symbol("f", nonnegative=True)
-    before = relation("=", before_x, x - gap)
-    earlier = relation("=", sympy.exp(before_x), curve.rhs.subs(t, t - 1))
-    gain = relation("=", c, x + sympy.exp(x) - before_x - sympy.exp(before_x))
+    before = eq(before_x, x - gap)
+    earlier = eq(sympy.exp(before_x), curve.rhs.subs(t, t - 1))
+    gain = eq(c, x + sympy.exp(x) - before_x - sympy.exp(before_x))
     lag = sympy.exp(x) / (1 + sympy.exp(x)) * sympy.Integral(sympy.exp(-r), (r, 0, s), (s, 0, gap))
     concave = relation(">=", lag, 0)
     slower = relation(">=", x - before_x, c / (1 + sympy.exp(x)))
@@ -123,7 +123,7 @@ def _growth_of_the_curve() -> Lemma:
         Step.sign(
             "So the curve grows: from a point x(t−1) = x(t) + log(1+f) at or above x(t) the energy would not.",
             relation("<=", gain.rhs, 0),
-            relation("=", before_x, x + sympy.log(1 + factor)),
+            eq(before_x, x + sympy.log(1 + factor)),
         ),
         Step.assumed("Let δ > 0 be its growth.", before),
         Step.sign("δ − 1 + e^{−δ} is a double integral of an exponential, so it is not negative.", concave),
@@ -151,17 +151,17 @@ def _upper_bound() -> Lemma:
             "The residual falls with the margin (M = x + log(1+f), f ≥ 0): the step at M_t is at most "
             "that at x(t).",
             weaker,
-            relation("=", M, x + sympy.log(1 + factor)),
+            eq(M, x + sympy.log(1 + factor)),
         ),
         Step.identity(
             "At t = 1 the discrete margin is one step behind the curve, which starts at M_0.",
-            relation("=", discrete(1), smooth(0) + first),
-            relation("=", discrete(1), recursion.rhs.subs(t, 0)),
-            *(relation("=", function(0), start) for function in (discrete, smooth)),
+            eq(discrete(1), smooth(0) + first),
+            eq(discrete(1), recursion.rhs.subs(t, 0)),
+            *(eq(function(0), start) for function in (discrete, smooth)),
         ),
         Step.assumed("Induction hypothesis (the equality just found at t = 1).", hypothesis),
         Step.chain("Induction step.", shifted, recursion, hypothesis, weaker, slower),
-        Step.sign("The curve grows (Lemma 2).", growing, relation("=", smooth(t + 1), x + gap)),
+        Step.sign("The curve grows (Lemma 2).", growing, eq(smooth(t + 1), x + gap)),
         Step.chain("The upper bound.", claim, shifted, growing),
     )
     return Lemma("One step above the curve is an upper bound", steps, states=(claim,))
@@ -177,8 +177,8 @@ def _order() -> Lemma:
     ahead = level + increment
     slope = ((1 - sympy.exp(level)) ** 2 + (4 - c) * sympy.exp(level)) / (1 + sympy.exp(level)) ** 2
     rise = sympy.Integral(slope.subs(level, r), (r, low, low + gap))
-    slope_of = relation("=", sympy.Derivative(ahead, level), slope)
-    integrated = relation("=", rise, ahead.subs(level, low + gap) - ahead.subs(level, low))
+    slope_of = eq(sympy.Derivative(ahead, level), slope)
+    integrated = eq(rise, ahead.subs(level, low + gap) - ahead.subs(level, low))
     increasing = relation(">=", rise, 0)
     claim = relation("<=", ahead.subs(level, low), ahead.subs(level, low + gap))
     steps = (
@@ -186,7 +186,7 @@ def _order() -> Lemma:
         Step.sign(
             "… is not negative for c = 4 − h ≤ 4, nor is its integral from u to u + g …",
             increasing,
-            relation("=", c, 4 - slack),
+            eq(c, 4 - slack),
         ),
         Step.identity("… which is the difference of two steps …", integrated),
         Step.chain(

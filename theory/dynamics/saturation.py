@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -71,15 +71,15 @@ def derivation() -> Derivation:
     def rate_of(time: Formula) -> Formula:
         return sympy.Derivative(margin_of(time), time)
 
-    equation = relation("=", rate_of(t), at.eta * kappa / (1 + sympy.exp(margin_of(t))))
-    statement = relation("=", margin_of(t), closed)
-    implicit = relation("=", margin_of(t) + sympy.exp(margin_of(t)), c)
+    equation = eq(rate_of(t), at.eta * kappa / (1 + sympy.exp(margin_of(t))))
+    statement = eq(margin_of(t), closed)
+    implicit = eq(margin_of(t) + sympy.exp(margin_of(t)), c)
     accumulated_residual = at.eta * sympy.Integral(rate_of(u) / (at.eta * kappa), (u, 0, t))
-    accumulated_claim = relation("=", accumulated_residual, (margin_of(t) - margin_of(0)) / kappa)
+    accumulated_claim = eq(accumulated_residual, (margin_of(t) - margin_of(0)) / kappa)
     steps = (
         Step.identity(
             "Separating the variables, the left side integrates to M + e^M.",
-            relation("=", sympy.Integral(1 + sympy.exp(unknown), unknown), unknown + sympy.exp(unknown)),
+            eq(sympy.Integral(1 + sympy.exp(unknown), unknown), unknown + sympy.exp(unknown)),
         ),
         Step.ode(
             "M = c − W(e^c) with c = ηκt + M_0 + e^{M_0} solves the differential equation …",
@@ -89,8 +89,8 @@ def derivation() -> Derivation:
         Step.identity("… and M + e^M = c, by the equation W e^W = e^c that defines W.", implicit, statement),
         Step.identity(
             "At t = 0 it solves M + e^M = M_0 + e^{M_0} …",
-            relation("=", margin_of(0) + sympy.exp(margin_of(0)), start + sympy.exp(start)),
-            relation("=", margin_of(0), closed.subs(t, 0)),
+            eq(margin_of(0) + sympy.exp(margin_of(0)), start + sympy.exp(start)),
+            eq(margin_of(0), closed.subs(t, 0)),
         ),
         Step.sign(
             "… which no other M than M_0 does, because the left side increases: the solution starts at M_0.",
@@ -98,8 +98,8 @@ def derivation() -> Derivation:
         ),
         Step.identity(
             "By the differential equation the residual q = 1/(1+e^M) is M'/(ηκ).",
-            relation("=", residual_of(t), rate_of(t) / (at.eta * kappa)),
-            relation("=", residual_of(t), 1 / (1 + sympy.exp(margin_of(t)))),
+            eq(residual_of(t), rate_of(t) / (at.eta * kappa)),
+            eq(residual_of(t), 1 / (1 + sympy.exp(margin_of(t)))),
             equation,
         ),
         Step.identity("So τ = η ∫ q is the growth of the margin over κ.", accumulated_claim),

@@ -32,7 +32,7 @@ from theory.numerics.validation import (
     result,
     unit_interval,
 )
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -104,40 +104,39 @@ def derivation() -> Derivation:
     R, s, H, h = sympy.symbols("R s H_xi h")
     beta_global, beta_local, gamma_global, gamma_local = sympy.symbols("beta_G beta_L gamma_G gamma_L")
     displayed = numerator / (at.sigma**2 * at.e * sympy.sqrt(at.L) * sympy.sqrt(inner))
-    statement = relation("=", R, displayed)
+    statement = eq(R, displayed)
     coefficients = (
-        relation("=", beta_global, 2 * at.a * at.tau_G),
-        relation("=", beta_local, 2 * at.a * at.tau_L),
-        relation("=", gamma_global, 2 * at.b * at.tau_G * at.chi / at.K),
-        relation("=", gamma_local, 2 * at.b * at.tau_L),
+        eq(beta_global, 2 * at.a * at.tau_G),
+        eq(beta_local, 2 * at.a * at.tau_L),
+        eq(gamma_global, 2 * at.b * at.tau_G * at.chi / at.K),
+        eq(gamma_local, 2 * at.b * at.tau_L),
     )
     entries = w_global * (beta_global + gamma_global) + w_local * (beta_local + gamma_local)
-    signal_of = relation("=", s, signal)
-    noise_of = relation("=", H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
+    signal_of = eq(s, signal)
+    noise_of = eq(H**2, 16 * at.e**2 * at.sigma**2 * at.L * inner)
     steps = (
         Step.identity(
             "The relevant entries of H are the coefficients of T9 (full weights) times the slope h = 2 (T2).",
             signal_of,
-            relation("=", s, h * entries),
+            eq(s, h * entries),
             *coefficients,
-            relation("=", h, 2),
+            eq(h, 2),
         ),
         Step.identity(
             "The client's own samples enter both prompts with their noise, the others only the average.",
             noise_of,
-            relation("=", H**2, _noise(w_global, w_local)),
+            eq(H**2, _noise(w_global, w_local)),
         ),
         Step.identity(
             "The factor 4 of both cancels from R = s/(σ_p ‖H_ξ‖) (T7).",
             statement,
-            relation("=", R, s / (at.sigma * sympy.sqrt(H**2))),
+            eq(R, s / (at.sigma * sympy.sqrt(H**2))),
             signal_of,
             noise_of,
         ),
         Step.identity(
             "Joint training: both prompts share τ, which cancels too.",
-            relation(
-                "=",
+            eq(
                 displayed.subs({at.tau_G: at.tau, at.tau_L: at.tau}),
                 displayed.subs({at.tau_G: 1, at.tau_L: 1}),
             ),

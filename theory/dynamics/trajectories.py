@@ -13,7 +13,7 @@ import numpy as np
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -55,23 +55,20 @@ def derivation() -> Derivation:
         sympy.Symbol("t", integer=True, positive=True),
     )
     s, residual = sympy.Symbol("s", positive=True), sympy.Function("q")(u)
-    in_band = relation("=", s, 2)
+    in_band = eq(s, 2)
 
     def over_steps(summand: Formula) -> Formula:
         return sympy.Sum(summand, (u, 0, steps_of - 1))
 
-    tau = relation("=", over_steps(residual), at.tau / at.eta)
+    tau = eq(over_steps(residual), at.tau / at.eta)
     increments = over_steps(at.eta * at.omega * s * residual)
     j, l = sympy.symbols("j l", integer=True, positive=True)  # noqa: E741
     x = sympy.Symbol("x", real=True)
     beta, own, averaged = sympy.symbols("beta gamma_L gamma_G")
     squared = sympy.symbols(r"\mathbb{E}\|\phi_G\|^2 \mathbb{E}\|\phi_L\|^2", positive=True)
-    signal, local = relation("=", beta, at.a * gain), relation("=", own, at.b * gain)
-    shared = relation("=", averaged, at.b * gain * at.chi / at.K)
-    noise_global, noise_local = (
-        relation("=", squared[0], energy),
-        relation("=", squared[1], energy.subs(at.K, 1)),
-    )
+    signal, local = eq(beta, at.a * gain), eq(own, at.b * gain)
+    shared = eq(averaged, at.b * gain * at.chi / at.K)
+    noise_global, noise_local = (eq(squared[0], energy), eq(squared[1], energy.subs(at.K, 1)))
 
     def summed_over(samples: Formula) -> Formula:
         of_mean = sympy.Sum(at.sigma**2, (j, 1, samples)) / samples**2
@@ -83,14 +80,14 @@ def derivation() -> Derivation:
             "A relevant coordinate times the label is 1 on every sample, and the slope in the band is s = 2 (T2): "
             "T5 sums to β = 2aωτ.",
             signal,
-            relation("=", beta, at.a * increments),
+            eq(beta, at.a * increments),
             tau,
             in_band,
         ),
         Step.identity(
             "The client's own coordinate gains γ_L = 2bωτ likewise.",
             local,
-            relation("=", own, at.b * increments),
+            eq(own, at.b * increments),
             tau,
             in_band,
         ),
@@ -98,22 +95,22 @@ def derivation() -> Derivation:
         Step.identity(
             "The averaged prompt gains the mean over clients: γ_G = 2bωτχ/K.",
             shared,
-            relation("=", averaged, gain * inner.lhs / at.K),
+            eq(averaged, gain * inner.lhs / at.K),
             inner,
         ),
         Step.identity(
             "An irrelevant coordinate times the label has variance σ_p²; the mean over N samples has σ_p²/N.",
-            relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
+            eq(expectation(x**2, x, at.sigma), at.sigma**2),
         ),
         Step.identity(
             "Over L coordinates and the nK samples of all clients the expected energy is this.",
             noise_global,
-            relation("=", squared[0], summed_over(at.n * at.K)),
+            eq(squared[0], summed_over(at.n * at.K)),
         ),
         Step.identity(
             "A local prompt is trained on the n samples of one client.",
             noise_local,
-            relation("=", squared[1], summed_over(at.n)),
+            eq(squared[1], summed_over(at.n)),
         ),
     )
     return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)

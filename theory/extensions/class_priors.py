@@ -26,7 +26,7 @@ from theory.dynamics import client_margins, predicted_ratio
 from theory.model import accuracy
 from theory.model.federation import Federation
 from theory.numerics.validation import ArrayLike, Values, between, finite, positive, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.gaussian import density, expectation
 from theory.proof.symbols import letters
 
@@ -86,7 +86,7 @@ def derivation() -> Derivation:
     R, bias, prior = parts.symbols
     x, s, B, u = sympy.symbols("x s B u", real=True)
     v, norm, odd, plus, minus = sympy.symbols("v c_0 h tau_+ tau_-", positive=True)
-    above_half = relation("=", prior, (1 + odd / (1 + odd)) / 2)
+    above_half = eq(prior, (1 + odd / (1 + odd)) / 2)
     mixture = predicted_ratio.formula()
     w_global, w_local, row, sign, _, pull_local = mixture.signal_symbols
     signed = prior * plus - (1 - prior) * minus
@@ -97,13 +97,13 @@ def derivation() -> Derivation:
     )
     B_local = sympy.Symbol("B_L", real=True)
     alone = mixture.signal.subs({w_global: 0, w_local: 1, row: norm, sign: 1, pull_local: signed})
-    learned = relation("=", B_local, 4 * norm * at.tau * (2 * prior - 1))
+    learned = eq(B_local, 4 * norm * at.tau * (2 * prior - 1))
     right = sympy.Symbol("accuracy_k")
     argument, phi = accuracy.formula()
     by_class = prior * phi.subs(argument, (s + B) / v) + (1 - prior) * phi.subs(argument, (s - B) / v)
     root = sympy.sqrt(2) * v
-    statement = relation(
-        "=", right, (1 + prior * sympy.erf((s + B) / root) + (1 - prior) * sympy.erf((s - B) / root)) / 2
+    statement = eq(
+        right, (1 + prior * sympy.erf((s + B) / root) + (1 - prior) * sympy.erf((s - B) / root)) / 2
     )
     in_ratio = parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True)
     training = Lemma(
@@ -112,8 +112,7 @@ def derivation() -> Derivation:
             Step.identity(
                 "Training sees y g = [1, 1{…}, y x] only, and y x is x for one class, −x for the other. Its moment "
                 "generating function over both does not involve π: the law of training is that of every prior.",
-                relation(
-                    "=",
+                eq(
                     prior * expectation(sympy.exp(u * x), x, at.sigma)
                     + (1 - prior) * expectation(sympy.exp(-u * x), x, at.sigma),
                     sympy.exp(u**2 * at.sigma**2 / 2),
@@ -122,14 +121,14 @@ def derivation() -> Derivation:
             Step.modelled(
                 "A coordinate that is always 1 has y·1 = y: classes are types of samples with signs ±1 on it, and "
                 "act through their signed mean (T12).",
-                relation("=", by_types, 4 * norm * signed),
+                eq(by_types, 4 * norm * signed),
             ),
             Step.identity(
                 "The local prompt's output on it (T14); to leading order both classes have the same τ.",
                 learned,
-                relation("=", B_local, alone),
-                relation("=", plus, at.tau),
-                relation("=", minus, at.tau),
+                eq(B_local, alone),
+                eq(plus, at.tau),
+                eq(minus, at.tau),
             ),
         ),
     )
@@ -139,16 +138,16 @@ def derivation() -> Derivation:
             Step.identity(
                 "A fresh sample with y = −1 has the output N(−s + B, v²) and is right below 0: mirrored, "
                 "N(s − B, v²) above 0.",
-                relation("=", density(-x, v, -s + B), density(x, v, s - B)),
+                eq(density(-x, v, -s + B), density(x, v, s - B)),
             ),
             Step.identity(
                 "One with y = 1 has N(s + B, v²); T7 gives the chance of each to be right.",
                 statement,
-                relation("=", right, by_class),
+                eq(right, by_class),
             ),
             Step.identity(
                 "The form of it that is evaluated, with R = s/v and the bias in units of v.",
-                relation("=", right, in_ratio),
+                eq(right, in_ratio),
                 statement,
             ),
         ),
@@ -157,9 +156,9 @@ def derivation() -> Derivation:
 
     normal = density(R, sympy.Integer(1))
     slope = sympy.Derivative(parts.accuracy, bias)
-    bonus = relation("=", sympy.Subs(slope, bias, 0), (2 * prior - 1) * normal)
+    bonus = eq(sympy.Subs(slope, bias, 0), (2 * prior - 1) * normal)
     bracket = prior * sympy.exp(-R * bias) - (1 - prior) * sympy.exp(R * bias)
-    best = relation("=", bias, parts.best)
+    best = eq(bias, parts.best)
     level, rival = sympy.symbols("R B_v", positive=True)
     worth = Lemma(
         "What a bias is worth",
@@ -170,14 +169,14 @@ def derivation() -> Derivation:
             ),
             Step.identity(
                 "Any further bias earns a positive factor times a bracket …",
-                relation("=", slope, sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket),
+                eq(slope, sympy.exp(-(R**2 + bias**2) / 2) / sympy.sqrt(2 * sympy.pi) * bracket),
             ),
             Step.sign(
                 "… that falls with the bias while R > 0 …",
                 relation("<", sympy.Derivative(bracket.subs({R: level, bias: rival}), rival), 0),
                 above_half,
             ),
-            Step.root("… and vanishes at the best bias.", best, relation("=", bracket, 0)),
+            Step.root("… and vanishes at the best bias.", best, eq(bracket, 0)),
         ),
         (bonus, best),
     )
@@ -186,20 +185,20 @@ def derivation() -> Derivation:
     outer, inner, risk = (sympy.Function(name)(theta) for name in ("w_G", "w_L", "v"))
     s_global, s_local, B_global = sympy.symbols("s_G s_L B_G", real=True)
     signal, mixed = outer * s_global + inner * s_local, outer * B_global + inner * B_local
-    stationary = relation("=", sympy.Derivative(risk, theta), risk * sympy.diff(signal, theta) / signal)
+    stationary = eq(sympy.Derivative(risk, theta), risk * sympy.diff(signal, theta) / signal)
     wronskian = outer * sympy.diff(inner, theta) - inner * sympy.diff(outer, theta)
     surplus = B_local * s_global - B_global * s_local
-    pull = relation("=", sympy.Derivative(mixed / risk, theta), wronskian * surplus / (signal * risk))
+    pull = eq(sympy.Derivative(mixed / risk, theta), wronskian * surplus / (signal * risk))
     own, mean = sympy.symbols("d_k d", real=True)
     unit = 4 * at.tau
     at_first = (
-        relation("=", B_local, unit * norm * own),
-        relation("=", B_global, unit * norm * mean),
-        relation("=", s_local, unit * (at.a + at.b)),
-        relation("=", s_global, unit * (at.a + at.b * at.chi / at.K)),
+        eq(B_local, unit * norm * own),
+        eq(B_global, unit * norm * mean),
+        eq(s_local, unit * (at.a + at.b)),
+        eq(s_global, unit * (at.a + at.b * at.chi / at.K)),
     )
     lean = own * (at.a + at.b * at.chi / at.K) - mean * (at.a + at.b)
-    condition = relation("=", surplus, unit**2 * norm * lean)
+    condition = eq(surplus, unit**2 * norm * lean)
     skew, more, extra = sympy.symbols("d x_1 x_2", positive=True)
     leaning = Lemma(
         "Where the bias pulls the best mixture",
@@ -207,7 +206,7 @@ def derivation() -> Derivation:
             Step.root(
                 "At the mixture with the best ratio R' = 0, that is v'/v = s'/s.",
                 stationary,
-                relation("=", sympy.diff(signal / risk, theta), 0),
+                eq(sympy.diff(signal / risk, theta), 0),
             ),
             Step.identity(
                 "There the bias per risk changes with θ like this. The weight ratio w_L/w_G grows with θ, so the "
@@ -221,13 +220,13 @@ def derivation() -> Derivation:
             Step.sign(
                 "A skew that all clients have (both d equal) pulls to the global prompt, if χ < K …",
                 relation("<", lean.subs({own: skew, mean: skew}), 0),
-                relation("=", at.K, at.chi + more),
+                eq(at.K, at.chi + more),
             ),
             Step.sign(
                 "… one that only client k has pulls to its local prompt, if clients share something (here χ ≥ 1).",
                 relation(">", lean.subs({own: skew, mean: skew / at.K}), 0),
-                relation("=", at.chi, 1 + extra),
-                relation("=", at.K, 1 + more),
+                eq(at.chi, 1 + extra),
+                eq(at.K, 1 + more),
             ),
         ),
         (pull, condition),

@@ -24,7 +24,7 @@ from theory.dynamics.margin_rate import rate_parts
 from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -82,7 +82,7 @@ def derivation() -> Derivation:
     M, u, M_plus, M_minus, following = sympy.symbols("M u M_+ M_- D_next", real=True)
     pull = (1 - epsilon) * plus - epsilon * minus
     energy = (1 - epsilon) * plus**2 + epsilon * minus**2
-    level, below_half = relation("=", minus, x * plus), relation("=", epsilon, 1 / (2 + half))
+    level, below_half = eq(minus, x * plus), eq(epsilon, 1 / (2 + half))
     rows, relevant, _, _ = client_margins.formula()
 
     def moved(sign: int) -> Formula:
@@ -96,65 +96,57 @@ def derivation() -> Derivation:
     mixture = predicted_ratio.formula()
     pulled = mixture.signal.subs({P: common * P for P in mixture.signal_symbols[4:]}, simultaneous=True)
     louder = mixture.noise.subs({Q: loud * Q for Q in mixture.noise_symbols[5:]}, simultaneous=True)
-    statement = relation("=", R, R_clean * factor)
-    clean = relation("=", M_plus, signal * pull + noise * plus)
-    flipped = relation("=", M_minus, -signal * pull + noise * minus)
+    statement = eq(R, R_clean * factor)
+    clean = eq(M_plus, signal * pull + noise * plus)
+    flipped = eq(M_minus, -signal * pull + noise * minus)
     limit, at_limit = sympy.symbols(r"x_\infty F_\infty", positive=True)
-    limit_claim = relation("=", limit, largest)
-    sign_of_gap = relation("=", M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
+    limit_claim = eq(limit, largest)
+    sign_of_gap = eq(M_plus - M_minus, plus * (noise + 2 * epsilon * signal) * (limit - x))
     pushes = 2 * signal * ((1 - epsilon) * q_plus - epsilon * q_minus) + noise * (q_plus - q_minus)
     apart = clean.rhs - flipped.rhs
-    step = relation("=", following, gap + at.eta * pushes)
-    speed = relation("=", at.eta, c / (noise + 2 * epsilon * signal))
+    step = eq(following, gap + at.eta * pushes)
+    speed = eq(at.eta, c / (noise + 2 * epsilon * signal))
     start = 2 * at.eta * signal * (1 - 2 * epsilon) * q_plus
     residual = 1 / (1 + sympy.exp(M + u))
     slope = sympy.diff(residual, u)
     room = sympy.Integral(sympy.Rational(1, 4) + slope, (u, 0, gap))
     lipschitz = relation(">=", c * room, 0)
-    residuals = (relation("=", q_plus, residual.subs(u, gap)), relation("=", q_minus, residual.subs(u, 0)))
+    residuals = (eq(q_plus, residual.subs(u, gap)), eq(q_minus, residual.subs(u, 0)))
     close = relation("<=", c * (q_minus - q_plus), c * gap / 4)
     after = gap * (1 - c / 4) + start
     falling = -epsilon * (1 - epsilon) * (1 + x) / (1 - epsilon + epsilon * x**2) ** sympy.Rational(3, 2)
     r = signal / noise
-    floor = relation(
-        "=", at_limit**2, (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2))
-    )
+    floor = eq(at_limit**2, (1 - 2 * epsilon) ** 2 / (1 + 4 * epsilon * (1 - epsilon) * r * (r + 2)))
     types = (
         Step.modelled(
             "Through a feature of squared norm s a clean sample's margin moves by 4s times the signed mean of the "
             "types' residuals (T12) …",
-            relation("=", moved(1), 4 * rows[0] * pull),
+            eq(moved(1), 4 * rows[0] * pull),
         ),
-        Step.modelled(
-            "… and a flipped one's by the opposite.", relation("=", moved(-1), -4 * rows[0] * pull)
-        ),
+        Step.modelled("… and a flipped one's by the opposite.", eq(moved(-1), -4 * rows[0] * pull)),
         Step.identity(
             "A mixture's signal is linear in the signed means (T14): a common factor comes out …",
-            relation("=", pulled, common * mixture.signal),
+            eq(pulled, common * mixture.signal),
         ),
         Step.identity(
             "… and its noise, which knows no labels, is linear in the mean squares.",
-            relation("=", louder, loud * mixture.noise),
+            eq(louder, loud * mixture.noise),
         ),
         Step.identity(
             "So where all clients and prompts share τ⁺ and τ⁻, R/R_0 is the signed mean over the root mean square.",
             statement,
-            relation("=", R, R_clean * pull / sympy.sqrt(energy)),
+            eq(R, R_clean * pull / sympy.sqrt(energy)),
             level,
         ),
         Step.identity(
             "While both types have the same residual it is 1−2ε.",
-            relation("=", R, R_clean * (1 - 2 * epsilon)),
+            eq(R, R_clean * (1 - 2 * epsilon)),
             statement,
-            relation("=", x, 1),
+            eq(x, 1),
         ),
         Step.identity(
             "A common factor of both signals leaves T15's optimum alone: to leading order θ* does not move.",
-            relation(
-                "=",
-                best.mixing.subs({s: common * s for s in best.symbols[:2]}, simultaneous=True),
-                best.mixing,
-            ),
+            eq(best.mixing.subs({s: common * s for s in best.symbols[:2]}, simultaneous=True), best.mixing),
         ),
     )
     margins = (
@@ -163,9 +155,7 @@ def derivation() -> Derivation:
         Step.root(
             "They agree at τ⁻ = x_∞ τ⁺ (here per unit of τ⁺).",
             limit_claim,
-            relation(
-                "=", *((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs))
-            ),
+            eq(*((each / plus).expand().subs(minus, limit * plus) for each in (clean.rhs, flipped.rhs))),
         ),
         Step.identity(
             "Their difference D has the sign of x_∞ − x.", sign_of_gap, clean, flipped, level, limit_claim
@@ -175,14 +165,12 @@ def derivation() -> Derivation:
         Step.identity(
             "D starts at 0, and a step of size η adds η q⁺ to τ⁺ and η q⁻ to τ⁻ …",
             step,
-            relation(
-                "=", following, apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus})
-            ),
-            relation("=", gap, apart),
+            eq(following, apart.subs({plus: plus + at.eta * q_plus, minus: minus + at.eta * q_minus})),
+            eq(gap, apart),
         ),
         Step.identity(
             "… which is this, with c = η(κ_n + 2εκ_s).",
-            relation("=", following, gap + start - c * (q_minus - q_plus)),
+            eq(following, gap + start - c * (q_minus - q_plus)),
             step,
             speed,
         ),
@@ -199,7 +187,7 @@ def derivation() -> Derivation:
             "The bound is positive for c = 4 − w ≤ 4 and ε = 1/(2+h) < 1/2: by induction D > 0, and x < x_∞ at all "
             "times.",
             relation(">", after, 0),
-            relation("=", c, 4 - slack),
+            eq(c, 4 - slack),
             below_half,
         ),
         Step.sign(
@@ -208,12 +196,12 @@ def derivation() -> Derivation:
         ),
     )
     cost = (
-        Step.identity("The factor's slope …", relation("=", sympy.Derivative(factor, x), falling)),
+        Step.identity("The factor's slope …", eq(sympy.Derivative(factor, x), falling)),
         Step.sign("… is negative: memorising wrong labels costs.", relation("<", falling, 0), below_half),
         Step.identity(
             "At x_∞, which is never reached, its square is this.",
             floor,
-            relation("=", at_limit, factor.subs(x, largest)),
+            eq(at_limit, factor.subs(x, largest)),
         ),
     )
     lemmas = (
@@ -235,10 +223,7 @@ def derivation() -> Derivation:
 def _numeric() -> tuple[Any, Any]:
     parts = formula()
     epsilon, x, signal, noise = parts.symbols
-    return (
-        as_function((epsilon, x), parts.factor),
-        as_function((epsilon, signal, noise), parts.largest),
-    )
+    return (as_function((epsilon, x), parts.factor), as_function((epsilon, signal, noise), parts.largest))
 
 
 def _rate(label_noise: ArrayLike) -> NDArray[np.float64]:

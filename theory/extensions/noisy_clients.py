@@ -21,7 +21,7 @@ from theory.dynamics import client_margins
 from theory.mixing import per_client
 from theory.mixing.tangency import optimal_mixing, optimum
 from theory.model.federation import Federation
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -96,48 +96,48 @@ def derivation() -> Derivation:
     odds = (best.gain_at_global / best.gain_at_local).subs(inserted, simultaneous=True)
     symbol = sympy.Symbol("odds_k")
     displayed = ((at.K - 1) * (a + b) * own - a * others) / (at.K * a * others)
-    statement = relation("=", symbol, displayed)
+    statement = eq(symbol, displayed)
     steps = (
         Step.identity(
             "To leading order both types have moved equally far, so that a local prompt's signal per 4τ is a + b "
             "times 1−2ε_k (T12) …",
-            relation("=", s_local, signals[1]),
-            relation("=", s_local, (moved(a) + moved(b)) / (4 * at.tau)),
-            relation("=", plus, at.tau),
-            relation("=", minus, at.tau),
+            eq(s_local, signals[1]),
+            eq(s_local, (moved(a) + moved(b)) / (4 * at.tau)),
+            eq(plus, at.tau),
+            eq(minus, at.tau),
         ),
         Step.modelled(
             "… and in the average every client moves the shared feature, and the members of the group theirs, in "
             "proportion to p_j f_j. Labels do not change the noise.",
-            relation("=", s_global, signals[0]),
-            relation("=", s_global, a * in_all + b * in_group),
-            relation("=", in_all, everyone),
-            relation("=", in_group, group),
+            eq(s_global, signals[0]),
+            eq(s_global, a * in_all + b * in_group),
+            eq(in_all, everyone),
+            eq(in_group, group),
         ),
         Step.identity(
             "Equal n and no common groups: T15 with the moments of T22 gives these odds.",
             statement,
-            relation("=", symbol, odds),
-            relation("=", everyone, (own + others) / at.K),
-            relation("=", group, own / at.K),
-            relation("=", epsilon, (1 - own) / 2),
+            eq(symbol, odds),
+            eq(everyone, (own + others) / at.K),
+            eq(group, own / at.K),
+            eq(epsilon, (1 - own) / 2),
         ),
         Step.identity(
             "If all clients are equally noisy they are those of T17: label noise does not move θ*.",
-            relation("=", symbol, b / (at.K * a)),
+            eq(symbol, b / (at.K * a)),
             statement,
-            relation("=", others, (at.K - 1) * own),
+            eq(others, (at.K - 1) * own),
         ),
         Step.sign(
             "They grow with f_k = 1−2ε_k …",
             relation(">", sympy.Derivative(displayed, own), 0),
-            relation("=", at.K, 1 + more),
+            eq(at.K, 1 + more),
         ),
         Step.sign(
             "… and are positive only beyond this f_k: below it the global prompt alone is best.",
             relation(">", displayed, 0),
-            relation("=", own, (a * others + rest) / ((at.K - 1) * (a + b))),
-            relation("=", at.K, 1 + more),
+            eq(own, (a * others + rest) / ((at.K - 1) * (a + b))),
+            eq(at.K, 1 + more),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -24,7 +24,7 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -103,30 +103,30 @@ def derivation() -> Derivation:
     moves = sympy.IndexedBase("Delta")
     summed = sympy.Function("Q")(t)  # residuals of all rounds so far
     tau_global, tau_local = (sympy.Function(name)(t) for name in ("tau_G", "tau_L"))
-    chance_claim = relation("=", chance, drawn / at.K)
+    chance_claim = eq(chance, drawn / at.K)
     full = sympy.Sum(moves[k] / at.K, (k, 1, at.K))
-    global_grows = relation("=", tau_global, at.eta * summed)
-    local_grows = relation("=", tau_local, r * at.eta * summed)
-    behind = relation("=", tau_local, r * tau_global)
+    global_grows = eq(tau_global, at.eta * summed)
+    local_grows = eq(tau_local, r * at.eta * summed)
+    behind = eq(tau_local, r * tau_global)
     drawing = Lemma(
         "How far each prompt gets",
         (
             Step.root(
                 "All K clients have the same chance P to be among the m drawn, and the K chances add up to m.",
                 chance_claim,
-                relation("=", sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),
+                eq(sympy.Sum(chance, (k, 1, at.K)).doit(), drawn),
             ),
             Step.identity(
                 "A client counts 1/m in the average when drawn: the averaged prompt's expected step is that of "
                 "full participation.",
-                relation("=", sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
+                eq(sympy.Sum(chance * moves[k] / drawn, (k, 1, at.K)), full),
                 chance_claim,
             ),
             Step.modelled(
                 "A local prompt moves by Δ when its client is drawn and else not at all: r = m/K of it on average.",
-                relation("=", chance * moves[k], r * moves[k]),
+                eq(chance * moves[k], r * moves[k]),
                 chance_claim,
-                relation("=", drawn, r * at.K),
+                eq(drawn, r * at.K),
             ),
             Step.assumed(
                 "Over many small steps draws enter by their mean. With Q the sum of residuals, the averaged "
@@ -145,20 +145,20 @@ def derivation() -> Derivation:
 
     margin = (1 - theta) ** 2 * k_global * at.tau_G + theta**2 * k_local * at.tau_L
     share = sympy.Symbol("theta", positive=True)
-    joint = relation("=", share, parts.joint / (1 + parts.joint))
+    joint = eq(share, parts.joint / (1 + parts.joint))
     training = Lemma(
         "Joint training",
         (
             Step.modelled(
                 "Each prompt carries its weight in training and in the output (T8): the margin grows at the rate "
                 "κ(θ) per unit of τ_G.",
-                relation("=", margin, parts.rate * at.tau_G),
-                relation("=", at.tau_L, r * at.tau_G),
+                eq(margin, parts.rate * at.tau_G),
+                eq(at.tau_L, r * at.tau_G),
             ),
             Step.root(
                 "T21 with effective weights (1−θ)² and rθ²: their quotient is odds* at the optimum, at every time.",
                 joint,
-                relation("=", r * share**2 / (1 - share) ** 2, odds),
+                eq(r * share**2 / (1 - share) ** 2, odds),
             ),
             Step.sign(
                 "It falls with r: fewer participants, more weight for the local prompt.",
@@ -169,24 +169,24 @@ def derivation() -> Derivation:
     )
 
     time, (odds_0, odds_t) = M + sympy.exp(M) - 1, sympy.symbols("odds_0 odds_t")
-    at_time = relation("=", odds_t, parts.posthoc)
-    early = relation("=", odds_0, odds / r)
+    at_time = eq(odds_t, parts.posthoc)
+    early = eq(odds_0, odds / r)
     quotient = (sympy.log(k_global * x) / k_global) / (sympy.log(k_local * r * x) / k_local)
-    late = relation("=", odds * sympy.Limit(quotient, x, sympy.oo), odds * k_local / k_global)
+    late = eq(odds * sympy.Limit(quotient, x, sympy.oo), odds * k_local / k_global)
     mixing = Lemma(
         "Post-hoc mixing",
         (
             Step.assumed("Prompts trained alone for different times have these odds (T20).", at_time),
             Step.identity(
                 "A margin M is reached at ηκt = M + e^M − 1 (T9): at small times M is half the scaled time …",
-                relation("=", sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
+                eq(sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
             ),
             Step.identity(
                 "… so τ_G = ηt/2 and τ_L = rηt/2: the odds start at odds*/r.",
                 early,
-                relation("=", odds_0, parts.posthoc),
-                relation("=", at.tau_G, at.eta * t / 2),
-                relation("=", at.tau_L, r * at.eta * t / 2),
+                eq(odds_0, parts.posthoc),
+                eq(at.tau_G, at.eta * t / 2),
+                eq(at.tau_L, r * at.eta * t / 2),
             ),
             Step.identity(
                 "At large times M = log of the scaled time x, and r drops out: the odds approach odds* κ_L/κ_G.",
@@ -197,14 +197,13 @@ def derivation() -> Derivation:
     )
 
     variance = r * (1 - r) ** 2 + (1 - r) * (0 - r) ** 2
-    count = relation("=", N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
-    excess = relation("=", N**2 / (r * rounds) ** 2, parts.excess)
+    count = eq(N, sympy.sqrt((r * rounds) ** 2 + rounds * variance))
+    excess = eq(N**2 / (r * rounds) ** 2, parts.excess)
     spread = Lemma(
         "What the mean over draws leaves out",
         (
             Step.identity(
-                "A client is drawn (1) or not (0) with variance r(1−r) per round …",
-                relation("=", variance, r * (1 - r)),
+                "A client is drawn (1) or not (0) with variance r(1−r) per round …", eq(variance, r * (1 - r))
             ),
             Step.identity(
                 "… so over t rounds the mean square of its count N exceeds (rt)² by this factor. A, B and C of T15 "
@@ -215,11 +214,10 @@ def derivation() -> Derivation:
             Step.sign(
                 "It is larger than 1 for r = 1/(1+g) < 1 …",
                 relation(">", excess.rhs, 1),
-                relation("=", r, 1 / (1 + other)),
+                eq(r, 1 / (1 + other)),
             ),
             Step.identity(
-                "… and tends to 1 with many rounds.",
-                relation("=", sympy.Limit(excess.rhs, rounds, sympy.oo), 1),
+                "… and tends to 1 with many rounds.", eq(sympy.Limit(excess.rhs, rounds, sympy.oo), 1)
             ),
         ),
         (excess,),

@@ -19,7 +19,7 @@ from typing import Any
 from theory.dynamics.margin_rate import kernel_sums
 from theory.late_time.first_order import response
 from theory.model.aggregation import chi_definition
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
 from theory.proof.gaussian import density
 from theory.proof.symbols import letters
 
@@ -88,7 +88,7 @@ def derivation() -> Derivation:
     by_global = (1 - at.theta) ** 2 * at.n * (at.K * at.a + inner.lhs) / (at.n * at.K)
     by_local = at.theta**2 * sympy.Sum(at.a + at.b, (j, 1, at.n)) / at.n
     rate = 4 * ((1 - at.theta) ** 2 * (at.a + at.b * at.chi / at.K) + at.theta**2 * (at.a + at.b))
-    statement = relation("=", s, rate * alpha)
+    statement = eq(s, rate * alpha)
     signal = Lemma(
         "The signal",
         (
@@ -96,24 +96,22 @@ def derivation() -> Derivation:
                 "A signal's row sums α_j over all samples alike: their mean, with the groups' inner "
                 "products summing to χ b.",
                 statement,
-                relation("=", s, 4 * (by_global + by_local) * alpha),
+                eq(s, 4 * (by_global + by_local) * alpha),
                 inner,
             ),
             Step.identity(
-                "It is the rate κ(θ) of T8 without noise, times α.",
-                relation("=", rate, kappa),
-                relation("=", at.nu_bar, 0),
+                "It is the rate κ(θ) of T8 without noise, times α.", eq(rate, kappa), eq(at.nu_bar, 0)
             ),
         ),
         (statement,),
     )
 
     field, drive, g, moment, power, spread = sympy.symbols("u xi g mu_2 v_xi v_m", positive=True)
-    cavity = relation("=", field, c * (drive - n * sigma**2 * r * field))
-    shrunk = relation("=", g, mode)
-    reads = relation("=", field, mode * drive)
-    driven = relation("=", power, sympy.Sum(sigma**2 * moment, (j, 1, n)))
-    energy = relation("=", spread, at.L * n * sigma**4 * g**2 * moment)
+    cavity = eq(field, c * (drive - n * sigma**2 * r * field))
+    shrunk = eq(g, mode)
+    reads = eq(field, mode * drive)
+    driven = eq(power, sympy.Sum(sigma**2 * moment, (j, 1, n)))
+    energy = eq(spread, at.L * n * sigma**4 * g**2 * moment)
     two_modes = n * (shared**2 + (at.K - 1) * apart**2) / at.K
     t14 = (1 - at.theta) ** 4 + 2 * (1 - at.theta) ** 2 * at.theta**2 + at.K * at.theta**4
     noise = Lemma(
@@ -125,35 +123,29 @@ def derivation() -> Derivation:
                 cavity,
             ),
             Step.root("Solved for u, it is ξ times a shrunk mode …", reads, cavity),
-            Step.modelled("… g = u/ξ.", shrunk, relation("=", g, field / drive), reads),
+            Step.modelled("… g = u/ξ.", shrunk, eq(g, field / drive), reads),
             Step.modelled(
                 "ξ sums n samples of variance σ_p² μ_2 in each client (μ_2 = E α²), and a margin L "
                 "coordinates of variance σ_p²: this is its variance, mode by mode.",
                 energy,
-                relation("=", spread, sympy.Sum(sigma**2 * g**2 * power, (l, 1, at.L))),
+                eq(spread, sympy.Sum(sigma**2 * g**2 * power, (l, 1, at.L))),
                 driven,
             ),
+            Step.identity("Without response (n/L → 0) the modes are c …", eq(g, c), shrunk, eq(r, 0)),
             Step.identity(
-                "Without response (n/L → 0) the modes are c …",
-                relation("=", g, c),
-                shrunk,
-                relation("=", r, 0),
-            ),
-            Step.identity(
-                "… whose mean square is the noise of T14.",
-                relation("=", two_modes, 16 * at.e**2 * t14 / (n * at.K)),
+                "… whose mean square is the noise of T14.", eq(two_modes, 16 * at.e**2 * t14 / (n * at.K))
             ),
         ),
         (shrunk, energy),
     )
 
     level, size = sympy.symbols("m Gamma", positive=True)
-    grown = relation("=", alpha, (1 - level) / size)
+    grown = eq(alpha, (1 - level) / size)
     at_one = density(sympy.Integer(1), sympy.sqrt(variance), mean)
     slopes = (
-        relation("=", sympy.Derivative(second, mean), -2 * first),
-        relation("=", sympy.Derivative(first, mean), -below),
-        relation("=", sympy.Derivative(below, mean), -at_one),
+        eq(sympy.Derivative(second, mean), -2 * first),
+        eq(sympy.Derivative(first, mean), -below),
+        eq(sympy.Derivative(below, mean), -at_one),
     )
     late = Lemma(
         "A sample at late times",
@@ -161,11 +153,11 @@ def derivation() -> Derivation:
             Step.root(
                 "α grows until the margin is 1 (in units of log t), if it is below without it.",
                 grown,
-                relation("=", level + size * alpha, 1),
+                eq(level + size * alpha, 1),
             ),
             Step.identity(
                 "Its response is 1/Γ for the samples that support the margin.",
-                relation("=", -sympy.Derivative(grown.rhs, level), 1 / size),
+                eq(-sympy.Derivative(grown.rhs, level), 1 / size),
             ),
             Step.identity(
                 "The moments over the normal m: the second changes with s by minus twice the first …",

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Any
 
 from theory.dynamics.margin_rate import kernel_sums
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -102,12 +102,11 @@ def derivation() -> Derivation:
     total = sympy.Sum(entry(j), (j, 1, clients))
     per_sample = (2 * (1 - theta) ** 2 * theta**2 + (1 - theta) ** 4) / (at.n * clients) + theta**4 / at.n
     in_modes = (
-        relation(
-            "=",
+        eq(
             unit * (sympy.Sum((1 - theta) ** 2 * value / clients, (j, 1, clients)) + theta**2 * value),
             shared * value,
         ),
-        relation("=", unit * ((1 - theta) ** 2 * total / clients + theta**2 * entry(k)), apart * entry(k)),
+        eq(unit * ((1 - theta) ** 2 * total / clients + theta**2 * entry(k)), apart * entry(k)),
     )
     modes = Lemma(
         "The two modes in which clients' noise acts",
@@ -119,18 +118,18 @@ def derivation() -> Derivation:
             Step.identity(
                 "Noise in which they differ (entries v with sum 0): K−1 such directions.",
                 in_modes[1],
-                relation("=", total, 0),
+                eq(total, 0),
             ),
             Step.identity(
                 "Their mean is the noise's part of the rate κ(θ) of T8 …",
-                relation("=", at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
-                relation("=", at.a, 0),
-                relation("=", at.b, 0),
-                relation("=", at.nu_bar, at.L * at.sigma**2 * at.e),
+                eq(at.L * at.sigma**2 * _moment(shared, apart, 1), sums.joint_rate),
+                eq(at.a, 0),
+                eq(at.b, 0),
+                eq(at.nu_bar, at.L * at.sigma**2 * at.e),
             ),
             Step.identity(
                 "… and their mean square the noise of T14.",
-                relation("=", at.n * _moment(shared, apart, 2), 16 * at.e**2 * per_sample),
+                eq(at.n * _moment(shared, apart, 2), 16 * at.e**2 * per_sample),
             ),
         ),
         states=in_modes,
@@ -140,9 +139,9 @@ def derivation() -> Derivation:
     y, residual = sympy.Function("y"), 1 / (1 + sympy.exp(level))
     of_margin = sympy.Function("rho")(level)
     following = (level / rate - noise_share * rate * of_margin) / rate
-    slowed = relation("=", sympy.Derivative(of_margin, level), (1 - residual) * following)
+    slowed = eq(sympy.Derivative(of_margin, level), (1 - residual) * following)
     in_units = noise_share * rate**2 * of_margin
-    solved = relation("=", y(level), sympy.expand(level * progress))
+    solved = eq(y(level), sympy.expand(level * progress))
     above = (2 * sympy.exp(u) / sympy.exp(level)) ** noise_share
     left = 2**noise_share * (1 - sympy.exp(-noise_share * level)) / noise_share
     fully_noise = ((level - 1) * sympy.exp(level) + 1) / (level * (1 + sympy.exp(level)))
@@ -153,8 +152,7 @@ def derivation() -> Derivation:
                 "Overlaps h_i = Σ_j 𝒦_ij − κ change a sample's weight by −ρ h_i. They add up to nothing, so "
                 "that of κ only a sample's own noise λκ = L σ_p² m_1 acts on its change: its margin changes "
                 "by τh − λκρh, its residual by −q(1−q) times that …",
-                relation(
-                    "=",
+                eq(
                     sympy.Derivative(residual, level) * (pull * h - noise_share * rate * rho * h),
                     -residual * (1 - residual) * (pull - noise_share * rate * rho) * h,
                 ),
@@ -162,37 +160,32 @@ def derivation() -> Derivation:
             Step.modelled(
                 "… so with dM = ηκq dt and τ = M/κ the response ρ follows the margin, and in its final units, "
                 "y = λκ²ρ, it has this equation …",
-                relation(
-                    "=", sympy.Derivative(in_units, level), noise_share * (1 - residual) * (level - in_units)
-                ),
+                eq(sympy.Derivative(in_units, level), noise_share * (1 - residual) * (level - in_units)),
                 slowed,
             ),
             Step.ode(
                 "… which M ψ(M) solves, from zero.",
                 solved,
-                relation("=", y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
-                relation("=", y(0), 0),
+                eq(y(level).diff(level), noise_share * (1 - residual) * (level - y(level))),
+                eq(y(0), 0),
             ),
             Step.identity(
                 "Where nearly all of κ is noise (λ = 1), ψ is this.",
-                relation("=", progress.subs(noise_share, 1), fully_noise),
+                eq(progress.subs(noise_share, 1), fully_noise),
             ),
             Step.sign(
                 "What is missing from 1 is positive, and its base is below 2e^u/e^M (u > 0, e^u = 1 + k) …",
                 relation(
                     ">", 2 * sympy.exp(u) / sympy.exp(level), (1 + sympy.exp(u)) / (1 + sympy.exp(level))
                 ),
-                relation("=", u, sympy.log(1 + others)),
+                eq(u, sympy.log(1 + others)),
             ),
             Step.identity(
                 "… whose integral is bounded …",
-                relation(
-                    "=", sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left
-                ),
+                eq(sympy.Integral(sympy.expand_power_base(above, force=True), (u, 0, level)), left),
             ),
             Step.identity(
-                "… and vanishes against M: ψ goes to one.",
-                relation("=", sympy.Limit(left / level, level, sympy.oo), 0),
+                "… and vanishes against M: ψ goes to one.", eq(sympy.Limit(left / level, level, sympy.oo), 0)
             ),
         ),
         (solved,),
@@ -200,9 +193,9 @@ def derivation() -> Derivation:
 
     effective, symbol = sympy.Symbol("g", positive=True), sympy.Symbol("Delta")
     damped = c / (1 + load * psi * c / m1)
-    opposed = relation("=", effective, c - c * (load * psi / m1) * effective)
+    opposed = eq(effective, c - c * (load * psi / m1) * effective)
     energy = (m2 - 2 * load * psi * m3 / m1) * (1 + psi**2 * load * m2 / m1**2)
-    statement = relation("=", symbol, psi * m3 / (m1 * m2) - psi**2 * m2 / (2 * m1**2))
+    statement = eq(symbol, psi * m3 / (m1 * m2) - psi**2 * m2 / (2 * m1**2))
     variance = (psi / (at.L * at.sigma**2 * m1)) ** 2 * (at.L * at.n * at.sigma**4 * m2)
 
     def at_no_load(expression: Formula) -> Formula:
@@ -219,58 +212,45 @@ def derivation() -> Derivation:
             ),
             Step.root(
                 "So a mode of the noise shrinks from c to g (ε = n/L, and n σ_p² r = ε ψ/m_1).",
-                relation("=", effective, damped),
+                eq(effective, damped),
                 opposed,
             ),
             Step.identity(
-                "To first order its square falls by this.",
-                relation("=", at_no_load(damped**2), -2 * psi * c**3 / m1),
+                "To first order its square falls by this.", eq(at_no_load(damped**2), -2 * psi * c**3 / m1)
             ),
             Step.modelled(
                 "Weights differ between samples, with a variance of r² times that of h: this, relative to τ².",
-                relation("=", variance, psi**2 * load * m2 / m1**2),
-                relation("=", at.n, load * at.L),
+                eq(variance, psi**2 * load * m2 / m1**2),
+                eq(at.n, load * at.L),
             ),
             Step.identity(
                 "Both in the noise energy E(ε) = m_2 + …; log R has −½ log E, so that log R = log R₁₄ + ε Δ + …",
                 statement,
-                relation("=", symbol, -at_no_load(sympy.log(energy)) / 2),
+                eq(symbol, -at_no_load(sympy.log(energy)) / 2),
             ),
         ),
         (statement,),
     )
 
-    moments = tuple(
-        relation("=", moment, _moment(shared, apart, power)) for power, moment in enumerate((m1, m2, m3), 1)
-    )
+    moments = tuple(eq(moment, _moment(shared, apart, power)) for power, moment in enumerate((m1, m2, m3), 1))
     alone, beside = sympy.symbols("Delta_G Delta_L")
-    gains = (relation("=", alone, clients * (psi - psi**2 / 2)), relation("=", beside, psi - psi**2 / 2))
+    gains = (eq(alone, clients * (psi - psi**2 / 2)), eq(beside, psi - psi**2 / 2))
     written_out = Lemma(
         "The bracket written out",
         (
             Step.identity(
                 "In the moments of the two modes the factors 4e/n cancel: the form that is evaluated.",
-                relation("=", symbol, bracket),
+                eq(symbol, bracket),
                 statement,
                 *moments,
             ),
-            Step.identity(
-                "Global prompt alone: K times …",
-                gains[0],
-                relation("=", alone, bracket),
-                relation("=", theta, 0),
-            ),
-            Step.identity(
-                "… what the local one gains.",
-                gains[1],
-                relation("=", beside, bracket),
-                relation("=", theta, 1),
-            ),
+            Step.identity("Global prompt alone: K times …", gains[0], eq(alone, bracket), eq(theta, 0)),
+            Step.identity("… what the local one gains.", gains[1], eq(beside, bracket), eq(theta, 1)),
             Step.sign(
                 "With K = 1 + k clients and the same ψ = 1/(1+x) < 1, the global prompt gains more.",
                 relation(">", gains[0].rhs, gains[1].rhs),
-                relation("=", clients, 1 + others),
-                relation("=", psi, 1 / (1 + sympy.Symbol("x", positive=True))),
+                eq(clients, 1 + others),
+                eq(psi, 1 / (1 + sympy.Symbol("x", positive=True))),
             ),
         ),
         gains,

@@ -27,7 +27,7 @@ from theory.model.accuracy import accuracy, ratio
 from theory.model.schemes import TrainingScheme
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -124,7 +124,7 @@ def derivation() -> Derivation:
     weight, factor, rate, other_count = sympy.symbols("alpha_j c kappa n_i", positive=True)
     symbol, entry, mirrored = sympy.symbols("H_r K_ij K_ji")
     displayed = 4 * norm * ((1 - theta) ** 2 * everyone / total + theta**2 * own / count)
-    statement = relation("=", symbol, displayed)
+    statement = eq(symbol, displayed)
     of_samples = Lemma(
         "The text feature that weights on the samples give",
         (
@@ -132,26 +132,26 @@ def derivation() -> Derivation:
                 "Every step adds η q_j to the weight α_j of sample j, and a prompt is the sum T5 of its "
                 "samples: the mixture's row r.",
                 statement,
-                relation("=", symbol, feature),
+                eq(symbol, feature),
             ),
             Step.identity(
                 "One sample of weight α_j gives another margin g_ir H_r, through row r its share of 𝒦_ij α_j.",
-                relation("=", gi * symbol, weight * kernel.subs(inner, norm * gi * gj)),
+                eq(gi * symbol, weight * kernel.subs(inner, norm * gi * gj)),
                 statement,
-                relation("=", everyone, weight * gj),
-                relation("=", own, same * weight * gj),
+                eq(everyone, weight * gj),
+                eq(own, same * weight * gj),
             ),
             Step.identity(
                 "The kernel is symmetric, for this is zero between clients (δ = 0) and within one (n_i = n_j).",
-                relation("=", entry - mirrored, 4 * inner * theta**2 * same * (1 / count - 1 / other_count)),
-                relation("=", entry, kernel),
-                relation("=", mirrored, kernel.subs(count, other_count)),
+                eq(entry - mirrored, 4 * inner * theta**2 * same * (1 / count - 1 / other_count)),
+                eq(entry, kernel),
+                eq(mirrored, kernel.subs(count, other_count)),
             ),
             Step.identity(
                 "A common factor c of α is one of H: it cancels from signal over noise, and the direction matters "
                 "alone.",
-                relation("=", symbol, factor * displayed),
-                relation("=", symbol, feature.subs({everyone: factor * everyone, own: factor * own})),
+                eq(symbol, factor * displayed),
+                eq(symbol, feature.subs({everyone: factor * everyone, own: factor * own})),
             ),
         ),
         (statement,),
@@ -169,7 +169,7 @@ def derivation() -> Derivation:
     complementary = a1 * (margins[0] - 1) + a2 * (margins[1] - 1)
     linear = b1 * (margins[0] - 1) + b2 * (margins[1] - 1)
     dual = quadratic(b1, b2) - b1 - b2 - (quadratic(a1, a2) - a1 - a2)
-    optimal = relation("=", dual, quadratic(b1 - a1, b2 - a2) + linear - complementary)
+    optimal = eq(dual, quadratic(b1 - a1, b2 - a2) + linear - complementary)
     squares = ((k1 * b1 + cross * b2) ** 2 + rest * b2**2) / (2 * k1)
     both = (k2 - cross) / (k1 * k2 - cross**2), (k1 - cross) / (k1 * k2 - cross**2)
     maximum = Lemma(
@@ -178,20 +178,20 @@ def derivation() -> Derivation:
             Step.identity(
                 "The residual is minus the derivative of the logistic loss, so training is gradient descent "
                 "on it in the norm αᵀ𝒦α.",
-                relation("=", -sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
+                eq(-sympy.Derivative(loss, level), 1 / (1 + sympy.exp(level))),
             ),
             Step.assumed(
                 "Hence (Soudry et al.) the direction of α converges to the maximum-margin solution, which has "
                 "α_i((𝒦α)_i − 1) = 0, 𝒦α ≥ 1 and α ≥ 0.",
-                relation("=", complementary, 0),
+                eq(complementary, 0),
             ),
             Step.identity(
                 "These conditions suffice: any other β ≥ 0 differs in the dual objective by this …", optimal
             ),
             Step.identity(
                 "… whose quadratic part can be completed to squares (D the determinant of 𝒦) …",
-                relation("=", quadratic(b1, b2), squares),
-                relation("=", rest, k1 * k2 - cross**2),
+                eq(quadratic(b1, b2), squares),
+                eq(rest, k1 * k2 - cross**2),
             ),
             Step.sign(
                 "… that are not negative, because 𝒦 has no negative eigenvalue, …", relation(">=", squares, 0)
@@ -199,12 +199,12 @@ def derivation() -> Derivation:
             Step.sign(
                 "… and neither is the linear part, as the margins are at least 1 (by s_1 and s_2).",
                 relation(">=", linear, 0),
-                relation("=", k1, (1 + slack_1 - cross * a2) / a1),
-                relation("=", k2, (1 + slack_2 - cross * a1) / a2),
+                eq(k1, (1 + slack_1 - cross * a2) / a1),
+                eq(k2, (1 + slack_2 - cross * a1) / a2),
             ),
             Step.identity(
                 "Both samples at margin 1: the weights of two support vectors.",
-                relation("=", both[0] * k1 + both[1] * cross, 1),
+                eq(both[0] * k1 + both[1] * cross, 1),
             ),
         ),
         (optimal,),
@@ -218,15 +218,15 @@ def derivation() -> Derivation:
         (
             Step.identity(
                 "Equal weights 1/κ put every sample at margin 1 …",
-                relation("=", sympy.Sum(row / rate, (j, 1, total)), 1),
-                relation("=", sympy.Sum(row, (j, 1, total)), rate),
+                eq(sympy.Sum(row / rate, (j, 1, total)), 1),
+                eq(sympy.Sum(row, (j, 1, total)), rate),
             ),
             Step.identity(
                 "… and the mixture is that of plain means with the weights ((1−θ)², θ²), hence of T14 and T21.",
-                relation("=", symbol, plain),
+                eq(symbol, plain),
                 statement,
-                relation("=", everyone, total * mean / rate),
-                relation("=", own, count * own_mean / rate),
+                eq(everyone, total * mean / rate),
+                eq(own, count * own_mean / rate),
             ),
         ),
     )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from theory.mixing.margin_moments import Reals, pairwise_margins
 from theory.numerics.validation import Values, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 
 RESULT = Result(
     tag="T24 (exact curve)",
@@ -54,17 +54,17 @@ def derivation() -> Derivation:
     theta = sympy.Symbol("theta", real=True)
     won, lost, gap = sympy.symbols("x y d", positive=True)
     margin = (1 - theta) * m_global + theta * m_local
-    tie = relation("=", theta, crossing)
-    rising = relation("=", sympy.Derivative(margin, theta), m_local - m_global)
-    rises = (relation("=", m_global, -lost), relation("=", m_local, won))
-    falls = (relation("=", m_global, won), relation("=", m_local, -lost))
+    tie = eq(theta, crossing)
+    rising = eq(sympy.Derivative(margin, theta), m_local - m_global)
+    rises = (eq(m_global, -lost), eq(m_local, won))
+    falls = (eq(m_global, won), eq(m_local, -lost))
 
     def beyond(text: str, operator: Any, shift: Formula, case: tuple[Formula, ...]) -> Step:
-        given = (relation("=", theta, crossing + shift), *case)
+        given = (eq(theta, crossing + shift), *case)
         return Step.sign(text, relation(operator, margin, 0), *given)
 
     steps = (
-        Step.root("The mixture ties with a rival at θ_0.", tie, relation("=", margin, 0)),
+        Step.root("The mixture ties with a rival at θ_0.", tie, eq(margin, 0)),
         Step.identity("The margin is a straight line in θ with this slope.", rising),
         Step.sign("For m_G < 0 < m_L the tie lies above θ = 0 …", relation(">", crossing, 0), *rises),
         Step.sign("… and below θ = 1.", relation("<", crossing, 1), *rises),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from theory.mixing.tangency import optimum
 from theory.numerics.validation import ArrayLike, Values, between, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -71,33 +71,33 @@ def derivation() -> Derivation:
     theta, distance = sympy.Symbol("theta", real=True), sympy.Symbol("d", real=True, nonzero=True)
     squared, x = sympy.symbols("R_*^2 x", positive=True)
     displayed = (r_global**2 + r_local**2 - 2 * rho * r_global * r_local) / (1 - rho**2)
-    statement = relation("=", squared, displayed)
+    statement = eq(squared, displayed)
     energy = at.A * s_local**2 - 2 * at.C * s_global * s_local + at.B * s_global**2
-    inserted = relation("=", squared, energy / (at.sigma**2 * (at.A * at.B - at.C**2)))
+    inserted = eq(squared, energy / (at.sigma**2 * (at.A * at.B - at.C**2)))
     ratios = (
-        relation("=", s_global, r_global * at.sigma * sympy.sqrt(at.A)),
-        relation("=", s_local, r_local * at.sigma * sympy.sqrt(at.B)),
-        relation("=", at.C, rho * sympy.sqrt(at.A) * sympy.sqrt(at.B)),
+        eq(s_global, r_global * at.sigma * sympy.sqrt(at.A)),
+        eq(s_local, r_local * at.sigma * sympy.sqrt(at.B)),
+        eq(at.C, rho * sympy.sqrt(at.A) * sympy.sqrt(at.B)),
     )
     # every number in (−1, 1) is one of these
-    correlated = relation("=", rho, (1 - x) / (1 + x))
+    correlated = eq(rho, (1 - x) / (1 + x))
     steps = (
         Step.identity(
             "Inserting the θ* of T15 into R² gives sᵀΣ⁻¹s/σ_p² …",
             inserted,
-            relation("=", squared, (best.ratio**2).subs(theta, best.mixing)),
+            eq(squared, (best.ratio**2).subs(theta, best.mixing)),
         ),
         Step.identity(
             "… which depends on the two ratios and their correlation alone.", statement, inserted, *ratios
         ),
-        Step.identity("The form of it that is evaluated.", relation("=", squared, evaluated), statement),
+        Step.identity("The form of it that is evaluated.", eq(squared, evaluated), statement),
         Step.identity(
             "Its excess over R_G² is a square over 1−ρ² …",
-            relation("=", displayed - r_global**2, (r_local - rho * r_global) ** 2 / (1 - rho**2)),
+            eq(displayed - r_global**2, (r_local - rho * r_global) ** 2 / (1 - rho**2)),
         ),
         Step.identity(
             "… and so is its excess over R_L², …",
-            relation("=", displayed - r_local**2, (r_global - rho * r_local) ** 2 / (1 - rho**2)),
+            eq(displayed - r_local**2, (r_global - rho * r_local) ** 2 / (1 - rho**2)),
         ),
         Step.sign(
             "… so no prompt alone is better, for any ρ = (1−x)/(1+x) in (−1, 1).",
@@ -107,34 +107,30 @@ def derivation() -> Derivation:
         Step.sign(
             "The excess over R_G vanishes only for R_L = ρ R_G: away from it, at ρ R_G + d, it is positive.",
             relation(">", displayed, r_global**2),
-            relation("=", r_local, rho * r_global + distance),
+            eq(r_local, rho * r_global + distance),
             correlated,
         ),
         Step.identity(
             "For R_L ≤ R_G that is ρ = min(R)/max(R), and the mixture is no better than the global prompt alone.",
-            relation("=", squared, r_global**2),
+            eq(squared, r_global**2),
             statement,
-            relation("=", rho, r_local / r_global),
+            eq(rho, r_local / r_global),
         ),
         Step.identity(
             "T15 stays inside (0, 1) iff R_L > ρ R_G …",
-            relation(
-                "=", best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)
-            ),
+            eq(best.gain_at_global, at.A * sympy.sqrt(at.B) * at.sigma * (r_local - rho * r_global)),
             *ratios,
         ),
         Step.identity(
             "… and R_G > ρ R_L, that is iff ρ < min(R)/max(R).",
-            relation(
-                "=", best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)
-            ),
+            eq(best.gain_at_local, at.B * sympy.sqrt(at.A) * at.sigma * (r_global - rho * r_local)),
             *ratios,
         ),
         Step.identity(
             "Independent assets: the squares add.",
-            relation("=", squared, r_global**2 + r_local**2),
+            eq(squared, r_global**2 + r_local**2),
             statement,
-            relation("=", rho, 0),
+            eq(rho, 0),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -13,7 +13,7 @@ from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
 from theory.numerics.validation import Values, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -54,29 +54,29 @@ def derivation() -> Derivation:
     s_global, s_local, *_ = best.symbols
     x, z = sympy.symbols("x z", real=True)
     odds, shared = sympy.symbols("odds_ind odds")
-    tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
-    statement = relation("=", odds, derived)
+    tangency = eq(odds, best.gain_at_global / best.gain_at_local)
+    statement = eq(odds, derived)
     moments = (
-        relation("=", s_global, (a + b * chi / clients) * at.tau),
-        relation("=", s_local, (a + b) * at.tau),
-        relation("=", at.A, at.B / clients),
-        relation("=", at.C, 0),
+        eq(s_global, (a + b * chi / clients) * at.tau),
+        eq(s_local, (a + b) * at.tau),
+        eq(at.A, at.B / clients),
+        eq(at.C, 0),
     )
     held = (clients * a + chi * b) * ((clients - 1) * a + (chi - 1) * b)
     surplus = clients * (a + b * chi / clients) ** 2 - (a + b) ** 2
     steps = (
         Step.identity(
             "Samples that are not shared have independent noise of mean zero, so they add nothing to C.",
-            relation("=", expectation(x, x, at.sigma) * expectation(z, z, at.sigma), 0),
+            eq(expectation(x, x, at.sigma) * expectation(z, z, at.sigma), 0),
         ),
         Step.assumed("The best odds of two prompts (T15).", tangency),
         Step.identity("Inserting C = 0, A = B/K and the signals of T17.", statement, tangency, *moments),
         Step.identity(
             "They exceed the odds of T17 by a positive multiple of K s_G² − s_L², which has the sign of "
             "R_G² − R_L² because B = K A: shared data move weight towards the better prompt.",
-            relation("=", odds - shared, surplus / held),
+            eq(odds - shared, surplus / held),
             statement,
-            relation("=", shared, overlapping),
+            eq(shared, overlapping),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

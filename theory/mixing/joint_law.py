@@ -12,7 +12,7 @@ import numpy as np
 
 from theory.model import update_rule
 from theory.numerics.validation import ArrayLike, Values, between, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -65,28 +65,27 @@ def derivation() -> Derivation:
 
     variance = at.A + 2 * x * at.C + x**2 * at.B
     to_local, to_global = at.s_L * at.A - at.s_G * at.C, at.s_G * at.B - at.s_L * at.C
-    statement = relation("=", theta, solution.subs(root, sympy.sqrt(odds)))
+    statement = eq(theta, solution.subs(root, sympy.sqrt(odds)))
     steps = (
         Step.identity(
             "A step moves a coefficient in proportion to the prompt's weight ω (T5), the output follows with "
             "the encoder's slope (T2), and the mixture reads it with ω again: ω² times what full weight gives.",
-            relation("=", omega * output, omega**2 * of_full),
-            relation("=", output, slope * increment),
-            relation("=", of_full, slope * increment.subs(omega, 1)),
+            eq(omega * output, omega**2 * of_full),
+            eq(output, slope * increment),
+            eq(of_full, slope * increment.subs(omega, 1)),
         ),
         Step.identity(
             "Both prompts share the residuals, hence τ, and a common τ cancels from the ratio: θ* does not move.",
-            relation("=", ratio_of(w_global, w_local, at.tau), ratio_of(w_global, w_local)),
+            eq(ratio_of(w_global, w_local, at.tau), ratio_of(w_global, w_local)),
         ),
         Step.identity(
             "Only the proportion x of the weights counts …",
-            relation("=", ratio_of(w_global, w_local), ratio_of(sympy.Integer(1), w_local / w_global)),
-            relation("=", theta, 1 / (1 + x)),
+            eq(ratio_of(w_global, w_local), ratio_of(sympy.Integer(1), w_local / w_global)),
+            eq(theta, 1 / (1 + x)),
         ),
         Step.identity(
             "… and along x the ratio rises while x is below the odds of T15, and falls beyond.",
-            relation(
-                "=",
+            eq(
                 sympy.Derivative(ratio_of(sympy.Integer(1), x), x) * variance ** sympy.Rational(3, 2),
                 to_local - x * to_global,
             ),
@@ -94,12 +93,12 @@ def derivation() -> Derivation:
         Step.root(
             "So the optimum has θ²/(1−θ)² = odds, which gives this θ, the only one:",
             statement,
-            relation("=", theta**2 / (1 - theta) ** 2, odds),
+            eq(theta**2 / (1 - theta) ** 2, odds),
         ),
         Step.sign(
             "θ/(1−θ) increases on [0, 1), where θ = 1 − x.",
             relation(">", sympy.Derivative(theta / (1 - theta), theta), 0),
-            relation("=", theta, 1 - x),
+            eq(theta, 1 - x),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

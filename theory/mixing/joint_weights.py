@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, nonnegative
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -55,32 +55,30 @@ def derivation() -> Derivation:
         [sympy.Symbol(f"Sigma_{min(i, j)}{max(i, j)}", positive=True) for j in (1, 2, 3)] for i in (1, 2, 3)
     ]
     (entry, norm), share = formula()
-    shares = tuple(
-        relation("=", theta[i], share.subs({entry: w[i], norm: total}, simultaneous=True)) for i in range(3)
-    )
-    roots = relation("=", total, sum(sympy.sqrt(value) for value in w))
+    shares = tuple(eq(theta[i], share.subs({entry: w[i], norm: total}, simultaneous=True)) for i in range(3))
+    roots = eq(total, sum(sympy.sqrt(value) for value in w))
     variance = sum(effective[i] * effective[j] * gram[i][j] for i in range(3) for j in range(3))
     squared_of = sum(effective[i] * signals[i] for i in range(3)) ** 2 / (at.sigma**2 * variance)
     squared = sympy.Symbol("R^2")
     scaled = squared_of.subs({value: scale * at.tau * value for value in effective}, simultaneous=True)
-    statement = relation("=", theta[0], sympy.sqrt(w[0]) / sum(sympy.sqrt(value) for value in w))
+    statement = eq(theta[0], sympy.sqrt(w[0]) / sum(sympy.sqrt(value) for value in w))
     steps = (
         Step.assumed(
             "A prompt trained with weight θ_i enters the mixture with the effective weight θ_i² (T21).",
-            relation("=", effective[0], theta[0] ** 2),
+            eq(effective[0], theta[0] ** 2),
         ),
         Step.identity(
             "All prompts share τ. It cancels from the ratio of the effective weights W_i, and so does any other"
             " common factor c: only their proportions count, at every time.",
-            relation("=", squared, squared_of),
-            relation("=", squared, scaled),
+            eq(squared, squared_of),
+            eq(squared, scaled),
         ),
         Step.identity(
             "The best proportions are those of w* (T23); these θ have them (here for three prompts) …",
-            relation("=", theta[0] ** 2 / theta[1] ** 2, w[0] / w[1]),
+            eq(theta[0] ** 2 / theta[1] ** 2, w[0] / w[1]),
             *shares,
         ),
-        Step.identity("… and sum to one …", relation("=", sum(theta), 1), *shares, roots),
+        Step.identity("… and sum to one …", eq(sum(theta), 1), *shares, roots),
         Step.sign(
             "… and are the only ones, because the square of a weight grows with it.",
             relation(">", sympy.Derivative(theta[0] ** 2, theta[0]), 0),

@@ -12,7 +12,7 @@ import numpy as np
 
 from theory.mixing import advantage
 from theory.numerics.validation import ArrayLike, Values, between, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -56,35 +56,35 @@ def derivation() -> Derivation:
     (r_global, r_local, clients), derived = formula()
     squared, gap, weaker = sympy.symbols("R_*^2 k r", positive=True)
     displayed = (r_global**2 + r_local**2 - 2 * r_global * r_local / sympy.sqrt(clients)) / (1 - 1 / clients)
-    correlation = relation("=", at.rho, 1 / sympy.sqrt(clients))
-    advantage_of = relation("=", squared, advantage.formula()[1])
-    statement = relation("=", squared, displayed)
-    moments = relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)
+    correlation = eq(at.rho, 1 / sympy.sqrt(clients))
+    advantage_of = eq(squared, advantage.formula()[1])
+    statement = eq(squared, displayed)
+    moments = eq(at.A, at.B / clients), eq(at.C, at.B / clients)
     excess = (r_global - r_local / sympy.sqrt(clients)) ** 2 / (1 - 1 / clients)
     steps = (
         Step.identity(
             "T17 found A = C = B/K, so the correlation ρ = C/√(AB) is 1/√K.",
             correlation,
-            relation("=", at.rho, at.C / sympy.sqrt(at.A * at.B)),
+            eq(at.rho, at.C / sympy.sqrt(at.A * at.B)),
             *moments,
         ),
         Step.assumed("The ratio of the best mixture (T16).", advantage_of),
         Step.identity("Inserting the correlation gives T19.", statement, advantage_of, correlation),
-        Step.identity("The form of it that is evaluated.", relation("=", squared, derived), statement),
+        Step.identity("The form of it that is evaluated.", eq(squared, derived), statement),
         Step.identity(
             "With many clients the squares add, as for independent assets.",
-            relation("=", sympy.Limit(displayed, clients, sympy.oo), r_global**2 + r_local**2),
+            eq(sympy.Limit(displayed, clients, sympy.oo), r_global**2 + r_local**2),
         ),
         Step.identity(
             "The gain over a prompt alone is a square over 1 − 1/K, …",
-            relation("=", squared - r_local**2, excess),
+            eq(squared - r_local**2, excess),
             statement,
         ),
         Step.sign(
             "… positive as soon as the weaker ratio exceeds 1/√K of the other.",
             relation(">", displayed, r_local**2),
-            relation("=", r_global, r_local / sympy.sqrt(clients) + weaker),
-            relation("=", clients, 1 + gap),
+            eq(r_global, r_local / sympy.sqrt(clients) + weaker),
+            eq(clients, 1 + gap),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -19,7 +19,7 @@ from theory.mixing.tangency import optimum
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, between, result
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -94,21 +94,18 @@ def derivation() -> Derivation:
     s_global, s_local, *_ = best.symbols
     (j, l), x = sympy.symbols("j l", integer=True, positive=True), sympy.Symbol("x", real=True)  # noqa: E741
     odds, (more, extra, share) = sympy.Symbol("odds"), sympy.symbols("x k h", positive=True)
-    unit = relation("=", sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
+    unit = eq(sympy.Symbol("v", positive=True), (at.e * at.tau * at.sigma) ** 2 * at.L)
     own, everyone = (sympy.Sum(unit.lhs, (j, 1, count)) for count in (at.n, at.n * clients))
-    own_noise = relation("=", at.B, own / at.n**2)
+    own_noise = eq(at.B, own / at.n**2)
     held = (clients - 1) * a + (chi - 1) * b
     displayed = b * (1 - chi / clients) / held
-    posthoc = relation("=", odds, displayed)
-    tangency = relation("=", odds, best.gain_at_global / best.gain_at_local)
-    signals = (
-        relation("=", s_global, (a + b * chi / clients) * at.tau),
-        relation("=", s_local, (a + b) * at.tau),
-    )
-    noise = relation("=", at.A, at.B / clients), relation("=", at.C, at.B / clients)
+    posthoc = eq(odds, displayed)
+    tangency = eq(odds, best.gain_at_global / best.gain_at_local)
+    signals = (eq(s_global, (a + b * chi / clients) * at.tau), eq(s_local, (a + b) * at.tau))
+    noise = eq(at.A, at.B / clients), eq(at.C, at.B / clients)
     unreduced = tangency.rhs.subs([(fact.lhs, fact.rhs) for fact in (*signals, *noise)])
     # 1 ≤ χ < K, written with positive symbols
-    range_of_chi = (relation("=", clients, chi + extra), relation("=", chi, 1 + more))
+    range_of_chi = (eq(clients, chi + extra), eq(chi, 1 + more))
     at_share = displayed.subs(chi, share * clients)
 
     def sign(text: str, operator: Any, left: Formula, right: Formula, *given: Formula) -> Step:
@@ -121,26 +118,24 @@ def derivation() -> Derivation:
                 "The average moves along a client's feature by the mean of its inner products G_j with all "
                 "clients' (T6); all entries of the outputs share a factor 4, which is dropped.",
                 signals[0],
-                relation("=", s_global, at.tau * (a + chi_definition().lhs / clients)),
+                eq(s_global, at.tau * (a + chi_definition().lhs / clients)),
                 chi_definition(),
             ),
             Step.identity(
                 "One sample adds e τ x_l along row l of a prompt's output (T5): noise of mean square length v.",
                 unit,
-                relation(
-                    "=", unit.lhs, sympy.Sum(expectation((at.e * at.tau * x) ** 2, x, at.sigma), (l, 1, at.L))
-                ),
+                eq(unit.lhs, sympy.Sum(expectation((at.e * at.tau * x) ** 2, x, at.sigma), (l, 1, at.L))),
             ),
             Step.identity(
                 "The local prompt's noise is a mean over n samples, the global one's over all nK: 1/K of it.",
                 noise[0],
-                relation("=", at.A, everyone / (at.n * clients) ** 2),
+                eq(at.A, everyone / (at.n * clients) ** 2),
                 own_noise,
             ),
             Step.identity(
                 "The two means share the client's own n samples, which give them the inner product B/K.",
                 noise[1],
-                relation("=", at.C, own / (at.n * (at.n * clients))),
+                eq(at.C, own / (at.n * (at.n * clients))),
                 own_noise,
             ),
         ),
@@ -151,28 +146,23 @@ def derivation() -> Derivation:
         (
             Step.assumed("The best odds of two prompts (T15).", tangency),
             Step.identity("Inserting signals and noise gives T17.", posthoc, tangency, *signals, *noise),
-            Step.identity("The form of it that is evaluated.", relation("=", odds, derived), posthoc),
+            Step.identity("The form of it that is evaluated.", eq(odds, derived), posthoc),
             Step.identity(
                 "The numbers n, L, σ_p and e enter through B = v/n alone, which cancels: the odds depend on none.",
-                relation("=", sympy.Derivative(unreduced, at.B), 0),
+                eq(sympy.Derivative(unreduced, at.B), 0),
             ),
             Step.identity(
                 "For χ = 1 this is θ* = b/(Ka + b).",
-                relation("=", odds / (1 + odds), b / (clients * a + b)),
+                eq(odds / (1 + odds), b / (clients * a + b)),
                 posthoc,
-                relation("=", chi, 1),
+                eq(chi, 1),
             ),
-            Step.identity(
-                "θ* = 0 when all clients are alike.",
-                relation("=", odds, 0),
-                posthoc,
-                relation("=", chi, clients),
-            ),
+            Step.identity("θ* = 0 when all clients are alike.", eq(odds, 0), posthoc, eq(chi, clients)),
             Step.identity(
                 "θ* = 1 when they share nothing: the odds' denominator, which holds θ back, vanishes.",
-                relation("=", sympy.denom(derived), 0),
-                relation("=", a, 0),
-                relation("=", chi, 1),
+                eq(sympy.denom(derived), 0),
+                eq(a, 0),
+                eq(chi, 1),
             ),
         ),
         states=(posthoc,),
@@ -188,15 +178,15 @@ def derivation() -> Derivation:
             "<",
             sympy.Derivative(displayed.subs(chi, 1), clients),
             0,
-            relation("=", clients, 1 + extra),
+            eq(clients, 1 + extra),
         ),
         sign(
             "They fall with K at a fixed share h = χ/K of like clients.",
             "<",
             sympy.Derivative(at_share, clients),
             0,
-            relation("=", share, (1 + more) / clients),
-            relation("=", clients, 1 + more + extra),
+            eq(share, (1 + more) / clients),
+            eq(clients, 1 + more + extra),
         ),
         sign(
             "At fixed χ = 2 they rise from zero at K = 2, where all clients are alike, to this at K = 3.",

@@ -20,7 +20,7 @@ from theory.mixing.tangency import RESULT as TANGENCY
 from theory.mixing.tangency import optimum
 from theory.model.accuracy import ratio
 from theory.numerics.validation import ArrayLike, Values, finite
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -113,11 +113,11 @@ def _optimality() -> tuple[Step, ...]:
     price = sympy.Symbol("P", real=True)
     excess, gap = sympy.symbols("h d", nonnegative=True)
     rows = list(zip(*u, strict=True))
-    mixed = tuple(relation("=", x[j], _dot(w, rows[j])) for j in range(3))
-    optimal = tuple(relation("=", z[j], _dot(best, rows[j])) for j in range(3))
-    priced = tuple(relation("=", s[i], _dot(u[i], z) - slack[i]) for i in range(3))
+    mixed = tuple(eq(x[j], _dot(w, rows[j])) for j in range(3))
+    optimal = tuple(eq(z[j], _dot(best, rows[j])) for j in range(3))
+    priced = tuple(eq(s[i], _dot(u[i], z) - slack[i]) for i in range(3))
     covariances = {entry: _dot(u[i], u[j]) for entry, (i, j) in zip(gram, pairs, strict=True)}
-    projection = relation("=", price, _dot(x, z))
+    projection = eq(price, _dot(x, z))
     squares = sum((x[i] * z[j] - x[j] * z[i]) ** 2 for i, j in ((0, 1), (0, 2), (1, 2)))
     lagrange = relation(">=", squares, 0)
     schwarz = relation("<=", price**2, _dot(x, x) * _dot(z, z))
@@ -125,20 +125,20 @@ def _optimality() -> tuple[Step, ...]:
     return (
         Step.identity(
             "The squared length of the mixed noise x = Σ w_i u_i is wᵀΣw, with Σ_ij = ⟨u_i, u_j⟩.",
-            relation("=", _dot(x, x), _dot([w[i] * w[j] for i, j in pairs], gram)),
+            eq(_dot(x, x), _dot([w[i] * w[j] for i, j in pairs], gram)),
             *mixed,
-            *(relation("=", entry, value) for entry, value in covariances.items()),
+            *(eq(entry, value) for entry, value in covariances.items()),
         ),
         Step.identity(
             "Let weights v ≥ 0 have noise z, and let (Σv)_i = ⟨u_i, z⟩ exceed s_i by g_i ≥ 0, where g_i v_i = 0."
             " Any w then has the signal …",
-            relation("=", _dot(s, w), _dot(x, z) - _dot(slack, w)),
+            eq(_dot(s, w), _dot(x, z) - _dot(slack, w)),
             *priced,
             *mixed,
         ),
         Step.identity(
             "… while v itself has the signal ‖z‖² (the terms g_i v_i are zero), so its ratio is ‖z‖/σ_p.",
-            relation("=", _dot(s, best) + _dot(slack, best), _dot(z, z)),
+            eq(_dot(s, best) + _dot(slack, best), _dot(z, z)),
             *priced,
             *optimal,
         ),
@@ -146,7 +146,7 @@ def _optimality() -> tuple[Step, ...]:
         Step.sign(
             "… of which a positive signal S = sᵀw falls short by h = gᵀw ≥ 0.",
             short,
-            relation("=", price, signal + excess),
+            eq(price, signal + excess),
         ),
         Step.sign("A sum of squares is not negative …", lagrange),
         Step.chain(
@@ -165,7 +165,7 @@ def _optimality() -> tuple[Step, ...]:
             "With X = ‖x‖² and Z = ‖z‖² (d ≥ 0 being the gap in the line before): no w ≥ 0 has a larger ratio"
             " than v.",
             relation("<=", signal**2 / (sigma**2 * noise), least / sigma**2),
-            relation("=", least, (signal**2 + gap) / noise),
+            eq(least, (signal**2 + gap) / noise),
         ),
     )
 
@@ -180,10 +180,10 @@ def _unconstrained() -> tuple[Step, ...]:
 
     def over_determinant(entry: Formula) -> Formula:
         numerator, shared = sympy.fraction(sympy.together(entry))
-        return sympy.expand(numerator / determinant), relation("=", determinant, shared)
+        return sympy.expand(numerator / determinant), eq(determinant, shared)
 
     solved = [over_determinant(entry) for entry in with_entries(weights, gram, s)]
-    entries = (*(relation("=", w[i], solved[i][0]) for i in range(3)), solved[0][1])
+    entries = (*(eq(w[i], solved[i][0]) for i in range(3)), solved[0][1])
     value, shared = over_determinant(with_entries(squared, gram, s)[0, 0])
     variance = sum(w[i] * _dot(gram[i], w) for i in range(3))
     square = sympy.Symbol(r"\sigma_{p}^{2} R_{*}^{2}")
@@ -193,7 +193,7 @@ def _unconstrained() -> tuple[Step, ...]:
         *(
             Step.identity(
                 f"The weights w = Σ⁻¹s meet condition {i + 1} with g_{i + 1} = 0; if none is negative, they are v.",
-                relation("=", _dot(gram[i], w), s[i]),
+                eq(_dot(gram[i], w), s[i]),
                 *entries,
             )
             for i in range(3)
@@ -201,14 +201,14 @@ def _unconstrained() -> tuple[Step, ...]:
         Step.identity(
             "The gradient of S/√V with S = sᵀw and V = wᵀΣw (here its first entry) vanishes where Σw = s, since"
             " V = S there.",
-            relation("=", slope, s[0] * variance_of - signal_of * _dot(gram[0], w)),
-            relation("=", signal_of, _dot(s, w)),
-            relation("=", variance_of, variance),
+            eq(slope, s[0] * variance_of - signal_of * _dot(gram[0], w)),
+            eq(signal_of, _dot(s, w)),
+            eq(variance_of, variance),
         ),
         Step.identity(
             "The best ratio, σ_p²R*² = sᵀΣ⁻¹s, is that of these weights, ‖z‖² = sᵀw.",
-            relation("=", square, _dot(s, w)),
-            relation("=", square, value),
+            eq(square, _dot(s, w)),
+            eq(square, value),
             *entries[:3],
             shared,
         ),
@@ -228,13 +228,13 @@ def _two_assets() -> tuple[Step, ...]:
     return (
         Step.identity(
             "For two assets the quotient of the weights Σ⁻¹s is the odds of T15 …",
-            relation("=", odds, best.gain_at_global / best.gain_at_local),
-            relation("=", odds, pair[1] / pair[0]),
+            eq(odds, best.gain_at_global / best.gain_at_local),
+            eq(odds, pair[1] / pair[0]),
         ),
         Step.identity(
             "… and sᵀΣ⁻¹s is the R*² of T16, in units where both noise vectors have length one.",
-            relation("=", square, advantage_squared),
-            relation("=", square, correlated),
+            eq(square, advantage_squared),
+            eq(square, correlated),
         ),
     )
 

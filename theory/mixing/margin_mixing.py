@@ -25,7 +25,7 @@ from theory.mixing.margin_moments import MarginMoments, Reals
 from theory.mixing.tangency import optimum
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import Values, between, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.gaussian import density
 
 RESULT = Result(
@@ -96,37 +96,37 @@ def derivation() -> Derivation:
     def weighted(pair: tuple[Formula, ...]) -> Formula:
         return (1 - theta) * pair[0] + theta * pair[1]
 
-    linear = relation("=", weighted(true) - weighted(rival), weighted(margins))
+    linear = eq(weighted(true) - weighted(rival), weighted(margins))
     moments = (
-        relation("=", a, average(entries[0] ** 2)),
-        relation("=", c, average(entries[0] * entries[1])),
-        relation("=", b, average(entries[1] ** 2)),
+        eq(a, average(entries[0] ** 2)),
+        eq(c, average(entries[0] * entries[1])),
+        eq(b, average(entries[1] ** 2)),
     )
-    spread = relation("=", average(weighted(entries) ** 2), variance)
+    spread = eq(average(weighted(entries) ** 2), variance)
     x, ratio = sympy.symbols("x R", real=True)
     error = (1 + sympy.erf(-ratio / sympy.sqrt(2))) / 2
     only_first, only_second, both = sympy.symbols("P_1 P_2 P_12", nonnegative=True)
     wrong, first, second = sympy.symbols("E E_1 E_2", nonnegative=True)
     events = (
-        relation("=", wrong, only_first + only_second + both),
-        relation("=", first, only_first + both),
-        relation("=", second, only_second + both),
+        eq(wrong, only_first + only_second + both),
+        eq(first, only_first + both),
+        eq(second, only_second + both),
     )
     lower, upper = relation(">=", wrong, first), relation("<=", wrong, first + second)
     gains = s_local * a - s_global * c, s_global * b - s_local * c
-    ratio_of = relation("=", ratio, mean / sympy.sqrt(variance))
+    ratio_of = eq(ratio, mean / sympy.sqrt(variance))
     steps = (
         Step.identity(
             "Logits mix linearly (T3), so a margin, the true class's logit minus a rival's, does too.",
             linear,
-            *tuple(relation("=", m, t - r) for m, t, r in zip(margins, true, rival, strict=True)),
+            *tuple(eq(m, t - r) for m, t, r in zip(margins, true, rival, strict=True)),
         ),
         Step.identity(
             "Hence its mean mixes linearly …",
-            relation("=", total, mean),
-            relation("=", total, average(weighted(samples_of))),
-            relation("=", s_global, average(samples_of[0])),
-            relation("=", s_local, average(samples_of[1])),
+            eq(total, mean),
+            eq(total, average(weighted(samples_of))),
+            eq(s_global, average(samples_of[0])),
+            eq(s_local, average(samples_of[1])),
         ),
         Step.identity(
             "… and its variance is a quadratic form (d are deviations from the means).", spread, *moments
@@ -134,11 +134,11 @@ def derivation() -> Derivation:
         Step.assumed("Mean over deviation is the ratio (T7) that T15 maximises (there with σ_p).", ratio_of),
         Step.identity(
             "A Gaussian margin with that ratio is negative with probability Φ(−R): the sample loses to the rival.",
-            relation("=", sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)), error),
+            eq(sympy.Integral(density(x, scale, ratio * scale), (x, -sympy.oo, 0)), error),
         ),
         Step.identity(
             "This falls with the ratio at the rate of the normal density …",
-            relation("=", sympy.Derivative(error, ratio), -density(ratio, sympy.Integer(1))),
+            eq(sympy.Derivative(error, ratio), -density(ratio, sympy.Integer(1))),
         ),
         Step.sign(
             "… which is positive: the rival with the smallest ratio is the likeliest to win, and binds.",
@@ -152,8 +152,7 @@ def derivation() -> Derivation:
         Step.sign("… and at most as often as both (two rivals; by induction for more).", upper, *events),
         Step.identity(
             "For one rival R' has the sign of T15's function, so its best θ is T15's.",
-            relation(
-                "=",
+            eq(
                 sympy.Derivative(ratio_of.rhs, theta) * variance ** sympy.Rational(3, 2),
                 gains[0] * (1 - theta) - gains[1] * theta,
             ),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.numerics.validation import between, finite, positive
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.gaussian import expectation
 
 RESULT = Result(
@@ -99,26 +99,22 @@ def derivation() -> Derivation:
     x = sympy.Symbol("x", real=True)
     fourth = expectation((x**2 - covariance) ** 2, x, sympy.sqrt(covariance))
     error = sympy.Symbol("epsilon", positive=True)
-    error_of = relation("=", error, weight**2 * (2 / freedom) + (1 - weight) ** 2 * between_classes)
-    best = relation("=", weight, freedom / (freedom + 2 / between_classes))
-    combined = relation("=", weight * scatter / freedom + (1 - weight) * target, shrunk)
-    spread = relation(
-        "=", covariance + sympy.Sum(covariance, (i, 1, count)) / count**2, fresh.subs(samples, count)
-    )
+    error_of = eq(error, weight**2 * (2 / freedom) + (1 - weight) ** 2 * between_classes)
+    best = eq(weight, freedom / (freedom + 2 / between_classes))
+    combined = eq(weight * scatter / freedom + (1 - weight) * target, shrunk)
+    spread = eq(covariance + sympy.Sum(covariance, (i, 1, count)) / count**2, fresh.subs(samples, count))
     steps = (
         Step.identity(
             "The square of a Gaussian deviation has mean V and variance 2V², so the mean of f such squares has "
             "relative variance 2/f.",
-            relation("=", fourth, 2 * covariance**2),
+            eq(fourth, 2 * covariance**2),
         ),
         Step.assumed(
             "Weight w on the class's own estimate S/f and 1−w on the pooled one, which errs by the classes' "
             "relative variance v, gives this squared error.",
             error_of,
         ),
-        Step.root(
-            "It is least at w = f/(f + 2/v) …", best, relation("=", sympy.diff(error_of.rhs, weight), 0)
-        ),
+        Step.root("It is least at w = f/(f + 2/v) …", best, eq(sympy.diff(error_of.rhs, weight), 0)),
         Step.sign(
             "… a minimum, as the error curves upwards.",
             relation(">", sympy.Derivative(error_of.rhs, weight, 2), 0),
@@ -127,7 +123,7 @@ def derivation() -> Derivation:
             "With ν = 2/v the combination is the shrunk covariance, where f has cancelled (so it may be zero).",
             combined,
             best,
-            relation("=", between_classes, 2 / prior),
+            eq(between_classes, 2 / prior),
         ),
         Step.modelled("A fresh margin and a mean over n independent ones: their variances add.", spread),
     )
@@ -137,10 +133,7 @@ def derivation() -> Derivation:
 @cache
 def _numeric() -> tuple[Any, Any]:
     (scatter, freedom, target, prior, covariance, samples), shrunk, fresh = formula()
-    return (
-        as_function((scatter, freedom, target, prior), shrunk),
-        as_function((covariance, samples), fresh),
-    )
+    return (as_function((scatter, freedom, target, prior), shrunk), as_function((covariance, samples), fresh))
 
 
 def margin_moments(

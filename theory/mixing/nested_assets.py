@@ -23,7 +23,7 @@ from theory.mixing.many_assets import formula as tangency
 from theory.mixing.many_assets import with_entries
 from theory.model.federation import EqualClients, Federation
 from theory.numerics.validation import ArrayLike, between
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -129,18 +129,18 @@ def _moments() -> tuple[Step, ...]:
         Step.modelled(
             "In a level's average, the m clients of the own group move their feature in proportion to their weights"
             " p_j, P in all.",
-            relation("=", a + sympy.Sum(sympy.Function("p")(j) * b, (j, 1, own)), signal),
-            relation("=", summed, share),
+            eq(a + sympy.Sum(sympy.Function("p")(j) * b, (j, 1, own)), signal),
+            eq(summed, share),
         ),
         Step.identity(
             "Two averages over N_i and N_j samples share the noise of their N_ij common samples.",
-            relation("=", sympy.Sum(variance / (first * second), (j, 1, common)), variance * covariance),
+            eq(sympy.Sum(variance / (first * second), (j, 1, common)), variance * covariance),
         ),
         Step.modelled(
             "A finer level's samples all belong to the coarser one: the covariance is the coarser one's variance.",
-            relation("=", variance * covariance, variance / coarse),
-            relation("=", common, second),
-            relation("=", first, coarse),
+            eq(variance * covariance, variance / coarse),
+            eq(common, second),
+            eq(first, coarse),
         ),
     )
 
@@ -152,7 +152,7 @@ def _nested_levels() -> tuple[Step, ...]:
     v, slopes = sympy.symbols("v_1:4", positive=True), sympy.symbols("r_1:4", real=True)
     rise, gram = (s[0], s[1] - s[0], s[2] - s[1]), [[v[min(i, j)] for j in range(3)] for i in range(3)]
     step = (v[0], v[1] - v[0], v[2] - v[1])
-    defined = tuple(relation("=", slopes[i], rise[i] / step[i]) for i in range(3))
+    defined = tuple(eq(slopes[i], rise[i] / step[i]) for i in range(3))
     _, (weights, squared) = tangency()
     solved = with_entries(weights, gram, s)
     variance = sum(w[i] * w[j] * gram[i][j] for i in range(3) for j in range(3))
@@ -167,26 +167,23 @@ def _nested_levels() -> tuple[Step, ...]:
     return (
         Step.identity(
             "The steps from level to level are uncorrelated: the variance of a mixture is a sum of squares …",
-            relation("=", variance, sum(total**2 * part for total, part in zip(sums, step, strict=True))),
+            eq(variance, sum(total**2 * part for total, part in zip(sums, step, strict=True))),
         ),
         Step.identity(
             "… and its signal the sum of their rises.",
-            relation(
-                "=",
+            eq(
                 sum(weight * signal for weight, signal in zip(w, s, strict=True)),
                 sum(total * part for total, part in zip(sums, rise, strict=True)),
             ),
         ),
         *(
-            Step.identity(
-                text, relation("=", w[i], differences[i]), relation("=", w[i], solved[i]), *defined[i : i + 2]
-            )
+            Step.identity(text, eq(w[i], differences[i]), eq(w[i], solved[i]), *defined[i : i + 2])
             for i, text in enumerate(texts)
         ),
         Step.identity(
             "The squared ratios of the steps add.",
-            relation("=", squared_ratio, sum(slopes[i] * rise[i] for i in range(3))),
-            relation("=", squared_ratio, with_entries(squared, gram, s)[0, 0]),
+            eq(squared_ratio, sum(slopes[i] * rise[i] for i in range(3))),
+            eq(squared_ratio, with_entries(squared, gram, s)[0, 0]),
             *defined,
         ),
     )
@@ -199,7 +196,7 @@ def _equal_clients() -> tuple[Step, ...]:
     w = sympy.symbols("w_1:4", real=True)
     more, rest = sympy.symbols("m h", positive=True)
     others, odds = sympy.Symbol("h", nonnegative=True), sympy.Symbol("odds")
-    entries = tuple(relation("=", w[i], weights[i]) for i in range(3))
+    entries = tuple(eq(w[i], weights[i]) for i in range(3))
     surplus = (own - 1) * (clients - 1) - (group - 1) * (size - 1)
     shown = (
         clients * (a * (clients - size) + b * (group - own)) / (clients - size),
@@ -210,43 +207,43 @@ def _equal_clients() -> tuple[Step, ...]:
     return (
         Step.identity(
             "Equal clients: the weight of the global prompt, in units of a client's samples …",
-            relation("=", w[0], shown[0]),
+            eq(w[0], shown[0]),
             *entries[:1],
         ),
-        Step.identity("… that of the cluster's …", relation("=", w[1], shown[1]), *entries[1:2]),
-        Step.identity("… and that of the local one.", relation("=", w[2], shown[2]), *entries[2:]),
+        Step.identity("… that of the cluster's …", eq(w[1], shown[1]), *entries[1:2]),
+        Step.identity("… and that of the local one.", eq(w[2], shown[2]), *entries[2:]),
         Step.sign(
             "The global prompt always counts: K = Q + m, and the group has h ≥ 0 members outside the cluster.",
             relation(">", shown[0], 0),
-            relation("=", clients, size + more),
-            relation("=", group, own + others),
+            eq(clients, size + more),
+            eq(group, own + others),
         ),
         Step.sign(
             "The local prompt counts if the cluster holds m > 0 clients of other groups.",
             relation(">", shown[2], 0),
-            relation("=", size, own + more),
-            relation("=", own, 1 + others),
+            eq(size, own + more),
+            eq(own, 1 + others),
         ),
         Step.sign(
             "The cluster prompt counts if the own group's share of the other members, (c−1)/(Q−1), exceeds that in"
             " the federation, (χ−1)/(K−1), by h > 0.",
             relation(">", shown[1], 0),
-            relation("=", own, 1 + (size - 1) * ((group - 1) / (clients - 1) + rest)),
-            relation("=", clients, size + more),
-            relation("=", size, 1 + sympy.Symbol("l", positive=True)),
+            eq(own, 1 + (size - 1) * ((group - 1) / (clients - 1) + rest)),
+            eq(clients, size + more),
+            eq(size, 1 + sympy.Symbol("l", positive=True)),
         ),
         Step.identity(
             "A cluster inside one group (c = Q) makes the local prompt useless, and the other two mix by T17 with"
             " K/Q clusters in place of the clients.",
-            relation("=", odds, b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b)),
-            relation("=", odds, (shown[1] / shown[0]).subs(own, size)),
+            eq(odds, b * (1 - aligned / blocks) / ((blocks - 1) * a + (aligned - 1) * b)),
+            eq(odds, (shown[1] / shown[0]).subs(own, size)),
         ),
         Step.identity(
             "Where every client has its own feature (χ = c = 1), the cluster prompt is useless.",
-            relation("=", w[1], 0),
+            eq(w[1], 0),
             entries[1],
-            relation("=", group, 1),
-            relation("=", own, 1),
+            eq(group, 1),
+            eq(own, 1),
         ),
     )
 

@@ -15,7 +15,7 @@ from theory.mixing.joint_law import joint_mixing as from_odds
 from theory.mixing.moments import Moments
 from theory.mixing.tangency import optimal_mixing
 from theory.model.federation import Federation
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -68,29 +68,28 @@ def derivation() -> Derivation:
     others, rest, group = sympy.symbols("r m g", positive=True)
     symbol = sympy.Symbol("odds")
     displayed = b * (1 - share) * n / ((a + share * b) * total - (a + b) * n)
-    statement = relation("=", symbol, displayed)
+    statement = eq(symbol, displayed)
     own = sympy.Sum(variance, (j, 1, n))
     group_sum = sympy.Sum(sympy.Function("p")(j) * b, (j, 1, group))
     steps = (
         Step.modelled(
             "The members of a group move the average along its feature in proportion to their weights, "
             "P in all.",
-            relation("=", a + group_sum, moments[0]),
-            relation("=", sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),
+            eq(a + group_sum, moments[0]),
+            eq(sympy.Sum(sympy.Function("p")(j), (j, 1, group)), share),
         ),
         Step.identity(
             "The average's noise is a mean over all N samples.",
-            relation("=", sympy.Sum(variance, (j, 1, total)) / total**2, variance * moments[2]),
+            eq(sympy.Sum(variance, (j, 1, total)) / total**2, variance * moments[2]),
         ),
         Step.identity(
-            "The local prompt's noise is a mean over n samples.",
-            relation("=", own / n**2, variance * moments[3]),
+            "The local prompt's noise is a mean over n samples.", eq(own / n**2, variance * moments[3])
         ),
         Step.identity(
             "They share the client's own n samples, which enter one with 1/n and the other with 1/N.",
-            relation("=", own / (n * total), variance * moments[4]),
+            eq(own / (n * total), variance * moments[4]),
         ),
-        Step.identity("T15 with these moments.", statement, relation("=", symbol, odds)),
+        Step.identity("T15 with these moments.", statement, eq(symbol, odds)),
         Step.sign(
             "The more of the data a client holds itself (weight p), the more it leans local, where its group's "
             "share P = 1/(1+r) < 1 is held fixed and some mixture is strictly better (p below its bound, by 1+m) …",
@@ -99,14 +98,14 @@ def derivation() -> Derivation:
                 sympy.Derivative(b * (1 - share) * weight / ((a + share * b) - (a + b) * weight), weight),
                 0,
             ),
-            relation("=", share, 1 / (1 + others)),
-            relation("=", weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
+            eq(share, 1 / (1 + others)),
+            eq(weight, (a + b / (1 + others)) / (a + b) / (1 + rest)),
         ),
         Step.identity(
             "… and also where it is alone in its group: P = p = n/N, and the odds are proportional to p.",
-            relation("=", symbol, b * share / a),
+            eq(symbol, b * share / a),
             statement,
-            relation("=", n, share * total),
+            eq(n, share * total),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

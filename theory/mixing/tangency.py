@@ -14,7 +14,7 @@ from theory.mixing.moments import Moments
 from theory.model.accuracy import ratio
 from theory.model.schemes import TrainingScheme, effective_weights
 from theory.numerics.validation import ArrayLike, Values, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -100,68 +100,61 @@ def derivation() -> Derivation:
     def squared(vector: Formula) -> Formula:
         return sympy.Sum(vector**2, (l, 1, at.L))
 
-    lengths = (
-        relation("=", at.A, squared(u)),
-        relation("=", at.B, squared(v)),
-        relation("=", at.C, sympy.Sum(u * v, (l, 1, at.L))),
-    )
+    lengths = (eq(at.A, squared(u)), eq(at.B, squared(v)), eq(at.C, sympy.Sum(u * v, (l, 1, at.L))))
     factor, away, *terms = sympy.symbols("k d p_L p_G", positive=True)
     line, zero = terms[0] * (1 - theta) - terms[1] * theta, terms[0] / sum(terms)
-    solved = relation("=", theta, best.mixing)
-    statement = relation("=", theta / (1 - theta), to_local / to_global)
+    solved = eq(theta, best.mixing)
+    statement = eq(theta / (1 - theta), to_local / to_global)
     rescaled = best.mixing.subs(
         [(letter, factor * letter) for letter in (at.A, at.B, at.C)], simultaneous=True
     )
     steps = (
         Step.identity(
             "The squared length of the mixed noise (1−θ) u + θ v has the terms A, B and C.",
-            relation("=", squared((1 - theta) * u + theta * v), best.variance),
+            eq(squared((1 - theta) * u + theta * v), best.variance),
             *lengths,
         ),
         Step.identity(
             "The derivative of R is a positive factor times a polynomial that is linear in θ.",
-            relation(
-                "=",
+            eq(
                 sympy.Derivative(best.ratio, theta) * at.sigma * best.variance ** sympy.Rational(3, 2),
                 polynomial,
             ),
         ),
         Step.identity(
             "At θ = 0 it equals p_L = s_L A − s_G C: leaving the global prompt pays iff this is positive.",
-            relation("=", polynomial, best.gain_at_global),
-            relation("=", theta, 0),
+            eq(polynomial, best.gain_at_global),
+            eq(theta, 0),
         ),
         Step.identity(
             "At θ = 1 it equals −p_G = −(s_G B − s_L C): leaving the local prompt pays iff p_G is positive.",
-            relation("=", polynomial, -best.gain_at_local),
-            relation("=", theta, 1),
+            eq(polynomial, -best.gain_at_local),
+            eq(theta, 1),
         ),
         Step.root(
-            "Where p_L and p_G are positive, the polynomial is zero at one θ* …",
-            relation("=", theta, zero),
-            relation("=", line, 0),
+            "Where p_L and p_G are positive, the polynomial is zero at one θ* …", eq(theta, zero), eq(line, 0)
         ),
         Step.sign("… above 0 …", relation(">", zero, 0)),
         Step.sign("… and below 1, …", relation("<", zero, 1)),
-        Step.sign("… positive at θ* − d …", relation(">", line, 0), relation("=", theta, zero - away)),
+        Step.sign("… positive at θ* − d …", relation(">", line, 0), eq(theta, zero - away)),
         Step.sign(
             "… and negative at θ* + d: R has its maximum there.",
             relation("<", line, 0),
-            relation("=", theta, zero + away),
+            eq(theta, zero + away),
         ),
-        Step.root("Solving R' = 0 for θ gives it …", solved, relation("=", polynomial, 0)),
+        Step.root("Solving R' = 0 for θ gives it …", solved, eq(polynomial, 0)),
         Step.identity("… with these odds.", statement, solved),
         Step.identity(
             "Both terms cannot be negative when the signals are positive: s_L p_L + s_G p_G is the squared length "
             "of s_L u − s_G v. Otherwise R' keeps one sign, or R has a minimum inside: the better end point is the "
             "maximum.",
-            relation("=", s_local * to_local + s_global * to_global, squared(s_local * u - s_global * v)),
+            eq(s_local * to_local + s_global * to_global, squared(s_local * u - s_global * v)),
             *lengths,
         ),
         Step.identity(
             "Scaling both noise vectors by the same factor leaves θ* alone: a common factor may be dropped.",
             solved,
-            relation("=", theta, rescaled),
+            eq(theta, rescaled),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -16,7 +16,7 @@ from theory.mixing import leading_order
 from theory.mixing.tangency import optimum
 from theory.model.federation import EqualClients
 from theory.numerics.validation import ArrayLike, Values, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -80,27 +80,26 @@ def derivation() -> Derivation:
     numerator = M * (2 - M) * sympy.exp(M) + 1 - sympy.exp(2 * M)
     hyperbolic = sympy.Integral(2 * sympy.sinh(r), (r, 0, s), (s, 0, M))
     odds_t = sympy.Symbol("odds_t")
-    statement = relation("=", odds_t, odds_at.subs(symbol, odds))
+    statement = eq(odds_t, odds_at.subs(symbol, odds))
     parts = (relation(">", sympy.exp(M) * M**2, 0), relation(">", sympy.exp(M) * hyperbolic, 0))
     steps = (
         Step.identity(
             "Signals grow like τ, squared noise norms like τ²; T15 then gives the odds at time t.",
             statement,
-            relation("=", odds_t, odds.subs(_grown(), simultaneous=True)),
+            eq(odds_t, odds.subs(_grown(), simultaneous=True)),
         ),
         Step.identity(
             "A margin M is reached at ηκt = M + e^M − 1 (T9). At small times M = ηκt/2 for every κ, so "
             "τ_G/τ_L → 1.",
-            relation("=", sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
+            eq(sympy.Limit(M / time, M, 0), sympy.Rational(1, 2)),
         ),
         Step.identity(
             "At large times M = log(ηκt) up to a factor that tends to 1 …",
-            relation("=", sympy.Limit(M / sympy.log(time), M, sympy.oo), 1),
+            eq(sympy.Limit(M / sympy.log(time), M, sympy.oo), 1),
         ),
         Step.identity(
             "… so τ_G/τ_L, the quotient of M/κ for the two prompts, tends to κ_L/κ_G (x = ηt).",
-            relation(
-                "=",
+            eq(
                 sympy.Limit(
                     (sympy.log(k_global * x) / k_global) / (sympy.log(k_local * x) / k_local), x, sympy.oo
                 ),
@@ -111,7 +110,7 @@ def derivation() -> Derivation:
             "The drift is monotone. The derivative of log τ_G/τ_L along log t is the difference of the "
             "elasticities of the margins, and the elasticity d log M/d log(ηκt) as a function of the margin has "
             "this derivative.",
-            relation("=", sympy.Derivative(elasticity, M), numerator / (M * (1 + sympy.exp(M))) ** 2),
+            eq(sympy.Derivative(elasticity, M), numerator / (M * (1 + sympy.exp(M))) ** 2),
         ),
         Step.sign("Its numerator is e^M (2M − M² − 2 sinh M), where M² is positive …", parts[0]),
         Step.sign("… and so is 2 sinh M − 2M, a double integral of 2 sinh:", parts[1]),

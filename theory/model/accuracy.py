@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, eq
 from theory.proof.gaussian import density, expectation
 from theory.proof.symbols import letters
 
@@ -55,8 +55,7 @@ def derivation() -> Derivation:
     entry = sympy.IndexedBase("H", real=True)[l]
     ratio_symbol, derived = formula()
     transform = sympy.exp(u**2 * sigma**2 * entry**2 / 2)
-    statement = relation(
-        "=",
+    statement = eq(
         sympy.Integral(density(x, scale, signal), (x, 0, sympy.oo)),
         derived.subs(ratio_symbol, signal / scale),
     )
@@ -64,33 +63,29 @@ def derivation() -> Derivation:
         Step.identity(
             "The label multiplies the two relevant coordinates away, so y f = s + Σ_l (y x_l) H_l. An irrelevant "
             "term x_l H_l has the moment generating function exp(u² σ_p² H_l²/2) …",
-            relation("=", expectation(sympy.exp(u * x * entry), x, sigma), transform),
+            eq(expectation(sympy.exp(u * x * entry), x, sigma), transform),
         ),
         Step.identity(
             "… and a label −1 does not change it.",
-            relation("=", expectation(sympy.exp(-u * x * entry), x, sigma), transform),
+            eq(expectation(sympy.exp(-u * x * entry), x, sigma), transform),
         ),
         Step.identity(
             "Those of independent terms multiply, so their logarithms add: the sum is N(0, σ_p² ‖H_ξ‖²).",
-            relation("=", sympy.Sum(sympy.log(transform), (l, 1, length)), u**2 * sigma**2 * norm**2 / 2),
-            relation("=", norm, sympy.sqrt(sympy.Sum(entry**2, (l, 1, length)))),
+            eq(sympy.Sum(sympy.log(transform), (l, 1, length)), u**2 * sigma**2 * norm**2 / 2),
+            eq(norm, sympy.sqrt(sympy.Sum(entry**2, (l, 1, length)))),
         ),
         Step.identity(
             "That is the transform of a Gaussian with mean s and deviation v = σ_p ‖H_ξ‖, once s is added.",
-            relation(
-                "=",
-                expectation(sympy.exp(u * x), x, scale, signal),
-                sympy.exp(u * signal + u**2 * scale**2 / 2),
-            ),
+            eq(expectation(sympy.exp(u * x), x, scale, signal), sympy.exp(u * signal + u**2 * scale**2 / 2)),
         ),
         Step.identity("The sample is classified correctly when y f > 0.", statement),
         Step.identity(
             "As a function of R = s/v this is Φ(R): its derivative is the standard normal density …",
-            relation("=", sympy.Derivative(derived, ratio_symbol), density(ratio_symbol, 1)),
+            eq(sympy.Derivative(derived, ratio_symbol), density(ratio_symbol, 1)),
         ),
         Step.identity(
             "… and it tends to 0 as R tends to minus infinity.",
-            relation("=", sympy.Limit(derived, ratio_symbol, -sympy.oo), 0),
+            eq(sympy.Limit(derived, ratio_symbol, -sympy.oo), 0),
         ),
     )
     return Derivation(RESULT, statement=(statement,), steps=steps)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, Values, between, checked_group_size, finite, result
-from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -54,7 +54,7 @@ def chi_definition() -> Formula:
     import sympy
 
     at, j = letters(), sympy.Symbol("j", integer=True, positive=True)
-    return relation("=", sympy.Sum(sympy.Function("G")(j), (j, 1, at.K)), at.chi * at.b)
+    return eq(sympy.Sum(sympy.Function("G")(j), (j, 1, at.K)), at.chi * at.b)
 
 
 @cache
@@ -86,14 +86,14 @@ def derivation() -> Derivation:
     def over_clients(summand: Formula) -> Formula:
         return sympy.Sum(summand, (j, 1, at.K))
 
-    averaging = (relation("=", weight, count / total), relation("=", over_clients(count), total))
-    moved_of = relation("=", moved, over_clients(delta * sympy.Function("G")(j) / at.b) / at.K)
-    signal = relation("=", moved, factor * delta)
-    noise = relation("=", over_clients(weight**2 / count), energy)
+    averaging = (eq(weight, count / total), eq(over_clients(count), total))
+    moved_of = eq(moved, over_clients(delta * sympy.Function("G")(j) / at.b) / at.K)
+    signal = eq(moved, factor * delta)
+    noise = eq(over_clients(weight**2 / count), energy)
     steps = (
         Step.identity(
             "All clients move β alike, and the weights n_j/N sum to one, so averaging leaves β unchanged.",
-            relation("=", over_clients(weight * beta), beta),
+            eq(over_clients(weight * beta), beta),
             *averaging,
         ),
         Step.assumed(
@@ -108,13 +108,11 @@ def derivation() -> Derivation:
         ),
         Step.identity(
             "An irrelevant coordinate times its label has mean zero and variance σ_p².",
-            relation("=", expectation(x**2, x, at.sigma), at.sigma**2),
+            eq(expectation(x**2, x, at.sigma), at.sigma**2),
         ),
         Step.identity(
             "A local coefficient f·(mean of n such independent terms) therefore has variance f² σ_p²/n.",
-            relation(
-                "=", (row / at.n) ** 2 * sympy.Sum(at.sigma**2, (j, 1, at.n)), row**2 * at.sigma**2 / at.n
-            ),
+            eq((row / at.n) ** 2 * sympy.Sum(at.sigma**2, (j, 1, at.n)), row**2 * at.sigma**2 / at.n),
         ),
         Step.identity(
             "Independent variances add with squared weights: Σ p_k²/n_k = Σ n_k/N² = 1/N.", noise, *averaging

@@ -15,7 +15,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from theory.numerics.validation import ArrayLike, finite
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, eq
 
 RESULT = Result(
     tag="T4",
@@ -53,11 +53,10 @@ def _cramer() -> SimpleNamespace:
     determinant = sympy.Symbol("D", positive=True)
     rows = range(ROWS)
     solved = tuple(
-        relation("=", unknown[r], gram[r, r] / determinant * sum(cofactors[r, s] * inner[s] for s in rows))
-        for r in rows
+        eq(unknown[r], gram[r, r] / determinant * sum(cofactors[r, s] * inner[s] for s in rows)) for r in rows
     )
-    minors = tuple(relation("=", cofactors[r, s], gram.cofactor(r, s)) for r in rows for s in range(r, ROWS))
-    expanded = relation("=", determinant, sum(gram[0, s] * cofactors[0, s] for s in rows))
+    minors = tuple(eq(cofactors[r, s], gram.cofactor(r, s)) for r in rows for s in range(r, ROWS))
+    expanded = eq(determinant, sum(gram[0, s] * cofactors[0, s] for s in rows))
     return SimpleNamespace(
         gram=gram, inner=inner, unknown=unknown, solved=solved, minors=minors, expanded=expanded
     )
@@ -87,8 +86,8 @@ def derivation() -> Derivation:
     gram, inner, unknown, solved = parts.gram, parts.inner, parts.unknown, parts.solved
     rows = range(ROWS)
     inverse = (parts.expanded, *parts.minors)
-    orthogonal = tuple(relation("=", gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
-    system = [relation("=", inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
+    orthogonal = tuple(eq(gram[r, s], 0) for r in rows for s in range(r + 1, ROWS))
+    system = [eq(inner[r], sum(gram[r, s] * unknown[s] / gram[s, s] for s in rows)) for r in rows]
     definitions = (
         *(Step.assumed("A cofactor of the Gram matrix G = W Wᵀ.", minor) for minor in parts.minors),
         Step.assumed(
@@ -117,7 +116,7 @@ def derivation() -> Derivation:
     special = tuple(
         Step.identity(
             f"Orthogonal rows: a_{r + 1} is ⟨w_{r + 1}, p − p0⟩.",
-            relation("=", unknown[r], inner[r]),
+            eq(unknown[r], inner[r]),
             solved[r],
             *inverse,
             *orthogonal,

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
 
@@ -69,48 +69,48 @@ def _moments() -> Lemma:
     summed = sympy.Sum(coordinate * entry, (l, 1, L))
     x, y, any_entry, u = sympy.symbols("x y H_l u", real=True)
     average = sympy.Symbol(r"\bar{x}", real=True)
-    length_of = relation("=", length, sympy.sqrt(sympy.Sum(entry**2, (l, 1, L))))
-    mean_of = relation("=", sympy.Symbol(r"\mathbb{E}[yf]"), mean)
-    variance_of = relation("=", sympy.Symbol(r"\mathrm{Var}[yf]"), variance)
+    length_of = eq(length, sympy.sqrt(sympy.Sum(entry**2, (l, 1, L))))
+    mean_of = eq(sympy.Symbol(r"\mathbb{E}[yf]"), mean)
+    variance_of = eq(sympy.Symbol(r"\mathrm{Var}[yf]"), variance)
     image = y * (shared + own) + summed
     steps = (
         Step.modelled(
             "The score of an image is the label times two entries of H, plus noise times the others; the label "
             "multiplies it into the margin.",
-            relation("=", y * image, y**2 * (shared + own) + y * summed),
+            eq(y * image, y**2 * (shared + own) + y * summed),
         ),
         *(
             Step.identity(
                 f"The square of a label is 1, here for the label {name}: the signed relevant coordinates are 1.",
-                relation("=", y**2, 1),
-                relation("=", y, label),
+                eq(y**2, 1),
+                eq(y, label),
             )
             for label, name in ((-1, "−1"), (1, "1"))
         ),
-        Step.identity("The noise has mean zero …", relation("=", expectation(x, x, sigma), 0)),
-        Step.identity("… and variance σ_p² …", relation("=", expectation(x**2, x, sigma), sigma**2)),
+        Step.identity("The noise has mean zero …", eq(expectation(x, x, sigma), 0)),
+        Step.identity("… and variance σ_p² …", eq(expectation(x**2, x, sigma), sigma**2)),
         Step.identity(
             "… and multiplied by a label it has the same law.",
-            relation("=", expectation(sympy.exp(-u * x), x, sigma), expectation(sympy.exp(u * x), x, sigma)),
+            eq(expectation(sympy.exp(-u * x), x, sigma), expectation(sympy.exp(u * x), x, sigma)),
         ),
         Step.identity(
             "Hence the mean of the margin: the noise, of mean zero, drops out.",
             mean_of,
-            relation("=", mean_of.lhs, shared + own + sympy.Sum(entry * average, (l, 1, L))),
-            relation("=", average, expectation(x, x, sigma)),
+            eq(mean_of.lhs, shared + own + sympy.Sum(entry * average, (l, 1, L))),
+            eq(average, expectation(x, x, sigma)),
         ),
         Step.identity(
             "One coordinate adds σ_p² H_l² to the variance.",
-            relation("=", expectation((x * any_entry) ** 2, x, sigma), sigma**2 * any_entry**2),
+            eq(expectation((x * any_entry) ** 2, x, sigma), sigma**2 * any_entry**2),
         ),
         Step.modelled(
             "Different coordinates are independent: the mean of their product is a product of means.",
-            relation("=", any_entry**2 * expectation(x, x, sigma) ** 2, 0),
+            eq(any_entry**2 * expectation(x, x, sigma) ** 2, 0),
         ),
         Step.identity(
             "Hence the variance of the margin, with ‖H_ξ‖² the sum of the squared entries.",
             variance_of,
-            relation("=", variance_of.lhs, sympy.Sum(sigma**2 * entry**2, (l, 1, L))),
+            eq(variance_of.lhs, sympy.Sum(sigma**2 * entry**2, (l, 1, L))),
             length_of,
         ),
     )
@@ -127,25 +127,25 @@ def _overlaps() -> Lemma:
     energy = sympy.Symbol(r"\mathbb{E}\|x\|^2", positive=True)
     spread = sympy.Symbol(r"\mathrm{Var}\langle x,x'\rangle", positive=True)
     second = expectation(x**2, x, sigma)
-    energy_of = relation("=", energy, L * sigma**2)
-    spread_of = relation("=", spread, L * sigma**4)
-    overlap = relation("=", sympy.sqrt(spread) / energy, value)
+    energy_of = eq(energy, L * sigma**2)
+    spread_of = eq(spread, L * sigma**4)
+    overlap = eq(sympy.sqrt(spread) / energy, value)
     steps = (
         Step.identity(
             "The expected squared length of an image's noise.",
             energy_of,
-            relation("=", energy, sympy.Sum(second, (l, 1, L))),
+            eq(energy, sympy.Sum(second, (l, 1, L))),
         ),
         Step.identity(
             "The inner product of two images' noise has mean zero and this variance: each coordinate's is the "
             "product of two independent second moments.",
             spread_of,
-            relation("=", spread, sympy.Sum(second**2, (l, 1, L))),
+            eq(spread, sympy.Sum(second**2, (l, 1, L))),
         ),
         Step.identity("So two images overlap by 1/√L of their length …", overlap, energy_of, spread_of),
         Step.identity(
             "… which vanishes as L grows: noise vectors are nearly orthogonal.",
-            relation("=", sympy.Limit(value, L, sympy.oo), 0),
+            eq(sympy.Limit(value, L, sympy.oo), 0),
         ),
     )
     return Lemma("Overlap of two images' noise", steps, states=(energy_of, spread_of, overlap))

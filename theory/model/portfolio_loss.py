@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from theory.numerics.validation import ArrayLike, Values, finite, result, unit_interval
-from theory.proof.derivation import Derivation, Formula, Result, Step, relation
+from theory.proof.derivation import Derivation, Formula, Result, Step, eq, relation
 from theory.proof.symbols import letters
 
 RESULT = Result(
@@ -59,33 +59,32 @@ def derivation() -> Derivation:
     feature, h_global, h_local = (sympy.IndexedBase(name, real=True) for name in ("g", "h_G", "h_L"))
     entry_global, entry_local, mixed, g, rest, y = sympy.symbols("h_G h_L H g f_0 y", real=True)
     in_rows = (r, 1, rows)
-    mixture = relation("=", mixed, (1 - theta) * entry_global + theta * entry_local)
-    logits = relation(
-        "=",
+    mixture = eq(mixed, (1 - theta) * entry_global + theta * entry_local)
+    logits = eq(
         sympy.Sum(feature[r] * ((1 - theta) * h_global[r] + theta * h_local[r]), in_rows),
         (1 - theta) * sympy.Sum(feature[r] * h_global[r], in_rows)
         + theta * sympy.Sum(feature[r] * h_local[r], in_rows),
     )
-    slope = relation("=", sympy.Derivative(loss, margin), -residual)
+    slope = eq(sympy.Derivative(loss, margin), -residual)
     q = sympy.Symbol("q", positive=True)
     score = rest + g * mixture.rhs  # one row of the mixture, the others held fixed in f_0
     by_global, by_local = (
-        relation("=", sympy.Derivative(sympy.log(1 + sympy.exp(-y * score)), entry), -share * q * y * g)
+        eq(sympy.Derivative(sympy.log(1 + sympy.exp(-y * score)), entry), -share * q * y * g)
         for entry, share in ((entry_global, 1 - theta), (entry_local, theta))
     )
-    q_here = relation("=", q, residual.subs(margin, y * score))
-    at_zero, at_one = (relation("=", mixed, entry) for entry in (entry_global, entry_local))
+    q_here = eq(q, residual.subs(margin, y * score))
+    at_zero, at_one = (eq(mixed, entry) for entry in (entry_global, entry_local))
     steps = (
         Step.assumed("An entry of the portfolio's text feature.", mixture),
-        Step.modelled("θ = 0 is the global prompt alone …", at_zero, mixture, relation("=", theta, 0)),
-        Step.modelled("… and θ = 1 the local one.", at_one, mixture, relation("=", theta, 1)),
+        Step.modelled("θ = 0 is the global prompt alone …", at_zero, mixture, eq(theta, 0)),
+        Step.modelled("… and θ = 1 the local one.", at_one, mixture, eq(theta, 1)),
         Step.identity("Scores are linear in the text feature: mixing features is mixing logits.", logits),
         Step.identity("The loss of one margin has slope −q …", slope),
         Step.sign("… where the residual q lies above 0 …", relation(">", residual, 0)),
         Step.sign("… and below 1.", relation("<", residual, 1)),
         Step.identity(
             "The residual falls with the margin at the rate q(1−q) …",
-            relation("=", sympy.Derivative(residual, margin), -residual * (1 - residual)),
+            eq(sympy.Derivative(residual, margin), -residual * (1 - residual)),
         ),
         Step.sign(
             "… so the loss is convex: its second derivative is positive.",

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from theory.numerics.validation import ArrayLike, Values, finite, positive, result
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 
 RESULT = Result(
     tag="T2",
@@ -59,18 +59,17 @@ def derivation() -> Derivation:
 
     # two integration variables: SymPy refuses to insert one integral into another of the same variable
     primitives = tuple(
-        relation("=", activation(x), integrated(x, name))
-        for name, x in (("r", z + offset), ("s", -z + offset))
+        eq(activation(x), integrated(x, name)) for name, x in (("r", z + offset), ("s", -z + offset))
     )
     feature = sympy.Function("h")
-    definition = tuple(relation("=", feature(at), encoder(at)) for at in (z, -z))
-    odd = relation("=", feature(-z), -feature(z))
-    slope = relation("=", sympy.Derivative(feature(z), z), slope_of(z + offset) + slope_of(-z + offset))
+    definition = tuple(eq(feature(at), encoder(at)) for at in (z, -z))
+    odd = eq(feature(-z), -feature(z))
+    slope = eq(sympy.Derivative(feature(z), z), slope_of(z + offset) + slope_of(-z + offset))
     relu = sympy.Max(0, z + offset) - sympy.Max(0, -z + offset)
-    statement = relation("=", relu, pieces)
-    inside, above, below = (relation("=", feature(z), piece.expr) for piece in pieces.args)
+    statement = eq(relu, pieces)
+    inside, above, below = (eq(feature(z), piece.expr) for piece in pieces.args)
     slopes = tuple(
-        Step.identity(text, relation("=", sympy.Derivative(feature(z), z), value), piece)
+        Step.identity(text, eq(sympy.Derivative(feature(z), z), value), piece)
         for text, value, piece in (
             ("The piece inside has slope 2 …", 2, inside),
             ("… and the pieces outside have slope 1: above …", 1, above),
@@ -78,7 +77,7 @@ def derivation() -> Derivation:
         )
     )
     borders = tuple(
-        Step.identity(text, relation("=", inside.rhs, outside.rhs), relation("=", z, border))
+        Step.identity(text, eq(inside.rhs, outside.rhs), eq(z, border))
         for text, outside, border in (
             ("At the upper border the pieces meet …", above, offset),
             ("… and at the lower one.", below, -offset),
@@ -100,18 +99,18 @@ def derivation() -> Derivation:
         Step.identity(
             "Inside the band, where u = c + z and v = c − z are positive: both terms are on.",
             statement,
-            relation("=", z, (left - right) / 2),
-            relation("=", offset, (left + right) / 2),
+            eq(z, (left - right) / 2),
+            eq(offset, (left + right) / 2),
         ),
         Step.identity(
             "Above the band, z = c + d with d > 0: only the first term is on.",
             statement,
-            relation("=", z, offset + beyond),
+            eq(z, offset + beyond),
         ),
         Step.identity(
             "Below the band, z = −c − d with d > 0: only the second term is on.",
             statement,
-            relation("=", z, -offset - beyond),
+            eq(z, -offset - beyond),
         ),
         *slopes,
         *borders,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.numerics.validation import ArrayLike, between, finite, nonnegative, unit_interval
-from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, relation
+from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
 
 RESULT = Result(
     tag="T5",
@@ -67,10 +67,10 @@ def derivation() -> Derivation:
         at = sum(w[r, c] * prompt[c] for c in range(2))
         slope_of, dummy = sympy.Function(rf"{{h'_{r + 1}}}", real=True), sympy.Symbol(f"u_{r + 1}", real=True)
         integral = sympy.Integral(slope_of(dummy), (dummy, 0, at))
-        entries.append(relation("=", features[r], sympy.Symbol(f"f_{r + 1}", real=True) + omega * integral))
-        slope_at.append(relation("=", slopes[r], slope_of(at)))
-    margin_of = relation("=", margin, y * (g[0] * features[0] + g[1] * features[1]))
-    residual = relation("=", q, 1 / (1 + sympy.exp(margin)))
+        entries.append(eq(features[r], sympy.Symbol(f"f_{r + 1}", real=True) + omega * integral))
+        slope_at.append(eq(slopes[r], slope_of(at)))
+    margin_of = eq(margin, y * (g[0] * features[0] + g[1] * features[1]))
+    residual = eq(q, 1 / (1 + sympy.exp(margin)))
 
     def of_sample(letter: Formula) -> Formula:
         return sympy.Function(letter.name, real=True)(i)
@@ -79,7 +79,7 @@ def derivation() -> Derivation:
         per_sample = {letter: of_sample(letter) for letter in (y, q, *g)}
         return sympy.Sum(value.subs(per_sample), (i, 1, samples)) / samples
 
-    pull_of = tuple(relation("=", pulls[r], mean(q * y * g[r])) for r in range(2))
+    pull_of = tuple(eq(pulls[r], mean(q * y * g[r])) for r in range(2))
     loss_steps = [
         Step.assumed("The margin of a sample is the label times the score of the mixture (T3).", margin_of),
         *(
@@ -94,12 +94,12 @@ def derivation() -> Derivation:
     gradients: list[Formula] = []
     for c in range(2):
         slope_of_loss = sympy.Derivative(sympy.log(1 + sympy.exp(-margin)), prompt[c])
-        through = relation("=", slope_of_loss, -q * sympy.Derivative(margin, prompt[c]))
+        through = eq(slope_of_loss, -q * sympy.Derivative(margin, prompt[c]))
         pulled = [omega * y * g[r] * slopes[r] * w[r, c] for r in range(2)]
-        sample = relation("=", sympy.Derivative(margin, prompt[c]), sum(pulled))
+        sample = eq(sympy.Derivative(margin, prompt[c]), sum(pulled))
         average = sympy.Symbol(rf"\partial_{{{c + 1}}}\ell", real=True)
-        average_of = relation("=", average, sum(mean(-q * part) for part in pulled))
-        gradient = relation("=", average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
+        average_of = eq(average, sum(mean(-q * part) for part in pulled))
+        gradient = eq(average, -omega * sum(w[r, c] * slopes[r] * pulls[r] for r in range(2)))
         gradients.append(gradient)
         loss_steps += [
             Step.identity(
@@ -119,11 +119,11 @@ def derivation() -> Derivation:
     step_steps: list[Step] = []
     for r in range(2):
         # a step of size η moves z_r = ⟨w_r, p⟩ by −η⟨w_r, ∇ℓ⟩
-        moved_by = relation("=", moved[r], -eta * sum(w[r, c] * gradients[c].lhs for c in range(2)))
-        products = tuple(relation("=", gram[r, s], w[r, 0] * w[s, 0] + w[r, 1] * w[s, 1]) for s in range(2))
+        moved_by = eq(moved[r], -eta * sum(w[r, c] * gradients[c].lhs for c in range(2)))
+        products = tuple(eq(gram[r, s], w[r, 0] * w[s, 0] + w[r, 1] * w[s, 1]) for s in range(2))
         spread = eta * omega * sum(gram[r, s] * slopes[s] * pulls[s] for s in range(2))
         alone = increment.subs({norm: gram[r, r], slope_symbol: slopes[r], pull_symbol: pulls[r]})
-        general, single = relation("=", moved[r], spread), relation("=", moved[r], alone)
+        general, single = eq(moved[r], spread), eq(moved[r], alone)
         statement += [general, single]
         step_steps += [
             Step.identity(
@@ -137,7 +137,7 @@ def derivation() -> Derivation:
                 f"For orthogonal rows only row {r + 1} itself remains, and z_{r + 1} is the coefficient (T4).",
                 single,
                 general,
-                relation("=", gram[0, 1], 0),
+                eq(gram[0, 1], 0),
             ),
         ]
     lemmas = (

@@ -221,6 +221,16 @@ def relation(operator: Literal["=", "<", "<=", ">", ">=", "!="], left: Formula, 
     return kinds[operator](sympy.sympify(left), sympy.sympify(right), evaluate=False)
 
 
+def eq(left: Formula, right: Formula) -> Formula:
+    """Build an equation that stays one: `relation("=", left, right)`.
+
+    >>> import sympy
+    >>> eq(sympy.Symbol("x") + 1, sympy.Symbol("x") + 1)
+    Eq(x + 1, x + 1)
+    """
+    return relation("=", left, right)
+
+
 # --- verification of claims ---
 
 
