@@ -1,14 +1,15 @@
 """Figures of results that are already computed: nothing here trains, and every figure is drawn from datasets.
 
-`FIGURES` names the figures of the synthetic study, and `draw_figure` draws one from the datasets of its claims.
+`figure_names` lists the figures of the synthetic study (`figures.study`), and `draw_figure` draws one from the
+datasets of its claims.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from figures.registry import FIGURES, draw_figure
+    from figures.registry import draw_figure, figure_names
 
-__all__ = ["FIGURES", "draw_figure"]
+__all__ = ["draw_figure", "figure_names"]
 
 
 def __getattr__(name: str) -> Any:

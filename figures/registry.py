@@ -1,37 +1,47 @@
-"""All figures of the synthetic study, and which claims' datasets each is drawn from."""
+"""The figures of the synthetic study: every module of `figures.study`."""
 
 import importlib
+import math
+import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import xarray as xr
 from matplotlib.figure import Figure
 
+from figures import study
 from figures.style import in_style
-
-FIGURES = (
-    "coefficient_evolution",
-    "accuracy_collapse",
-    "mixing_curves",
-    "theta_predicted_empirical",
-    "theta_over_time",
-    "late_time",
-    "many_assets",
-)
 
 
 class FigureModule(Protocol):
-    """Interface of a figure's module.
+    """What a figure's file offers.
 
     Attributes:
+        ORDER: its place among the figures of the report, from the smallest to the largest.
         NEEDS: names of the claims whose datasets it is drawn from.
         CAPTION: what it shows, for the report.
         draw: draws it from these datasets, by claim name.
     """
 
+    ORDER: float
     NEEDS: tuple[str, ...]
     CAPTION: str
     draw: Callable[[Mapping[str, xr.Dataset]], Figure]
+
+
+def figure_names() -> tuple[str, ...]:
+    """Names of the figures in the order of the report: by `ORDER`, then by name.
+
+    All of them are imported. One that cannot be stands last: drawing it says why.
+    """
+    return tuple(sorted((module.name for module in pkgutil.iter_modules(study.__path__)), key=_place))
+
+
+def _place(name: str) -> tuple[float, str]:
+    try:
+        return load_figure(name).ORDER, name
+    except Exception:
+        return math.inf, name
 
 
 def draw_figure(name: str, datasets: Mapping[str, xr.Dataset]) -> Figure:
@@ -42,4 +52,4 @@ def draw_figure(name: str, datasets: Mapping[str, xr.Dataset]) -> Figure:
 
 def load_figure(name: str) -> FigureModule:
     """Import one figure's module."""
-    return importlib.import_module(f"figures.{name}")
+    return importlib.import_module(f"{study.__name__}.{name}")

@@ -1,8 +1,8 @@
-"""What reading the authors' released code turned up: one file per observation, each with a small demonstration.
+"""What reading the authors' released code turned up: one file for each observation, with a demonstration.
 
 The paper is Pan, Huang and Shi, NeurIPS 2024, arXiv:2409.19610. Nothing here is taken from its code. Each module
-states what the released code does (`OBSERVATION`), sets it up anew in this project's own terms and measures what it
-changes (`demonstrate(setting)`), and says whether the effect showed (`judge(dataset)`).
+of `observations` states what the released code does (`OBSERVATION`), sets it up anew in this project's own terms,
+measures what it changes (`demonstrate(setting)`) and says whether the effect showed (`judge(dataset)`).
 """
 
 from typing import TYPE_CHECKING, Any

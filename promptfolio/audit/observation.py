@@ -27,6 +27,7 @@ class ObservationModule(Protocol):
     """One observation about the released code.
 
     Attributes:
+        ORDER: its place in the report, from the smallest to the largest.
         OBSERVATION: what the released code does, as a claim of provenance "code".
         CHANGES: what that changes in its results, in a few words.
         demonstrate: measure it; deterministic.
@@ -35,6 +36,7 @@ class ObservationModule(Protocol):
         tables: the numbers behind it.
     """
 
+    ORDER: float
     OBSERVATION: Claim
     CHANGES: str
     demonstrate: Callable[[Setting], xr.Dataset]

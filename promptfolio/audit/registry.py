@@ -1,39 +1,37 @@
-"""All observations about the released code, in the order of the report."""
+"""The observations about the released code: every module of `promptfolio.audit.observations`."""
 
-import dataclasses
 import importlib
+import math
+import pkgutil
 from collections.abc import Callable, Sequence
 
-import xarray as xr
-
+from promptfolio.audit import observations
 from promptfolio.audit.observation import ObservationModule
 from promptfolio.audit.setting import Setting, audit_setting
-from promptfolio.checks.claim import Finding, Scale
+from promptfolio.checks.checking import Checked
+from promptfolio.checks.claim import Scale
 from promptfolio.checks.unjudged import Unjudged, unjudged
 from promptfolio.companion.bank import FeatureBank
-from simulate.validation import ConfigurationError
-
-OBSERVATIONS = (
-    "pooled_split",
-    "partition_seed",
-    "overwritten_options",
-    "shared_optimizer",
-    "mixture_norm",
-)
-"""Names of the modules of this package that hold an observation."""
+from simulate.validation import require_choice
 
 
-@dataclasses.dataclass(frozen=True)
-class Audited:
-    """What became of an observation, with the data it was judged on."""
+def observation_names() -> tuple[str, ...]:
+    """Names of the observations in the order of the report: by `ORDER`, then by name.
 
-    finding: Finding
-    data: xr.Dataset
+    All of them are imported. One that cannot be stands last: the audit says why.
+    """
+    return tuple(sorted(_names(), key=_place))
 
-    @property
-    def name(self) -> str:
-        """The observation's name."""
-        return self.finding.claim.name
+
+def _names() -> tuple[str, ...]:
+    return tuple(module.name for module in pkgutil.iter_modules(observations.__path__))
+
+
+def _place(name: str) -> tuple[float, str]:
+    try:
+        return load_observation(name).ORDER, name
+    except Exception:
+        return math.inf, name
 
 
 def load_observation(name: str) -> ObservationModule:
@@ -42,25 +40,24 @@ def load_observation(name: str) -> ObservationModule:
     Raises:
         ConfigurationError: when there is no observation of this name.
     """
-    if name not in OBSERVATIONS:
-        raise ConfigurationError("observation", name, "one of " + ", ".join(OBSERVATIONS))
-    return importlib.import_module(f"promptfolio.audit.{name}")
+    require_choice("observation", name, _names())
+    return importlib.import_module(f"{observations.__name__}.{name}")
 
 
-def audit(name: str, setting: Setting) -> Audited:
+def audit(name: str, setting: Setting) -> Checked:
     """Demonstrate one observation, judge it, and see that it can be described."""
     module = load_observation(name)
     data = module.demonstrate(setting)
     finding = module.judge(data)
     module.effect(data), module.tables(data)
-    return Audited(finding, data)
+    return Checked(finding, data)
 
 
 def run_audit(
     scale: Scale = "full",
     banks: Sequence[FeatureBank] = (),
     announce: Callable[[str], None] | None = None,
-) -> tuple[Audited | Unjudged, ...]:
+) -> tuple[Checked | Unjudged, ...]:
     """Demonstrate all observations; one that raises an exception is `Unjudged`, and the others go on.
 
     Args:
@@ -69,8 +66,8 @@ def run_audit(
         announce: told each observation's name before its work starts.
     """
     setting = audit_setting(scale, banks)
-    results: list[Audited | Unjudged] = []
-    for name in OBSERVATIONS:
+    results: list[Checked | Unjudged] = []
+    for name in observation_names():
         if announce is not None:
             announce(name)
         try:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from promptfolio.audit.observation import Table
-from promptfolio.audit.registry import Audited, load_observation
+from promptfolio.audit.registry import load_observation
+from promptfolio.checks.checking import Checked
 from promptfolio.checks.claim import Comparison
+from promptfolio.checks.markdown import emphasis, escape
 from promptfolio.checks.unjudged import Unjudged
 
 _INTRODUCTION = """\
@@ -17,7 +19,7 @@ none of their code is used. *holds* says that the effect showed in this run. {wh
 """
 
 
-def audit_section(results: Sequence[Audited | Unjudged]) -> str:
+def audit_section(results: Sequence[Checked | Unjudged]) -> str:
     """The audit as GitHub Markdown.
 
     Args:
@@ -29,18 +31,16 @@ def audit_section(results: Sequence[Audited | Unjudged]) -> str:
     ]
     for each in results:
         if isinstance(each, Unjudged):
-            lines.append(f"| {each.name} | | {_escape(each.error)} | **{each.verdict}** |")
+            lines.append(f"| {each.name} | | {escape(each.error)} | {emphasis(each.verdict)} |")
             continue
-        claim, module = each.finding.claim, load_observation(each.finding.claim.name)
-        verdict = each.finding.verdict
-        shown = verdict if verdict == "holds" else f"**{verdict}**"
-        row = (claim.title, module.CHANGES, module.effect(each.data), shown)
-        lines.append("| " + " | ".join(map(_escape, row)) + " |")
+        claim, module = each.finding.claim, load_observation(each.name)
+        row = (claim.title, module.CHANGES, module.effect(each.data), emphasis(each.finding.verdict))
+        lines.append("| " + " | ".join(map(escape, row)) + " |")
     sections = [_INTRODUCTION.format(where=_where(results)), "\n".join(lines) + "\n"]
-    return "\n".join([*sections, *(_subsection(each) for each in results if isinstance(each, Audited))])
+    return "\n".join([*sections, *(_subsection(each) for each in results if isinstance(each, Checked))])
 
 
-def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
+def as_records(results: Sequence[Checked | Unjudged]) -> list[dict[str, Any]]:
     """Findings as plain dictionaries for JSON: statement, effect, verdict, comparisons and the tables' cells.
 
     Of a demonstration that raised: name, the verdict "error", error and trace.
@@ -50,7 +50,7 @@ def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
         if isinstance(each, Unjudged):
             records.append({"verdict": each.verdict, **dataclasses.asdict(each)})
             continue
-        claim, module = each.finding.claim, load_observation(each.finding.claim.name)
+        claim, module = each.finding.claim, load_observation(each.name)
         records.append(
             {
                 "name": claim.name,
@@ -79,9 +79,9 @@ def as_records(results: Sequence[Audited | Unjudged]) -> list[dict[str, Any]]:
     return records
 
 
-def _where(results: Sequence[Audited | Unjudged]) -> str:
+def _where(results: Sequence[Checked | Unjudged]) -> str:
     """Which banks the prompts were trained on."""
-    shown = (each.data for each in results if isinstance(each, Audited))
+    shown = (each.data for each in results if isinstance(each, Checked))
     banks = (data.bank.values for data in shown if "bank" in data.coords)
     names = sorted({str(name) for values in banks for name in values})
     if not names:
@@ -92,19 +92,20 @@ def _where(results: Sequence[Audited | Unjudged]) -> str:
     return f"Feature banks: {'; '.join(described)}."
 
 
-def _subsection(audited: Audited) -> str:
-    claim = audited.finding.claim
+def _subsection(checked: Checked) -> str:
+    claim = checked.finding.claim
+    file = f"promptfolio/audit/observations/{claim.name}.py"
     tag = "" if claim.equation == claim.provenance else f"{claim.equation}; "
     lines = [
         f"### {claim.title}",
         "",
-        f"{claim.statement} ({tag}provenance: {claim.provenance}; shown by `promptfolio/audit/{claim.name}.py`)",
+        f"{claim.statement} ({tag}provenance: {claim.provenance}; shown by `{file}`)",
         "",
         "| compared | bound | points | measured | predicted | allowed deviation |",
         "|---|---|--:|--:|--:|--:|",
-        *(_row(comparison) for comparison in audited.finding.comparisons),
+        *(_row(comparison) for comparison in checked.finding.comparisons),
     ]
-    for table in load_observation(claim.name).tables(audited.data):
+    for table in load_observation(claim.name).tables(checked.data):
         lines += ["", *_markdown(table)]
     return "\n".join(lines) + "\n"
 
@@ -112,7 +113,7 @@ def _subsection(audited: Audited) -> str:
 def _row(comparison: Comparison) -> str:
     numbers = (comparison.measured, comparison.predicted, comparison.tolerance)
     return (
-        f"| {_escape(comparison.what)} | {comparison.bound} | {comparison.points} | "
+        f"| {escape(comparison.what)} | {comparison.bound} | {comparison.points} | "
         + " | ".join(f"{number:.4g}" for number in numbers)
         + " |"
     )
@@ -122,12 +123,7 @@ def _markdown(table: Table) -> list[str]:
     return [
         table.caption,
         "",
-        "| " + " | ".join(_escape(column.lstrip(">")) for column in table.columns) + " |",
+        "| " + " | ".join(escape(column.lstrip(">")) for column in table.columns) + " |",
         "|" + "|".join("--:" if column.startswith(">") else "---" for column in table.columns) + "|",
-        *("| " + " | ".join(map(_escape, row)) + " |" for row in table.rows),
+        *("| " + " | ".join(map(escape, row)) + " |" for row in table.rows),
     ]
-
-
-def _escape(text: str) -> str:
-    """A bar would end the table's cell."""
-    return text.replace("|", "\\|")

@@ -58,7 +58,7 @@ class Claim:
         bound: how a measurement may relate to the prediction: exact (equal up to rounding), upper or
             lower (an inequality), sandwich (one of each), certified (proved in interval arithmetic), asymptotic
             (equal in a stated limit), statistical (equal up to sampling error).
-        figure: name of the figure that shows it (in `figures.registry`), or None.
+        figure: name of the figure that shows it (a file of `figures/study/`), or None.
         bears_on: names of the paper's statements (`promptfolio.checks.statements`) that the check bears on.
         cost: coarse weight of its run time at full scale, from 1 (seconds) to 10 (the longest); what takes long
             starts first.

@@ -27,7 +27,7 @@ class Audit:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from promptfolio.audit.registry import OBSERVATIONS, load_observation, run_audit
+        from promptfolio.audit.registry import load_observation, observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion import load_bank
@@ -37,10 +37,11 @@ class Audit:
         banks = [load_bank(path) for path in self.bank]
         self.compilation.apply()
         with tracking("auditing") as tracker:
+            names = observation_names()
 
             def announce(name: str) -> None:
                 tracker.describe(f"auditing {name}")
-                tracker(OBSERVATIONS.index(name), len(OBSERVATIONS))
+                tracker(names.index(name), len(names))
 
             results = run_audit("quick" if self.quick else "full", banks, announce)
         if self.out is not None:

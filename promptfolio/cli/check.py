@@ -20,7 +20,6 @@ from simulate.validation import ConfigurationError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from promptfolio.audit.registry import Audited
     from promptfolio.checks.checking import Checked
     from promptfolio.checks.claim import Finding, Scale
     from promptfolio.checks.unjudged import Unjudged
@@ -141,7 +140,7 @@ def _describable(checked: "Checked | Unjudged") -> "Checked | Unjudged":
     return checked
 
 
-def without_data(checked: "Checked | Audited | Unjudged") -> "Finding | Unjudged":
+def without_data(checked: "Checked | Unjudged") -> "Finding | Unjudged":
     """The finding alone, or the entry for a check that raised."""
     from promptfolio.checks.unjudged import Unjudged
 

@@ -25,10 +25,10 @@ class Figures:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from figures.registry import FIGURES, load_figure
+        from figures.registry import figure_names, load_figure
 
         require_writable_folder("out", self.out)
-        needed = sorted({name for figure in FIGURES for name in load_figure(figure).NEEDS})
+        needed = sorted({name for figure in figure_names() for name in load_figure(figure).NEEDS})
         datasets = {name: _read(pathlib.Path(self.data) / f"{name}.nc") for name in needed}
         drawn = draw_all(datasets, pathlib.Path(self.out))
         failed = {name: error for name, error in drawn.items() if error is not None}
@@ -51,11 +51,11 @@ def draw_all(
     Returns:
         For every figure that was tried None, or the exception it raised, on one line.
     """
-    from figures.registry import FIGURES, draw_figure, load_figure
+    from figures.registry import draw_figure, figure_names, load_figure
     from promptfolio.checks.unjudged import one_line
 
     tried: dict[str, str | None] = {}
-    for name in FIGURES:
+    for name in figure_names():
         if name in but:
             continue
         try:

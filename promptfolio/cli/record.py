@@ -15,13 +15,12 @@ from promptfolio.cli.output import emit_json, write_dataset, write_text
 if TYPE_CHECKING:
     import xarray as xr
 
-    from promptfolio.audit.registry import Audited
     from promptfolio.checks.checking import Checked
     from promptfolio.checks.claim import Finding, Scale
     from promptfolio.checks.report import Picture
     from promptfolio.checks.unjudged import Unjudged
 
-    AuditResults = tuple[Audited | Unjudged, ...]
+    AuditResults = tuple[Checked | Unjudged, ...]
 
 
 class Record:
@@ -148,11 +147,11 @@ class Record:
         return [f"The audit of the released code broke off: {one_line(error)}"] if error else []
 
     def _shown(self, pictures: pathlib.Path) -> "dict[str, Picture]":
-        """The figures drawn so far: paths below a folder, and captions, in the registry's order."""
-        from figures.registry import FIGURES, load_figure
+        """The figures drawn so far: paths below a folder, and captions, in the order of the report."""
+        from figures.registry import figure_names, load_figure
         from promptfolio.checks.report import Picture
 
-        drawn = [name for name in FIGURES if self._figures.get(name, "not tried") is None]
+        drawn = [name for name in figure_names() if self._figures.get(name, "not tried") is None]
         return {
             name: Picture((pictures / f"{name}.png").as_posix(), load_figure(name).CAPTION) for name in drawn
         }

@@ -42,7 +42,7 @@ def test_exit_status_and_outputs(
     size: float,
     status: int,
 ) -> None:
-    monkeypatch.setattr(registry, "OBSERVATIONS", ("stub",))
+    monkeypatch.setattr(registry, "observation_names", lambda: ("stub",))
     for module in (
         "promptfolio.audit.registry.load_observation",
         "promptfolio.audit.report.load_observation",

@@ -1,24 +1,26 @@
 """Every finding shows its effect, and would say so if it did not."""
 
 import dataclasses
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from promptfolio.audit import (
+from promptfolio.audit import observations, registry
+from promptfolio.audit.observation import ObservationModule
+from promptfolio.audit.observations import (
     mixture_norm,
     overwritten_options,
     partition_seed,
-    pooled_split,
-    shared_optimizer,
 )
-from promptfolio.audit.observation import ObservationModule
 from promptfolio.audit.pairs import replicate_keys, train_pairs
-from promptfolio.audit.registry import OBSERVATIONS, Audited, audit, load_observation
+from promptfolio.audit.registry import audit, load_observation, observation_names, run_audit
 from promptfolio.audit.report import as_records, audit_section
 from promptfolio.audit.setting import Setting, audit_setting
+from promptfolio.checks.checking import Checked
+from promptfolio.checks.unjudged import Unjudged
 from promptfolio.companion.study import draw_partitions, run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.synthetic_bank import draw_synthetic_bank
@@ -43,16 +45,17 @@ TINY = Setting(
         replicates=1,
     ),
 )
-MODULES = {name: load_observation(name) for name in OBSERVATIONS}
+NAMES = observation_names()
+MODULES = {name: load_observation(name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, Audited]:
-    return {name: audit(name, TINY) for name in OBSERVATIONS}
+def results() -> dict[str, Checked]:
+    return {name: audit(name, TINY) for name in NAMES}
 
 
-@pytest.mark.parametrize("name", OBSERVATIONS)
-def test_effect_shows(results: dict[str, Audited], name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_effect_shows(results: dict[str, Checked], name: str) -> None:
     finding = results[name].finding
     assert finding.verdict == "holds", [each for each in finding.comparisons if not each.holds]
     assert finding.claim.provenance == "code"
@@ -60,13 +63,13 @@ def test_effect_shows(results: dict[str, Audited], name: str) -> None:
     assert len(finding.comparisons) >= 3
 
 
-@pytest.mark.parametrize("name", OBSERVATIONS)
-def test_every_number_is_named(results: dict[str, Audited], name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_is_named(results: dict[str, Checked], name: str) -> None:
     for variable in results[name].data.data_vars.values():
         assert variable.attrs["long_name"]
 
 
-def test_demonstrations_are_deterministic(results: dict[str, Audited]) -> None:
+def test_demonstrations_are_deterministic(results: dict[str, Checked]) -> None:
     for name in ("pooled_split", "overwritten_options"):
         xr.testing.assert_identical(MODULES[name].demonstrate(TINY), results[name].data)
 
@@ -125,11 +128,11 @@ WITHOUT_EFFECT = [
 
 
 @pytest.mark.parametrize(("name", "change"), WITHOUT_EFFECT)
-def test_judge_notices_a_missing_effect(results: dict[str, Audited], name: str, change) -> None:
+def test_judge_notices_a_missing_effect(results: dict[str, Checked], name: str, change) -> None:
     assert MODULES[name].judge(change(results[name].data)).verdict == "fails"
 
 
-def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
+def test_pooled_accuracies_are_the_studys(results: dict[str, Checked]) -> None:
     data = results["pooled_split"].data.sel(bank="synthetic")
     study = run_study(TINY.study.replace(split="pooled"), BANK)
     curve = study.overall_accuracy.sel(scheme="posthoc")
@@ -142,7 +145,7 @@ def test_pooled_accuracies_are_the_studys(results: dict[str, Audited]) -> None:
     assert (data.theta_loss >= 0).all()
 
 
-def test_disjoint_accuracy_uses_every_untouched_image(results: dict[str, Audited]) -> None:
+def test_disjoint_accuracy_uses_every_untouched_image(results: dict[str, Checked]) -> None:
     study = run_study(TINY.study, BANK)
     weighted = study.accuracy.sel(scheme="posthoc", theta=1.0).weighted(study.samples)
     expected = weighted.mean(("split", "client")).transpose("step", "seed")
@@ -192,13 +195,13 @@ def test_last_source_decides() -> None:
     assert overwritten_options.resolve([]) == {}
 
 
-def test_norms_reach_their_least_at_the_middle(results: dict[str, Audited]) -> None:
+def test_norms_reach_their_least_at_the_middle(results: dict[str, Checked]) -> None:
     least = results["mixture_norm"].data.norm.sel(bank="synthetic", extreme="least")
     assert float(least.idxmin("theta")) == 0.5
     np.testing.assert_allclose(least.sel(theta=[0.0, 1.0]), 1, rtol=1e-12)
 
 
-def test_report_has_a_row_and_a_subsection_for_each(results: dict[str, Audited]) -> None:
+def test_report_has_a_row_and_a_subsection_for_each(results: dict[str, Checked]) -> None:
     audited = list(results.values())
     text = audit_section(audited)
     assert text.startswith("## Audit of the released code\n")
@@ -213,15 +216,34 @@ def test_report_has_a_row_and_a_subsection_for_each(results: dict[str, Audited])
         width = cells
 
 
-def test_report_says_what_fails(results: dict[str, Audited]) -> None:
+def test_report_says_what_fails(results: dict[str, Checked]) -> None:
     data = results["mixture_norm"].data
     data = data.assign(changed=0 * data.changed)
-    failed = Audited(mixture_norm.judge(data), data)
+    failed = Checked(mixture_norm.judge(data), data)
     assert "| **fails** |" in audit_section([failed])
     (record,) = as_records([failed])
     assert record["verdict"] == "fails"
     assert [each["holds"] for each in record["comparisons"]].count(False) == 1
     assert record["tables"][0]["rows"]
+
+
+def test_every_file_is_an_observation_in_its_order() -> None:
+    folder = pathlib.Path(observations.__path__[0])
+    assert set(NAMES) == {path.stem for path in folder.glob("[!_]*.py")}
+    orders = [module.ORDER for module in MODULES.values()]
+    assert orders == sorted(set(orders))
+
+
+def test_an_observation_that_cannot_be_imported_is_audited_last(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
+    monkeypatch.setattr(observations, "__path__", [*observations.__path__, str(tmp_path)])
+    assert observation_names() == (*NAMES, "broken")
+    monkeypatch.setattr(registry, "observation_names", lambda: ("broken",))
+    (result,) = run_audit("quick", [BANK])
+    assert isinstance(result, Unjudged)
+    assert result.error == "ZeroDivisionError: division by zero"
 
 
 def test_settings_and_names() -> None:
@@ -246,6 +268,3 @@ def test_synthetic_model_stays_in_the_linear_band() -> None:
     experiment = audit_setting("quick").experiment.replace(theta=(0.5,), replicates=1)
     assert float(run(experiment).band_occupancy.max()) < 1
     assert jax.config.read("jax_enable_x64") is False
-    assert {pooled_split.OBSERVATION, shared_optimizer.OBSERVATION} <= {
-        each.OBSERVATION for each in MODULES.values()
-    }

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from figures.registry import FIGURES, load_figure
+from figures.registry import figure_names, load_figure
 from promptfolio.checks.claim import (
     FALSE_ALARM,
     Assumption,
@@ -171,8 +171,8 @@ def test_every_claim_and_figure_is_wired() -> None:
     claims = {name: load_claim(name).CLAIM for name in all_claims()}
     for name, claim in claims.items():
         assert claim.name == name
-        assert claim.figure is None or claim.figure in FIGURES
-    for figure in FIGURES:
+        assert claim.figure is None or claim.figure in figure_names()
+    for figure in figure_names():
         assert set(load_figure(figure).NEEDS) <= set(claims)
         assert load_figure(figure).CAPTION
 

@@ -41,11 +41,11 @@ def claims(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, f"promptfolio.checks.claims.{name}", module)
     monkeypatch.setattr(promptfolio.checks.registry, "claim_names", lambda: NAMES)
-    figure: Any = types.ModuleType("figures.picture")
+    figure: Any = types.ModuleType("figures.study.picture")
     figure.NEEDS, figure.CAPTION = ("first",), "A caption."
     figure.draw = lambda datasets: matplotlib.figure.Figure()
-    monkeypatch.setitem(sys.modules, "figures.picture", figure)
-    monkeypatch.setattr(figures.registry, "FIGURES", ("picture",))
+    monkeypatch.setitem(sys.modules, "figures.study.picture", figure)
+    monkeypatch.setattr(figures.registry, "figure_names", lambda: ("picture",))
     monkeypatch.setattr(promptfolio.audit.registry, "run_audit", lambda scale, banks: ())
 
     @contextlib.contextmanager
@@ -156,7 +156,7 @@ def test_a_report_kept_elsewhere_is_replaced_at_the_end(
 def test_a_broken_figure_is_reported(
     claims: dict[str, Any], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["figures.picture"], "draw", _raising(KeyError("curve")))
+    monkeypatch.setattr(sys.modules["figures.study.picture"], "draw", _raising(KeyError("curve")))
     assert _reproduce(tmp_path) == 1
     text = (tmp_path / "paper_checks.md").read_text(encoding="utf-8")
     assert "- Figure picture is not drawn: KeyError: 'curve'" in text
@@ -186,7 +186,7 @@ def test_data_that_cannot_be_saved_are_reported(claims: dict[str, Any], tmp_path
 def test_a_demonstration_that_raises_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     from promptfolio.audit.report import as_records, audit_section
 
-    monkeypatch.setattr(promptfolio.audit.registry, "OBSERVATIONS", ("mixture_norm",))
+    monkeypatch.setattr(promptfolio.audit.registry, "observation_names", lambda: ("mixture_norm",))
     monkeypatch.setattr(promptfolio.audit.registry, "audit", _raising(ValueError("no | effect")))
     monkeypatch.setattr(promptfolio.audit.registry, "audit_setting", lambda scale, banks: None)
     results = promptfolio.audit.registry.run_audit("quick")

@@ -1,12 +1,33 @@
 """Figures show the numbers they are given."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
 
-from figures.registry import draw_figure
+from figures import study
+from figures.registry import draw_figure, figure_names, load_figure
 from figures.style import in_style
+
+
+def test_every_file_is_a_figure_in_its_order() -> None:
+    names = figure_names()
+    assert set(names) == {path.stem for path in pathlib.Path(study.__path__[0]).glob("[!_]*.py")}
+    orders = [load_figure(name).ORDER for name in names]
+    assert orders == sorted(set(orders))
+
+
+def test_a_figure_that_cannot_be_imported_stands_last(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    names = figure_names()
+    (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
+    monkeypatch.setattr(study, "__path__", [*study.__path__, str(tmp_path)])
+    assert figure_names() == (*names, "broken")
+    with pytest.raises(ZeroDivisionError):
+        draw_figure("broken", {})
 
 
 def mixing_dataset(settings: int) -> xr.Dataset:

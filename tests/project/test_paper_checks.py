@@ -2,7 +2,7 @@
 
 import pytest
 
-from promptfolio.audit.registry import OBSERVATIONS, load_observation
+from promptfolio.audit.registry import load_observation, observation_names
 from promptfolio.checks.fault_record import noticed, read_record
 from promptfolio.checks.registry import all_claims, claim_names, load_claim
 from promptfolio.checks.statements import STATEMENTS
@@ -32,7 +32,7 @@ def test_every_statement_of_the_paper_is_shown_to_hold() -> None:
         assert statement.uncovered in rows[statement.text]
 
 
-@pytest.mark.parametrize("name", OBSERVATIONS)
+@pytest.mark.parametrize("name", observation_names())
 def test_every_finding_of_the_audit_is_stated_as_in_the_code(name: str) -> None:
     claim = load_observation(name).OBSERVATION
     assert claim.provenance == "code"

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, TEXT_WIDTH, letter, panels
 
+ORDER = 6
 NEEDS = ("late_time",)
 CAPTION = (
     "Joint training with K = 10, n = 20, a : b = 1 : 3, ηκ_L = 1. (a) θ* against training time, one colour for each"

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from figures.style import COLUMN_WIDTH, GLOBAL, LOCAL, panels
 
+ORDER = 4
 NEEDS = ("leading_order", "training_time", "joint_law")
 CAPTION = (
     "θ* of the theory against the θ with the best simulated accuracy, over K, χ, b/a and training time."

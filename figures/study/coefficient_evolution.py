@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from figures.style import GLOBAL, LOCAL, TEXT_WIDTH, letter, panels
 
+ORDER = 1
 NEEDS = ("trajectories",)
 CAPTION = (
     "Coefficients of the global and the local prompt under joint training at θ = 0.4. Bands: smallest to largest"

@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from figures.style import MARKERS, TEXT_WIDTH, letter, panels
 
+ORDER = 2
 NEEDS = ("accuracy",)
 CAPTION = (
     "Accuracy counted on fresh samples against the ratio R, for all activations, θ, clients and times."

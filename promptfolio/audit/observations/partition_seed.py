@@ -21,6 +21,7 @@ from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 from theory.mixing.accuracy_curve import accuracy_steps
 
+ORDER = 2
 OBSERVATION = Claim(
     name="partition_seed",
     equation="code",

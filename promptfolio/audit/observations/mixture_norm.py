@@ -19,6 +19,7 @@ from promptfolio.companion.bank import FeatureBank
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 
+ORDER = 5
 OBSERVATION = Claim(
     name="mixture_norm",
     equation="T24",

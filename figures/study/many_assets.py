@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from figures.style import LOCAL, TEXT_WIDTH, letter, panels
 
+ORDER = 7
 NEEDS = ("many_assets",)
 CAPTION = (
     "Accuracy of mixtures of a global, a cluster and a local prompt, over all weights (K = 12, groups of 2,"

@@ -21,6 +21,7 @@ from promptfolio.audit.turns import Turns, measure_in_turns, take_turns
 from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
 
+ORDER = 4
 OBSERVATION = Claim(
     name="shared_optimizer",
     equation="T5",

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from figures.style import COLUMN_WIDTH, GLOBAL, LOCAL, panels
 
+ORDER = 5
 NEEDS = ("training_time", "joint_law")
 CAPTION = (
     "θ* against training time (K = 4, n = 10, χ = 1, b/(a+b) = 0.7). Lines: (T20) for post-hoc mixing and (T21) for"

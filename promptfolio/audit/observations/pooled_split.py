@@ -17,6 +17,7 @@ from promptfolio.companion.evaluate import greatest
 from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
 
+ORDER = 1
 OBSERVATION = Claim(
     name="pooled_split",
     equation="code",

@@ -17,6 +17,7 @@ from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
+ORDER = 3
 OBSERVATION = Claim(
     name="overwritten_options",
     equation="code",

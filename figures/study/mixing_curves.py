@@ -10,6 +10,7 @@ from matplotlib.transforms import offset_copy
 
 from figures.style import DASHES, MARKERS, TEXT_WIDTH, letter, panels
 
+ORDER = 3
 NEEDS = ("leading_order",)
 CAPTION = (
     "Accuracy of the post-hoc mixture against the weight θ of the local prompt, early in training. Lines:"
