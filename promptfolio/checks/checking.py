@@ -53,12 +53,11 @@ def jobs(references: Sequence[str]) -> list[tuple[str, ...]]:
 
     Claims that say so (`Claim.together`) are one job.
     """
-    groups: dict[str, list[str]] = {}
-    costs: dict[str, float] = {}
+    groups: dict[tuple[str, str], list[str]] = {}
+    costs: dict[tuple[str, str], float] = {}
     for reference in references:
         claim = header(reference)
-        # The claim itself is no word that another claim could have.
-        key = claim.together if claim and claim.together else f"only {reference}"
+        key = ("together", claim.together) if claim and claim.together else ("alone", reference)
         groups.setdefault(key, []).append(reference)
         costs[key] = costs.get(key, 0) + (claim.cost if claim else 0)
     return [tuple(groups[key]) for key in sorted(groups, key=lambda key: -costs[key])]
@@ -72,6 +71,9 @@ def _check(reference: str, scale: Scale) -> Checked | Unjudged:
     try:
         module = load_claim(reference)
         data = module.collect(scale)
-        return Checked(module.judge(data), data)
+        finding = module.judge(data)
+        if not isinstance(finding, Finding) or finding.claim != module.CLAIM:
+            raise TypeError(f"judge returned {finding!r}; allowed: a Finding on the module's CLAIM")
+        return Checked(finding, data)
     except Exception as error:
         return unjudged(name_of(reference), error)

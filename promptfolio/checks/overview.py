@@ -51,7 +51,7 @@ def _title(finding: Finding | Unjudged) -> str:
 
 
 def _verdict(findings: Sequence[Finding | Unjudged], finished: bool) -> str:
-    """ "holds" if all do, else what became of those that do not."""
+    """A statement's verdict: "holds" if all its checks hold, else the verdicts of those that do not."""
     if not findings:
         return emphasis("not checked")
     others = [finding for finding in findings if finding.verdict != "holds"]

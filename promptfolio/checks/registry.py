@@ -99,16 +99,23 @@ def resolve(references: Sequence[str]) -> tuple[str, ...]:
         Names, and absolute paths, with which any process finds the claim.
 
     Raises:
-        ConfigurationError: there is no such claim or file, a file holds no claim, or two claims have one name.
+        ConfigurationError: there is no such claim or file, a file holds no claim, or two claims have one name
+            (the project's claims included, whether they are given or not).
     """
     found: dict[str, str] = {}
     for reference in references:
+        name = name_of(reference)
         if is_file(reference):
             load_claim(reference)
+            if name in claim_names():
+                raise ConfigurationError(
+                    "claim",
+                    reference,
+                    f"a file with a name that no claim of the project has, unlike {name!r}",
+                )
             reference = str(pathlib.Path(reference).resolve())
         else:
             require_claim(reference)
-        name = name_of(reference)
         if found.setdefault(name, reference) != reference:
             raise ConfigurationError(
                 "claims", name, f"the name of one claim, not of both {found[name]} and {reference}"

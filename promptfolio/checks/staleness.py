@@ -36,7 +36,7 @@ def _skeleton(markdown: str) -> list[str]:
     overview, *findings = audit.split("\n### ")
     for line in overview.splitlines():
         if line.startswith("|"):
-            finding, changes, _, verdict = line.split(" | ") if " | " in line else ("", "", "", "")
+            finding, changes, _, verdict = (cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1])
             lines.append(" | ".join((finding, changes, verdict)))
     for finding in findings:
         lines += [line for line in finding.splitlines()[:3] if line]  # title and statement

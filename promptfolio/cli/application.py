@@ -4,7 +4,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import tyro
 
@@ -55,9 +55,11 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parse(
-    arguments: Sequence[str] | None,
-) -> Reproduce | Simulate | Sweep | Check | Mixing | Derive | Figures | Clip | Audit | Bench:
+class _Executable(Protocol):
+    def execute(self) -> int: ...
+
+
+def _parse(arguments: Sequence[str] | None) -> _Executable:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

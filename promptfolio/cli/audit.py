@@ -5,8 +5,8 @@ import pathlib
 
 from rich.markup import escape
 
-from promptfolio.cli.check import show_errors
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import coloured, console_for, table, tracking
+from promptfolio.cli.findings import show_errors
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
 
@@ -57,11 +57,11 @@ class Audit:
         rows = []
         for each in results:
             if isinstance(each, Unjudged):
-                rows.append((each.name, "", escape(each.error), f"[bold red]{each.verdict}[/]"))
+                rows.append((each.name, "", escape(each.error), coloured(each.verdict)))
                 continue
             claim, verdict = each.finding.claim, each.finding.verdict
             effect = load_observation(claim.name).effect(each.data)
-            rows.append((claim.name, claim.provenance, effect, f"[{_STYLES[verdict]}]{verdict}[/]"))
+            rows.append((claim.name, claim.provenance, effect, coloured(verdict)))
         console.print(table("Audit of the released code", columns, rows))
         demonstrated = [each for each in results if not isinstance(each, Unjudged)]
         for each in demonstrated:
@@ -70,6 +70,3 @@ class Audit:
         show_errors([each for each in results if isinstance(each, Unjudged)])
         shows = [each for each in demonstrated if each.finding.verdict == "holds"]
         return int(len(shows) < len(results))
-
-
-_STYLES = {"holds": "green", "fails": "bold red", "not applicable": "yellow"}

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from promptfolio.cli.output import STANDARD_OUTPUT
 
+_VERDICT_STYLES = {"holds": "green", "fails": "bold red", "not applicable": "yellow", "error": "bold red"}
+
 # Output to a file or a pipe need not fit a screen, and tables must not lose digits.
 _FILE_WIDTH = 160
 
@@ -29,6 +31,16 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         drawn.add_row(*row)
     return drawn
+
+
+def coloured(verdict: str) -> str:
+    """A verdict with its colour, as Rich markup.
+
+    Example:
+        >>> coloured("holds")
+        '[green]holds[/]'
+    """
+    return f"[{_VERDICT_STYLES[verdict]}]{verdict}[/]"
 
 
 class Tracker:

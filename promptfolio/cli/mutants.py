@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from promptfolio.checks.mutation import Outcome
 
 
-MOST_WORKERS = 8
+_MOST_WORKERS = 8
 """Each mutant's process takes up to a gigabyte."""
 
 
@@ -56,7 +56,7 @@ def _try_mutants(claims: tuple[str, ...]) -> "list[Outcome]":
     chosen = [mutant for mutant in MUTANTS if not claims or set(claims) & set(mutant.caught_by)]
     outcomes: list[Outcome] = []
     with tracking("planting faults") as tracker:
-        for outcome in run_mutants(chosen, workers=min(os.cpu_count() or 1, MOST_WORKERS)):
+        for outcome in run_mutants(chosen, workers=min(os.cpu_count() or 1, _MOST_WORKERS)):
             outcomes.append(outcome)
             tracker(len(outcomes), len(chosen))
     position = {mutant.name: number for number, mutant in enumerate(MUTANTS)}

@@ -8,8 +8,8 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from promptfolio.cli.check import exit_status, show_errors, without_data
 from promptfolio.cli.figures import draw_all
+from promptfolio.cli.findings import exit_status, show_errors, without_data
 from promptfolio.cli.output import emit_json, write_dataset, write_text
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import sys
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.check import findings_table, run_checks, start_workers
 from promptfolio.cli.console import console_for
+from promptfolio.cli.findings import findings_table, run_checks, start_workers
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import (
     emit_json,

@@ -145,6 +145,12 @@ def test_the_audits_effects_may_differ_and_its_verdicts_not() -> None:
     failed = report([_finding(1.0)], "full", {}, audit.format("c on one bank", "**fails**"))
     assert first_difference(written, same) is None
     assert first_difference(written, failed) is not None
+    raised = report(
+        [_finding(1.0)], "full", {}, audit.replace("| {} | {} |", "| ValueError: x \\| y | **error** |")
+    )
+    difference = first_difference(written, raised)
+    assert difference is not None
+    assert "**error**" in difference
 
 
 def test_report_and_records_show_every_comparison() -> None:

@@ -55,7 +55,7 @@ def test_a_claim_would_catch_what_it_was_seen_to_catch() -> None:
 
 def test_every_fault_was_planted_and_noticed() -> None:
     record = {entry.mutant: entry for entry in read_record()}
-    assert list(record) == [mutant.name for mutant in MUTANTS]
+    assert list(record) == [mutant.name for mutant in MUTANTS], "the record is stale: `make record` renews it"
     for mutant in MUTANTS:
         entry = record[mutant.name]
         assert (entry.fault, entry.module) == (mutant.fault, mutant.module)

@@ -206,6 +206,17 @@ def test_check_goes_on_after_a_claim_that_raises(
     assert "Traceback" in captured.err
 
 
+def test_a_judge_that_returns_no_finding_on_its_claim_is_an_error(
+    claims: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims["first"].judge = lambda data: None
+    claims["second"].judge = claims["third"].judge
+    assert promptfolio.main(["check", "--json", "-"]) == 1
+    records = json.loads(capsys.readouterr().out)
+    assert [record["verdict"] for record in records] == ["error", "error", "holds"]
+    assert records[0]["error"] == "TypeError: judge returned None; allowed: a Finding on the module's CLAIM"
+
+
 def test_an_interrupted_check_shows_what_it_found(
     claims: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
