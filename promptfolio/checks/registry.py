@@ -111,7 +111,7 @@ def resolve(references: Sequence[str]) -> tuple[str, ...]:
                 raise ConfigurationError(
                     "claim",
                     reference,
-                    f"a file with a name that no claim of the project has, unlike {name!r}",
+                    f"a file of another name: {name!r} is a claim of the project, to be given by its name",
                 )
             reference = str(pathlib.Path(reference).resolve())
         else:

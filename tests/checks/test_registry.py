@@ -70,7 +70,7 @@ def test_what_is_given_twice_counts_once(tmp_path: pathlib.Path, monkeypatch: py
 def test_two_claims_of_one_name_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ConfigurationError, match="the name of one claim"):
         resolve((own(tmp_path / "a", "mine"), own(tmp_path / "b", "mine")))
-    with pytest.raises(ConfigurationError, match=r"sandwich\.py.* a name that no claim of the project has"):
+    with pytest.raises(ConfigurationError, match=r"sandwich\.py.* 'sandwich' is a claim of the project"):
         resolve((own(tmp_path, "sandwich"),))
 
 
