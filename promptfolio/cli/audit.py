@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
@@ -9,6 +11,10 @@ from promptfolio.cli.console import coloured, console_for, table, tracking
 from promptfolio.cli.findings import show_errors
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+
+if TYPE_CHECKING:
+    from promptfolio.checks.checking import Checked
+    from promptfolio.checks.unjudged import Unjudged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Audit:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from promptfolio.audit.registry import load_observation, observation_names, run_audit
+        from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion import load_bank
@@ -47,9 +53,16 @@ class Audit:
         if self.out is not None:
             write_text(pathlib.Path(self.out), audit_section(results))
         emit_json(self.json, as_records(results))
+        self._show(results)
+        holds = [not isinstance(each, Unjudged) and each.finding.verdict == "holds" for each in results]
+        return int(not all(holds))
+
+    def _show(self, results: "Sequence[Checked | Unjudged]") -> None:
+        from promptfolio.audit.registry import load_observation
+        from promptfolio.checks.unjudged import Unjudged
 
         console = console_for(self.json)
-        if not banks:
+        if not self.bank:
             console.print(
                 "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
             )
@@ -59,14 +72,11 @@ class Audit:
             if isinstance(each, Unjudged):
                 rows.append((each.name, "", escape(each.error), coloured(each.verdict)))
                 continue
-            claim, verdict = each.finding.claim, each.finding.verdict
-            effect = load_observation(claim.name).effect(each.data)
-            rows.append((claim.name, claim.provenance, effect, coloured(verdict)))
+            effect = escape(load_observation(each.name).effect(each.data))
+            rows.append((each.name, each.finding.claim.provenance, effect, coloured(each.finding.verdict)))
         console.print(table("Audit of the released code", columns, rows))
-        demonstrated = [each for each in results if not isinstance(each, Unjudged)]
-        for each in demonstrated:
-            for shown in load_observation(each.name).tables(each.data):
-                console.print(table(shown.caption, shown.columns, shown.rows))
+        for each in results:
+            if not isinstance(each, Unjudged):
+                for shown in load_observation(each.name).tables(each.data):
+                    console.print(table(shown.caption, shown.columns, shown.rows))
         show_errors([each for each in results if isinstance(each, Unjudged)])
-        shows = [each for each in demonstrated if each.finding.verdict == "holds"]
-        return int(len(shows) < len(results))

@@ -1,7 +1,6 @@
 """One sweep over clients, group size and local share, for every claim about what θ* depends on."""
 
 import functools
-import threading
 
 import numpy as np
 import xarray as xr
@@ -28,22 +27,16 @@ SWEEPS: dict[str, tuple[SymmetricSetting, ...]] = {
 """Settings by what varies; "irrelevant" holds what θ* must not depend on: n, σ_p, e and the signal's strength."""
 
 
-_COMPUTING = threading.Lock()
-
-
+@functools.cache
 def mixing_sweep(scale: Scale) -> xr.Dataset:
-    """θ* and accuracy curves after one small post-hoc step, over all settings of `SWEEPS`.
+    """θ* and accuracy curves after one small post-hoc step, over `SWEEPS` (quick: at most three of each).
+
+    A process computes it once.
 
     Returns:
-        what `compare_mixing` returns at its one step, with a leading dimension ``setting`` whose coordinates
+        What `compare_mixing` returns at its one step, with a leading dimension ``setting`` whose coordinates
         are sweep, clients, group size, local_share and samples; and advantage_predicted.
     """
-    with _COMPUTING:  # claims on other threads wait for it instead of computing it too
-        return _swept(scale)
-
-
-@functools.cache
-def _swept(scale: Scale) -> xr.Dataset:
     noise_dim, replicates = (8000, 4) if scale == "quick" else (20000, 8)
 
     @functools.cache  # two sweeps may meet in one setting
@@ -60,8 +53,7 @@ def _swept(scale: Scale) -> xr.Dataset:
                 name: getattr(setting, name) for name in ("clients", "group_size", "local_share", "samples")
             }
             parts.append(part.isel(step=0).assign_coords(sweep=sweep, **coords))
-    data = xr.concat(parts, "setting", coords="different", compat="equals")
-    return data
+    return xr.concat(parts, "setting", coords="different", compat="equals")
 
 
 def _few(settings: tuple[SymmetricSetting, ...]) -> tuple[SymmetricSetting, ...]:
