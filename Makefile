@@ -17,7 +17,7 @@ reproduce: $(STAMP)
 quick: $(STAMP)
 	$(BIN)/promptfolio reproduce --quick --out out/quick
 
-# Plant faults in the code one at a time: every one must make a claim fail.
+# Plant faults in the code one at a time: each must make its claims fail.
 mutants: $(STAMP)
 	$(BIN)/promptfolio check --mutants
 

@@ -55,5 +55,5 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     for axis in (left, right):
         axis.set_xlabel("ratio  $R$")
     left.legend(loc="lower right")
-    letter((left, right), ["all runs on one curve", "what is left over"])
+    letter((left, right), ["all runs on one curve", "residuals"])
     return figure

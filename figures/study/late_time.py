@@ -12,10 +12,10 @@ ORDER = 6
 NEEDS = ("late_time",)
 CAPTION = (
     "Joint training with K = 10, n = 20, a : b = 1 : 3, ηκ_L = 1. (a) θ* against training time, one colour for each"
-    " noise dimension. Lines: mean field at finite n/L (T29), from the letters alone; dotted: (T21), the limit"
-    " N/L → 0; short bars at the right: the mean field's limit t → ∞; points: simulated, bars from the smallest to"
-    " the largest seed. (b) Largest distance over θ of the ratio R from that of the maximum margin, at the smallest"
-    " L. Points: mean over seeds, each against the limit on its own data."
+    " noise dimension. Lines: mean field at finite n/L (T29), from the model's parameters alone; dotted: (T21), the"
+    " limit N/L → 0; short bars at the right: the mean field's limit t → ∞; points: simulated, bars from the"
+    " smallest to the largest seed. (b) Largest distance over θ of the ratio R from that of the maximum margin, at"
+    " the smallest L. Points: mean over seeds, each against the limit on its own data."
 )
 _COLOURS = (LOCAL, GLOBAL)
 
@@ -26,7 +26,7 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     figure, axes = panels(2, TEXT_WIDTH, 2.5, ratios=(1.4, 1))
     _drift(axes[0], data)
     _approach(axes[1], data)
-    letter(axes, ["drift of θ*", f"way to the maximum margin, $L$ = {int(data.noise_dim[0])}"])
+    letter(axes, ["drift of θ*", f"distance to maximum margin, $L$ = {int(data.noise_dim[0])}"])
     return figure
 
 

@@ -19,13 +19,20 @@ CAPTION = (
 
 
 def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw from the `leading_order` claim's dataset: its sweeps over K and over χ."""
+    """Draw from the `leading_order` claim's dataset: its sweeps over K and over χ.
+
+    Raises:
+        ValueError: one of these sweeps is not in the dataset.
+    """
     data = datasets["leading_order"]
     figure, axes = panels(2, TEXT_WIDTH, 2.7, sharey=True)
-    _curves(axes[0], data.isel(setting=(data.sweep == "clients").values), "clients", "K")
-    _curves(axes[1], data.isel(setting=(data.sweep == "group_size").values), "group_size", "χ")
+    for axis, sweep, symbol in ((axes[0], "clients", "K"), (axes[1], "group_size", "χ")):
+        chosen = (data.sweep == sweep).values
+        if not chosen.any():
+            raise ValueError(f"`sweep` has no {sweep!r}, but {sorted(set(data.sweep.values.tolist()))}")
+        _curves(axis, data.isel(setting=chosen), sweep, symbol)
     axes[0].set_ylabel("accuracy, mean over clients")
-    letter(axes, ["more clients (χ = 1)", "more alike clients (K = 8)"])
+    letter(axes, ["more clients (χ = 1)", "larger groups (K = 8)"])
     return figure
 
 

@@ -19,8 +19,7 @@ def shadowed_package() -> str | None:
         if found is not None and found.parent != home:
             return (
                 f"`import {name}` would read {found}, which hides this toolkit's package `{name}`: rename it, or"
-                " leave its folder out of PYTHONPATH (the toolkit takes the names promptfolio, theory, simulate and"
-                " figures)"
+                " leave its folder out of the search path (PYTHONPATH and, with `python -m`, the current folder)"
             )
     return None
 

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
@@ -67,12 +68,19 @@ def test_time_figure_shows_prediction_and_simulation() -> None:
         assert set(zip(values.step.values, values.values, strict=True)) <= points
 
 
-@pytest.mark.parametrize("key", ["font.size", "pdf.fonttype", "axes.grid"])
-def test_style_is_local(key: str) -> None:
-    import matplotlib
-
+@pytest.mark.parametrize(("key", "styled"), [("font.size", 8.0), ("pdf.fonttype", 42), ("axes.grid", True)])
+def test_style_is_local(key: str, styled: object) -> None:
     before = matplotlib.rcParams[key]
+    assert before != styled
     with in_style():
-        inside = matplotlib.rcParams[key]
+        assert matplotlib.rcParams[key] == styled
     assert matplotlib.rcParams[key] == before
-    assert inside in (8.0, 42, True)
+
+
+def test_dataset_without_a_sweep_is_refused() -> None:
+    data = mixing_dataset(2).isel(step=0).assign_coords(clients=("setting", [2, 4]))
+    data["sweep"] = ("setting", ["clients", "samples"])
+    data["accuracy_predicted"] = data.accuracy.mean("seed")
+    data["theta_empirical"] = data.accuracy_predicted.idxmax("theta")
+    with pytest.raises(ValueError, match=r"`sweep` has no 'group_size', but \['clients', 'samples'\]"):
+        draw_figure("mixing_curves", {"leading_order": data})

@@ -142,18 +142,26 @@ def test_command_refuses_in_one_line(elsewhere: pathlib.Path, capsys: pytest.Cap
     assert captured.err.count("\n") == 1
 
 
-def test_shadowed_process_imports_the_toolkit_and_refuses(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "printed", "complaints"),
+    [
+        (["-m", "promptfolio", "--help"], "", 1),
+        (["-c", "import promptfolio; print(promptfolio.__version__)"], f"{promptfolio.__version__}\n", 0),
+        (["-c", "import sys, promptfolio; sys.exit(promptfolio.main(['--help']))"], "", 1),
+    ],
+    ids=["module", "import", "main"],
+)
+def test_process_that_finds_the_users_simulate_module(
+    tmp_path: pathlib.Path, words: list[str], printed: str, complaints: int
+) -> None:
     (tmp_path / "simulate.py").write_text("raise RuntimeError('the user\\'s own script was run')\n")
-    program = (
-        "import promptfolio, sys; print(promptfolio.__version__); sys.exit(promptfolio.main(['--help']))"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *words],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([".", str(ROOT)])},
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (2, f"{promptfolio.__version__}\n")
-    assert "simulate.py" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert (done.returncode, done.stdout) == (2 * complaints, printed)
+    assert done.stderr.count("simulate.py") == complaints
+    assert done.stderr.count("\n") == complaints

@@ -1,4 +1,4 @@
-"""What imports what, read from the sources: no circles, and the packages' places."""
+"""What imports what, read from the sources: no import cycles, and which packages may not import which."""
 
 import ast
 import graphlib
@@ -46,12 +46,12 @@ def imported(name: str, everywhere: bool = False) -> set[str]:
     return {module for module in found if module in MODULES} - {name}
 
 
-def test_no_circles() -> None:
+def test_no_import_cycles() -> None:
     graph = {name: imported(name) for name in MODULES}
     try:
         tuple(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
-        pytest.fail("imports in a circle: " + " ← ".join(error.args[1]))
+        pytest.fail("import cycle: " + " ← ".join(error.args[1]))
 
 
 def offenders(importers: str, of: str) -> list[str]:
@@ -82,7 +82,7 @@ def within(module: str, package: str) -> bool:
         ("figures", "promptfolio"),
     ],
 )
-def test_strangers(importers: str, of: str) -> None:
+def test_packages_do_not_import_what_they_must_not(importers: str, of: str) -> None:
     assert offenders(importers, of) == []
 
 
