@@ -21,7 +21,7 @@ from simulate.model.schemes import Batch, Prompt
 from simulate.model.world import World
 from simulate.results.measure import Measurement, measure
 from simulate.results.snapshot import Snapshot, take_snapshot
-from simulate.running.jit import compiled_quickly
+from simulate.running.jit import quick_jit
 from simulate.running.prepared import prepare_rows
 
 
@@ -158,7 +158,7 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
     return measured
 
 
-@compiled_quickly("program", "rounds")
+@quick_jit("program", "rounds")
 def _train(
     program: Program,
     rounds: int,

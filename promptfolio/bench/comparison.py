@@ -86,8 +86,8 @@ class CaseTime:
     Attributes:
         case: the case.
         engine: the engine that produced the result.
-        seeds_redone: seeds whose result the Gram engine's check rejected, and which the coefficient engine ran
-            again.
+        fallback_seeds: number of seeds that failed the Gram engine's check and were run again by the coefficient
+            engine.
         signal_reach, noise_reach: largest |z_r|/c_r of the signal and of the noise rows at the end.
         seconds: of the whole run, in the fastest turn.
         compile_seconds: seconds of the first run in a fresh process, minus `seconds`.
@@ -101,7 +101,7 @@ class CaseTime:
 
     case: Case
     engine: str
-    seeds_redone: int
+    fallback_seeds: int
     signal_reach: float
     noise_reach: float
     seconds: float
@@ -181,7 +181,7 @@ class _Subject:
     def __init__(self, case: Case, effort: Effort):
         self.case, experiment = case, case.experiment
         result = run(experiment)
-        self.engine, self.fallback = engine_behind(result)
+        self.engine, self.fallback_seeds = engine_behind(result)
         self.reach = _reach(experiment, result)
         rounds = experiment.rounds // SHORT
         short = experiment.replace(rounds=rounds, record=(rounds,), engine=self.engine)
@@ -233,7 +233,7 @@ class _Subject:
         return CaseTime(
             case=self.case,
             engine=self.engine,
-            seeds_redone=self.fallback,
+            fallback_seeds=self.fallback_seeds,
             signal_reach=self.reach[0],
             noise_reach=self.reach[1],
             seconds=seconds,
@@ -251,10 +251,10 @@ class _Subject:
 
 def engine_behind(result: xr.Dataset) -> tuple[str, int]:
     """The engine that most seeds of a result come from, and the number of seeds that needed the fallback."""
-    fallback = int(result.fallback.sum()) if "fallback" in result else 0
-    if 2 * fallback > result.sizes["seed"]:
-        return "coefficient", fallback
-    return str(result.attrs["engine_used"]), fallback
+    fallback_seeds = int(result.fallback.sum())
+    if 2 * fallback_seeds > result.sizes["seed"]:
+        return "coefficient", fallback_seeds
+    return str(result.attrs["engine_used"]), fallback_seeds
 
 
 def _reach(experiment: Experiment, result: xr.Dataset) -> tuple[float, float]:

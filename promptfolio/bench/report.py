@@ -75,7 +75,7 @@ def _speed(report: Report) -> TableText:
 
 
 def _engine(one: CaseTime) -> str:
-    return f"{one.engine} ({one.seeds_redone} seeds redone)" if one.seeds_redone else one.engine
+    return f"{one.engine} (fallback for {one.fallback_seeds} seeds)" if one.fallback_seeds else one.engine
 
 
 def _use(report: Report) -> TableText:

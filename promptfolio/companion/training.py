@@ -20,7 +20,7 @@ from simulate.model.federated import FederatedAlgorithm, TrainState, autodiff, i
 from simulate.model.keys import fold_purpose
 from simulate.model.optimizer import build_optimizer
 from simulate.model.schemes import mix, portfolio_objective
-from simulate.running.jit import compiled_quickly, full_precision
+from simulate.running.jit import full_precision, quick_jit
 
 Clients = Float[Array, "clients classes dim"]
 
@@ -90,7 +90,7 @@ class HeldOutLogits(NamedTuple):
     local_prompt: Float[Array, "*batch clients samples classes"]
 
 
-@compiled_quickly("program")
+@quick_jit("program")
 def start(
     program: TrainingProgram,
     hyperparameters: Hyperparameters,

@@ -4,16 +4,16 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from promptfolio.sweep.fields import Kind, field_kinds
 from simulate.engines.choice import choose_engine
 from simulate.experiment import Experiment
 
-NAME_LENGTH = (
-    16  # 64 bits: a million cells share a name with chance 3e-8, and a shared name is an error, not a hit
-)
+NAME_LENGTH = 16
+"""Hexadecimal digits of a name, 64 bits: some two of a million cells share a name with chance 3e-8, and that is
+noticed, since a file says which experiment it holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +111,14 @@ def compiled_shape(experiment: Experiment) -> tuple[Any, ...]:
         experiment.label_noise > 0,
         experiment.init_std > 0,
     )
+
+
+def by_compiled_shape(cells: Iterable[Cell]) -> dict[tuple[Any, ...], list[Cell]]:
+    """Cells grouped by `compiled_shape`, in the order given."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(compiled_shape(cell.experiment), []).append(cell)
+    return groups
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from promptfolio.sweep.cell import Cell, compiled_shape
+from promptfolio.sweep.cell import Cell, by_compiled_shape, compiled_shape
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import one_line, run_cell
 from simulate.running.compilation import cache_environment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT_SECONDS = 5
-_LOOK_SECONDS = 2.0  # longest time between two looks for workers that have joined
+_POLL_SECONDS = 2.0  # longest time until workers that have joined are noticed
 _WORKER_MEMORY = 2 * 2**30  # JAX and its compiler take half of it before any array
 # Exceptions that are raised when the connection to the scheduler is lost.
 _LOST = (OSError, asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -70,7 +70,7 @@ def connected(address: str) -> "Iterator[Client]":
 
     with _quiet():
         try:
-            asyncio.run(_greet(address))
+            asyncio.run(_try_connection(address))
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # another program may listen there, with another protocol
             raise ConfigurationError(
@@ -80,7 +80,7 @@ def connected(address: str) -> "Iterator[Client]":
             yield client
 
 
-async def _greet(address: str) -> None:
+async def _try_connection(address: str) -> None:
     """Open a connection and close it; a `Client` that fails to connect takes long, and logs errors afterwards."""
     from distributed.comm import connect
     from distributed.security import Security
@@ -179,46 +179,44 @@ def compute_on(
         folder: for the results, shared by all workers.
         memory: GiB for the arrays of each cell; None as in `simulate.run`.
     """
-    deck, flying = Deck(cells), dict["Future", Cell]()
+    pending, running = PendingCells(cells), dict["Future", Cell]()
     sweep = f"promptfolio-sweep-{uuid4().hex}"
     try:
-        while deck or flying:
-            for _ in range(min(len(client.nthreads()) - len(flying), len(deck))):
-                cell = deck.draw()
+        while pending or running:
+            for _ in range(min(len(client.nthreads()) - len(running), len(pending))):
+                cell = pending.take()
                 key = (sweep, cell.name)
                 task = (settings_json(cell), cell.name, str(folder), memory)
-                flying[client.submit(run_cell, *task, key=key, pure=False)] = cell
-            for future in _arrived(client, flying):
-                cell = flying.pop(future)
+                running[client.submit(run_cell, *task, key=key, pure=False)] = cell
+            for future in _finished(client, running):
+                cell = running.pop(future)
                 reason = _reason(future)
                 future.release()  # otherwise the scheduler runs the cell again if its worker dies later
-                deck.returned(cell)
+                pending.finished(cell)
                 yield cell, reason
     except _LOST:
-        for cell in [*flying.values(), *deck]:
+        for cell in [*running.values(), *pending]:
             yield cell, "the connection to the scheduler was lost"
 
 
-class Deck:
+class PendingCells:
     """Cells that no worker has been given yet, grouped by compiled shape so that workers can reuse compiled
     programs.
 
     Example:
         >>> from promptfolio.sweep.specification import parse_specification
         >>> cells = parse_specification({"grid": {"seed": [0, 1], "clients": [2, 3]}}).cells
-        >>> deck = Deck(cells)
-        >>> one, other = deck.draw(), deck.draw()
+        >>> pending = PendingCells(cells)
+        >>> one, other = pending.take(), pending.take()
         >>> str(one), str(other)
         ('seed = 0, clients = 2', 'seed = 0, clients = 3')
-        >>> deck.returned(other)
-        >>> str(deck.draw()), len(deck)
+        >>> pending.finished(other)
+        >>> str(pending.take()), len(pending)
         ('seed = 1, clients = 3', 1)
     """
 
     def __init__(self, cells: Iterable[Cell]):
-        self._groups: dict[Any, list[Cell]] = {}
-        for cell in cells:
-            self._groups.setdefault(compiled_shape(cell.experiment), []).append(cell)
+        self._groups = by_compiled_shape(cells)
         for group in self._groups.values():
             group.reverse()
         self._at_work = dict.fromkeys(self._groups, 0)
@@ -230,7 +228,7 @@ class Deck:
     def __iter__(self) -> Iterator[Cell]:
         return (cell for group in self._groups.values() for cell in reversed(group))
 
-    def draw(self) -> Cell:
+    def take(self) -> Cell:
         """Take out the next cell: of a shape that a worker has just finished, else of the shape with the fewest
         workers."""
         left = [shape for shape, group in self._groups.items() if group]
@@ -241,22 +239,22 @@ class Deck:
         self._at_work[shape] += 1
         return self._groups[shape].pop()
 
-    def returned(self, cell: Cell) -> None:
+    def finished(self, cell: Cell) -> None:
         """Note that a worker has finished this cell."""
         shape = compiled_shape(cell.experiment)
         self._at_work[shape] -= 1
         self._freed.append(shape)
 
 
-def _arrived(client: "Client", flying: "dict[Future, Cell]") -> "list[Future]":
-    """Futures of cells that are finished, after a wait of at most `_LOOK_SECONDS`; perhaps none."""
+def _finished(client: "Client", running: "dict[Future, Cell]") -> "list[Future]":
+    """Futures of cells that are finished, after a wait of at most `_POLL_SECONDS`; perhaps none."""
     from distributed import wait
 
     with contextlib.suppress(TimeoutError), client.as_current():
-        if not flying:
-            client.wait_for_workers(1, timeout=_LOOK_SECONDS)
+        if not running:
+            client.wait_for_workers(1, timeout=_POLL_SECONDS)
             return []
-        return list(wait(list(flying), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+        return list(wait(list(running), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED").done)
     return []
 
 

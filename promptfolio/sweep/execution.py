@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Literal
 
-from promptfolio.sweep.cell import Cell, compiled_shape
+from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
 from promptfolio.sweep.store import cell_path, refuse_foreign, remove_leftovers, sweep_states
 from promptfolio.sweep.worker import Runner
@@ -73,7 +73,7 @@ def run_sweep(
     folder = pathlib.Path(folder).resolve()
     states = sweep_states(specification, folder)
     refuse_foreign(states, folder)
-    missing = in_turn(cell for cell in specification.cells if states[cell.name] != "done")
+    missing = ordered_by_shape(cell for cell in specification.cells if states[cell.name] != "done")
     reasons: dict[str, str] = {}
     found = len(states) - len(missing)
     if progress is not None:
@@ -99,13 +99,10 @@ def _outcome(cell: Cell, reason: str | None) -> Outcome:
     return Outcome(cell, "failed", reason) if reason else Outcome(cell, "computed")
 
 
-def in_turn(cells: Iterable[Cell]) -> list[Cell]:
+def ordered_by_shape(cells: Iterable[Cell]) -> list[Cell]:
     """Cells without repeats, those of one compiled shape together, otherwise in the order given."""
     different = {cell.name: cell for cell in cells}
-    groups: dict[object, list[Cell]] = {}
-    for cell in different.values():
-        groups.setdefault(compiled_shape(cell.experiment), []).append(cell)
-    return [cell for group in groups.values() for cell in group]
+    return [cell for group in by_compiled_shape(different.values()).values() for cell in group]
 
 
 def _finished(

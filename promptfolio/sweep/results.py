@@ -19,8 +19,8 @@ from simulate.validation import ConfigurationError
 Specified = Specification | str | os.PathLike[str]
 """A sweep, or the path of its TOML file."""
 
-# Names that a field of the experiment shares with a coordinate of its result, and what the latter becomes when the
-# field varies.
+# Fields of the experiment that a coordinate of its result is named like, and that coordinate's name when the field
+# varies.
 _RENAMED = {"seed": "replicate", "samples": "client_samples"}
 
 
@@ -31,10 +31,15 @@ def load_cell(folder: str | os.PathLike[str], experiment: Experiment) -> xr.Data
         ConfigurationError: when it is not there, or its file is broken, holds another experiment or comes from a
             later version of promptfolio.
     """
+    return load_result(_done_path(folder, experiment))
+
+
+def _done_path(folder: str | os.PathLike[str], experiment: Experiment) -> pathlib.Path:
+    """Where the result of an experiment is; `ConfigurationError` when it is not there."""
     state, path = cell_state(folder, experiment), stored_path(folder, experiment)
     if state != "done":
         raise ConfigurationError("cell", str(path), f"there: run the sweep first (it is {state})")
-    return load_result(path)
+    return path
 
 
 def each_result(
@@ -66,10 +71,10 @@ def load_sweep(
 
     Every axis of the sweep is a dimension, named after its field, or the first field of a table that varies
     together (the others are further coordinates along it). Values are numbers or texts; a list is written as
-    JSON. Coordinate `cell` says which file a result comes from. Where a varied field and a coordinate of the
-    result share a name, the latter gives way: ``seed`` becomes ``replicate``, ``samples`` becomes
-    ``client_samples``, and θ of cells that have one θ each is the axis. With varying ``local_steps``, rounds
-    take the place of steps.
+    JSON. Coordinate `cell` says which file a result comes from. Where a coordinate of the result has
+    the name of a varied field, the coordinate is renamed: ``seed`` becomes ``replicate``, ``samples`` becomes
+    ``client_samples``. Where θ varies over cells of one θ each, it is the axis. With varying ``local_steps``,
+    rounds take the place of steps.
 
     Args:
         specification: the sweep, or the path of its TOML file.
@@ -82,15 +87,10 @@ def load_sweep(
             then gives them one by one.
     """
     specification = _specification(specification)
-    for cell in specification.cells:
-        if (state := cell_state(folder, cell.experiment)) != "done":
-            path = stored_path(folder, cell.experiment)
-            raise ConfigurationError("cell", str(path), f"there: run the sweep first (it is {state})")
+    paths = [_done_path(folder, cell.experiment) for cell in specification.cells]
     parts = [
-        _prepared(result, specification.varied, variables).assign_coords(
-            cell=stored_path(folder, cell.experiment).stem
-        )
-        for cell, result in each_result(specification, folder)
+        _prepared(load_result(path), specification.varied, variables).assign_coords(cell=path.stem)
+        for path in paths
     ]
     _require_equal_coordinates(specification.cells, parts)
     return _nested(list(specification.axes), parts)
@@ -101,7 +101,7 @@ def _specification(given: Specified) -> Specification:
 
 
 def _prepared(result: xr.Dataset, varied: Sequence[str], variables: Sequence[str] | None) -> xr.Dataset:
-    """A result whose own names leave room for the sweep's."""
+    """A result with the variables asked for; coordinates that have the name of a varied field are renamed."""
     for variable in variables or ():
         if variable not in result.data_vars:
             raise ConfigurationError("variables", variable, "one of " + ", ".join(map(str, result.data_vars)))

@@ -14,7 +14,7 @@ from simulate.model.program import Parameters
 from simulate.results.snapshot import Values
 
 Rows = Float[Array, " rows"]
-HomeRows = Float[Array, "home rows"]
+StackRows = Float[Array, "stack rows"]
 
 # Portfolios measured at once: more would only cost memory.
 _BATCH = 8
@@ -48,14 +48,14 @@ class MixtureRecord(NamedTuple):
     training_loss: Values
 
 
-def level_features(encoder: Encoder, z_global: Rows, z_home: HomeRows) -> Float[Array, "levels rows"]:
+def level_features(encoder: Encoder, z_global: Rows, z_stack: StackRows) -> Float[Array, "levels rows"]:
     """Text features of a client's prompts of all levels, from the global one to its own.
 
     Args:
         encoder: h.
-        z_global, z_home: pre-activations of the global prompt and of the client's stack of prompts.
+        z_global, z_stack: pre-activations of the global prompt and of the client's stack of prompts.
     """
-    return jax.vmap(encoder.__call__)(jnp.concatenate([z_global[None, :], z_home]))
+    return jax.vmap(encoder.__call__)(jnp.concatenate([z_global[None, :], z_stack]))
 
 
 def measure_levels(
@@ -72,10 +72,10 @@ def measure_levels(
     def signal(feature: Rows, own_group: Array) -> Array:
         return feature[0] + feature[1 : 1 + groups] @ own_group
 
-    def client(z_home: Array, own_group: Array, batch: ClientData) -> tuple[LevelRecord, MixtureRecord]:
-        features = level_features(encoder, state.global_prompt, z_home)
+    def client(z_stack: Array, own_group: Array, batch: ClientData) -> tuple[LevelRecord, MixtureRecord]:
+        features = level_features(encoder, state.global_prompt, z_stack)
         noise = features[:, -noise_dim:]
-        pre = jnp.concatenate([state.global_prompt[None, :], z_home])
+        pre = jnp.concatenate([state.global_prompt[None, :], z_stack])
         levels = LevelRecord(
             signal=jax.vmap(signal, (0, None))(features, own_group),
             noise_gram=noise @ noise.T,

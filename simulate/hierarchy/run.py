@@ -1,7 +1,7 @@
 """Train and measure portfolios of prompts on several levels: global, cluster by cluster, local (T23).
 
 The federated loop is that of two prompts, with a stack of prompts in the local prompt's place: one for each cluster
-that the client belongs to, and its own last. The axis ``home`` counts them. After every round the prompts of a
+that the client belongs to, and its own last. The axis ``stack`` counts them. After every round the prompts of a
 cluster are averaged over its members, with weights n_k.
 """
 
@@ -28,10 +28,10 @@ from simulate.model.schemes import Scalar
 from simulate.model.world import World, streams_of
 from simulate.results.conditions import overlaps
 from simulate.running.devices import ONE_DEVICE
-from simulate.running.jit import compiled_quickly
+from simulate.running.jit import quick_jit
 
 Rows = Float[Array, " rows"]
-HomeRows = Float[Array, "home rows"]
+StackRows = Float[Array, "stack rows"]
 
 # Portfolios trained at once: more would only cost memory.
 _BATCH = 8
@@ -44,7 +44,7 @@ class PreparedHierarchy(NamedTuple):
         program, parameters: the experiment, split for compilation.
         worlds: drawn worlds, leading axis of seeds.
         participation_keys: stream of every replicate that decides who takes part, shape (seeds,).
-        initial_home: z of every client's stack of prompts, shape (seeds, clients, levels − 1, rows).
+        initial_stack: z of every client's stack of prompts, shape (seeds, clients, levels − 1, rows).
         together: 1 where two clients share a cluster, shape (partitions, clients, clients).
         weights: w of every portfolio, shape (portfolios, levels).
     """
@@ -53,7 +53,7 @@ class PreparedHierarchy(NamedTuple):
     parameters: Parameters
     worlds: World
     participation_keys: Key[Array, " seeds"]
-    initial_home: Float[Array, "seeds clients home rows"]
+    initial_stack: Float[Array, "seeds clients stack rows"]
     together: Float[Array, "partitions clients clients"]
     weights: Float[Array, "portfolios levels"]
 
@@ -93,24 +93,26 @@ def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     keys, participation_keys = streams_of(experiment)
     worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)
     partitions = jnp.asarray(np.asarray(hierarchy.clusters, int).reshape(-1, experiment.clients))
-    home = worlds.initial_local[:, :, None]
+    stack = worlds.initial_local[:, :, None]
     if partitions.shape[0] and experiment.init_std > 0:
-        initial_home = _initial_home(program.drawing, parameters, partitions, keys.initialisation, home)
+        initial_stack = _initial_stack(program.drawing, parameters, partitions, keys.initialisation, stack)
     else:  # nothing to draw, which spares a compilation
-        initial_home = jnp.repeat(home, partitions.shape[0] + 1, axis=2)
+        initial_stack = jnp.repeat(stack, partitions.shape[0] + 1, axis=2)
     together = (partitions[:, :, None] == partitions[:, None, :]).astype(dtype)
     weights = jnp.asarray(hierarchy.weights, dtype)
-    return PreparedHierarchy(program, parameters, worlds, participation_keys, initial_home, together, weights)
+    return PreparedHierarchy(
+        program, parameters, worlds, participation_keys, initial_stack, together, weights
+    )
 
 
-@compiled_quickly("program")
-def _initial_home(
+@quick_jit("program")
+def _initial_stack(
     program: Program,
     parameters: Parameters,
     partitions: Int[Array, "partitions clients"],
     keys: Key[Array, " seeds"],
     initial_local: Float[Array, "seeds clients 1 rows"],
-) -> Float[Array, "seeds clients home rows"]:
+) -> Float[Array, "seeds clients stack rows"]:
     """The members of a cluster start from one prompt; local prompts start as they do without clusters."""
     scale = parameters.init_std * jnp.sqrt(parameters.squared_norms)
     shape = (program.clients, program.rows)  # there are at most as many clusters as clients
@@ -128,7 +130,7 @@ def _initial_home(
     return jax.vmap(replicate)(keys, initial_local)
 
 
-@compiled_quickly("program")
+@quick_jit("program")
 def simulate_hierarchy(
     program: Program,
     arrays: tuple[Parameters, World, Array, Array, Array, Array],
@@ -146,25 +148,25 @@ def simulate_hierarchy(
         records, portfolios, clients) of the mixtures. Joint training has one training per portfolio and measures
         its own mixture; post-hoc training is one for all.
     """
-    parameters, worlds, participation_keys, initial_home, together, weights = arrays
+    parameters, worlds, participation_keys, initial_stack, together, weights = arrays
     federation = federated_algorithm(program, parameters, average_local=average_clusters(together))
     encoder = Encoder(program.activation, parameters.activation_parameter, parameters.offset)
 
-    def objective(z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData) -> Scalar:
-        features = level_features(encoder, z_global, z_home)
+    def objective(z_global: Rows, z_stack: StackRows, weights: Array, batch: ClientData) -> Scalar:
+        features = level_features(encoder, z_global, z_stack)
         if program.scheme == "joint":
             return logistic_loss(weights @ features, batch)
         return jnp.sum(jax.vmap(logistic_loss, (0, None))(features, batch))
 
     def gradient(
-        z_global: Rows, z_home: HomeRows, weights: Array, batch: ClientData
-    ) -> tuple[Rows, HomeRows]:
+        z_global: Rows, z_stack: StackRows, weights: Array, batch: ClientData
+    ) -> tuple[Rows, StackRows]:
         # As in the coefficient engine: a step −η ∇_p ℓ on the prompt moves z_r by −η ‖w_r‖² ∂ℓ/∂z_r.
-        by_global, by_home = autodiff(objective)(z_global, z_home, weights, batch)
-        return parameters.squared_norms * by_global, parameters.squared_norms[None, :] * by_home
+        by_global, by_stack = autodiff(objective)(z_global, z_stack, weights, batch)
+        return parameters.squared_norms * by_global, parameters.squared_norms[None, :] * by_stack
 
-    def replicate(world: World, key: Key[Array, ""], home: Array) -> tuple[LevelRecord, MixtureRecord]:
-        state = initial_state(world.initial_global, home, federation.optimizer)
+    def replicate(world: World, key: Key[Array, ""], stack: Array) -> tuple[LevelRecord, MixtureRecord]:
+        state = initial_state(world.initial_global, stack, federation.optimizer)
 
         def one(trained: Array, measured: Array) -> tuple[LevelRecord, MixtureRecord]:
             def measure(state: TrainState) -> tuple[LevelRecord, MixtureRecord]:
@@ -176,7 +178,7 @@ def simulate_hierarchy(
             return jax.tree.map(lambda leaf: leaf[None], one(weights[0], weights))
         return jax.lax.map(lambda own: one(own, own[None, :]), weights, batch_size=_BATCH)
 
-    return jax.vmap(replicate)(worlds, participation_keys, initial_home)
+    return jax.vmap(replicate)(worlds, participation_keys, initial_stack)
 
 
 def average_clusters(together: Float[Array, "partitions clients clients"]) -> AverageLocal:
@@ -194,9 +196,9 @@ def average_clusters(together: Float[Array, "partitions clients clients"]) -> Av
         return jnp.where(taking_part, averaged, prompts)
 
     def average_local(
-        home: Float[Array, "clients home rows"], weights: Float[Array, " clients"]
-    ) -> Float[Array, "clients home rows"]:
-        shared = jax.vmap(average, (0, 1, None), out_axes=1)(together, home[:, :-1], weights)
-        return jnp.concatenate([shared, home[:, -1:]], axis=1)
+        stack: Float[Array, "clients stack rows"], weights: Float[Array, " clients"]
+    ) -> Float[Array, "clients stack rows"]:
+        shared = jax.vmap(average, (0, 1, None), out_axes=1)(together, stack[:, :-1], weights)
+        return jnp.concatenate([shared, stack[:, -1:]], axis=1)
 
     return average_local

@@ -16,7 +16,7 @@ from simulate.experiment import Experiment
 from simulate.model.data import ClientData, draw_client_data
 from simulate.model.keys import Purpose, derived_key, fold_purposes
 from simulate.model.program import Parameters, Program
-from simulate.running.jit import compiled_quickly
+from simulate.running.jit import quick_jit
 
 
 class World(NamedTuple):
@@ -93,7 +93,7 @@ def streams_of(
     return _streams(jax.random.key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
 
 
-@compiled_quickly()
+@quick_jit()
 def _streams(
     seed: Key[Array, ""], replicates: UInt32[Array, " seeds"]
 ) -> tuple[WorldKeys, Key[Array, " seeds"]]:

@@ -53,9 +53,8 @@ def label(
 
     Attribute `engine_used` is ``engine``, the name of the engine that ran, whether the experiment named it or left
     the choice open; the seeds that `fallback` marks failed its check (a noise row left the linear band) and come
-    from its fallback, the coefficient engine. With a Gram matrix
-    drawn directly, single noise coordinates do not exist: `phi_max` is NaN, and `band_occupancy_is` says "upper
-    bound" instead of "exact".
+    from its fallback, the coefficient engine. With a Gram matrix drawn directly, single noise coordinates do not
+    exist: `phi_max` is NaN, and `band_occupancy_is` says "upper bound" instead of "exact".
     """
     posthoc = experiment.scheme == "posthoc"
     prompt_dims = (

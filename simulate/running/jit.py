@@ -10,12 +10,12 @@ from simulate.running.devices import Layout
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-QUICKLY: dict[str, bool | int] = {"xla_gpu_autotune_level": 0}
+QUICK_OPTIONS: dict[str, bool | int] = {"xla_gpu_autotune_level": 0}
 """Compiler options for short runs: compilation takes half of the time, execution up to twice as long."""
 if not jax.config.read("jax_disable_most_optimizations"):  # whose lower level an option would override
-    QUICKLY["xla_backend_optimization_level"] = 1
+    QUICK_OPTIONS["xla_backend_optimization_level"] = 1
 if jax.__version_info__ < (0, 11):  # later versions have no such options
-    QUICKLY |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
+    QUICK_OPTIONS |= {"xla_cpu_use_fusion_emitters": False, "xla_cpu_parallel_codegen_split_count": 1}
 
 
 def full_precision(function: Function) -> Function:
@@ -33,19 +33,22 @@ def full_precision(function: Function) -> Function:
     return traced  # type: ignore[return-value]
 
 
-def compiled_quickly(*static: str) -> Callable[[Function], Function]:
-    """A decorator for functions that run briefly: `jax.jit` with the options `QUICKLY` and these static
+def quick_jit(*static: str) -> Callable[[Function], Function]:
+    """A decorator for functions that run briefly: `jax.jit` with the options `QUICK_OPTIONS` and these static
     arguments."""
 
     def compiled(function: Function) -> Function:
-        jitted: Any = jax.jit(full_precision(function), static_argnames=static, compiler_options=QUICKLY)
+        jitted: Any = jax.jit(
+            full_precision(function), static_argnames=static, compiler_options=QUICK_OPTIONS
+        )
         return jitted
 
     return compiled
 
 
-class ByLength:
-    """A function of (program, layout, arrays …), compiled by `QUICKLY` if ``layout.brief``, else fully optimised.
+class JitByLength:
+    """A function of (program, layout, arrays …), compiled with `QUICK_OPTIONS` if ``layout.brief``, else optimised
+    fully.
 
     Args:
         function: what to compile.
@@ -60,7 +63,7 @@ class ByLength:
                 donate_argnames=donated,
                 compiler_options=options,
             )
-            for options in (QUICKLY, None)
+            for options in (QUICK_OPTIONS, None)
         ]
         self._quickly, self._optimised = variants
 

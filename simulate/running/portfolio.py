@@ -17,7 +17,7 @@ from simulate.model.program import Parameters, Program
 from simulate.model.world import World
 from simulate.results.conditions import overlaps
 from simulate.running.devices import Layout
-from simulate.running.jit import compiled_quickly
+from simulate.running.jit import quick_jit
 from simulate.running.prepared import prepare_rows
 
 
@@ -72,7 +72,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         return Portfolio(*jax.device_get(fields))
 
 
-@compiled_quickly("program")
+@quick_jit("program")
 def _features(
     program: Program, parameters: Parameters, worlds: World, states: TrainState
 ) -> tuple[

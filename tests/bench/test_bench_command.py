@@ -36,7 +36,7 @@ def case_time(name: CaseName = "S1") -> CaseTime:
     return CaseTime(
         case=case,
         engine="gram",
-        seeds_redone=0,
+        fallback_seeds=0,
         signal_reach=0.1,
         noise_reach=0.2,
         seconds=2.0,

@@ -14,6 +14,7 @@ from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.summary import summarise
 from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from tests.support import double_by_default
 
 BANK = draw_synthetic_bank(classes=5, dim=16)
 STUDY = ClipStudy(
@@ -49,6 +50,12 @@ def test_dataset_is_complete_and_labelled(result):
     assert result.predicted_error.notnull().all()
     known = result.accuracy.sel(scheme="joint").notnull().all(["split", "seed", "step", "client"])
     assert result.theta.values[known.values].tolist() == [0.0, 0.35, 1.0]
+
+
+def test_a_study_is_float32_whatever_jax_is_set_to(result):
+    with double_by_default():
+        double = run_study(STUDY, BANK)
+    xr.testing.assert_identical(double, result)
 
 
 def test_dataset_survives_a_file(result, tmp_path):

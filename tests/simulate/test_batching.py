@@ -132,7 +132,7 @@ def test_rounds_of_all_batches_are_counted() -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_only_replicates_that_leave_the_band_are_redone() -> None:
+def test_only_replicates_that_leave_the_band_fall_back() -> None:
     many = BASE.replace(replicates=12, signal_offset=1e3)
     everywhere = ("theta", "step", "client", "prompt")
     largest = run(many.replace(engine="coefficient")).band_occupancy.max(everywhere)

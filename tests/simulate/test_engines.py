@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from simulate import Experiment, run
 from simulate.experiment import Precision, TrainingScheme
+from tests.support import double_by_default
 from tests.tolerances import RELATIVE
 
 SMALL = Experiment(
@@ -209,3 +210,12 @@ def test_precision_is_not_a_lasting_side_effect() -> None:
     before = jax.config.read("jax_enable_x64")
     run(SMALL.replace(rounds=1, record=(1,), precision="float64"))
     assert jax.config.read("jax_enable_x64") == before
+
+
+@pytest.mark.parametrize("engine", ["prompt", "coefficient", "gram"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_precision_that_jax_is_set_to_does_not_matter(engine: str, precision: Precision) -> None:
+    experiment = LINEAR_NOISE.replace(engine=engine, precision=precision, label_noise=0.2)
+    with double_by_default():
+        double = run(experiment)
+    xr.testing.assert_identical(double, run(experiment))

@@ -86,7 +86,7 @@ def test_bounds_cover_the_steps_within_a_round() -> None:
     assert (server < 0.5 * copy).all(), "averaging must hide the copy to test anything"
 
 
-def test_a_run_that_leaves_the_band_is_redone() -> None:
+def test_a_run_that_leaves_the_band_falls_back() -> None:
     narrow = BASE.replace(noise_offset=0.3)
     result, expected = run(narrow), run(narrow.replace(engine="coefficient"))
     assert result.fallback.all()

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.run import prepare_hierarchy, run_hierarchy, simulate_hierarchy
+from tests.support import double_by_default
 from tests.tolerances import RELATIVE, assert_agree
 
 SMALL = Experiment(
@@ -103,7 +105,7 @@ def test_an_order_of_clients_does_not_matter(scheme: str) -> None:
                 data=jax.tree.map(lambda leaf: leaf[:, order], worlds.data),
                 initial_local=worlds.initial_local[:, order],
             ),
-            initial_home=prepared.initial_home[:, order],
+            initial_stack=prepared.initial_stack[:, order],
             together=prepared.together[:, order][:, :, order],
         )
         as_drawn, reordered = (simulate_hierarchy(each.program, each[1:], gaps) for each in (prepared, moved))
@@ -118,13 +120,13 @@ def plain_training(hierarchy: Hierarchy, weights: np.ndarray) -> np.ndarray:
     experiment, joint = hierarchy.experiment, hierarchy.experiment.scheme == "joint"
     with jax.enable_x64(True):
         prepared = prepare_hierarchy(hierarchy)
-        data, start, home = jax.device_get(
-            (prepared.worlds.data, prepared.worlds.initial_global[0], prepared.initial_home[0])
+        data, start, stack = jax.device_get(
+            (prepared.worlds.data, prepared.worlds.initial_global[0], prepared.initial_stack[0])
         )
         norms = np.asarray(prepared.parameters.squared_norms)
     clients, counts = range(experiment.clients), np.asarray(experiment.samples)
     partitions = ((0,) * experiment.clients, *hierarchy.clusters, tuple(clients))
-    z = np.stack([np.concatenate([start[None], home[k]]) for k in clients])
+    z = np.stack([np.concatenate([start[None], stack[k]]) for k in clients])
     for _ in range(experiment.rounds):
         stepped = z.copy()
         for k in clients:
@@ -185,6 +187,13 @@ def test_clusters_start_from_one_prompt_and_apart() -> None:
     local = start.sel(level="local", other_level="local").values
     apart = abs(np.subtract.outer(cluster[:, :2].ravel(), np.append(cluster[:, :2], local)))
     assert (apart > 1e-6 * cluster.max()).sum() == apart.size - 4, "each is itself alone"
+
+
+def test_the_precision_that_jax_is_set_to_does_not_matter() -> None:
+    single = three(SMALL.replace(precision="float32"))
+    with double_by_default():
+        double = run_hierarchy(single)
+    xr.testing.assert_identical(double, run_hierarchy(single))
 
 
 def test_labels_and_provenance() -> None:

@@ -24,7 +24,6 @@ from promptfolio.sweep.execution import Outcome
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
-from tests.support import ROOT
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -42,8 +41,7 @@ LIMIT = 120.0
 # Runs in every worker process as it starts, more than once. Seeds report when they start; then some wait at a
 # gate, and one kills.
 PRELOAD = f"""
-import os, pathlib, sys, time
-sys.path.insert(0, {str(ROOT)!r})
+import os, pathlib, time
 import simulate.running.runner
 
 real = simulate.running.runner.real = getattr(simulate.running.runner, "real", simulate.running.runner.run)

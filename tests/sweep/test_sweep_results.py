@@ -21,7 +21,7 @@ from promptfolio.sweep import (
     stored_results,
     sweep_states,
 )
-from promptfolio.sweep.execution import in_turn
+from promptfolio.sweep.execution import ordered_by_shape
 from simulate import ConfigurationError, Experiment, run
 from simulate.results.files import temporary_prefix, write_atomically
 
@@ -90,7 +90,7 @@ def test_equal_experiments_are_computed_once(tmp_path: pathlib.Path, runs: list[
 def test_cells_of_one_shape_follow_each_other() -> None:
     sweep = sweep_of({"seed": [0, 1], "clients": [2, 3]})
     assert [cell.experiment.clients for cell in sweep.cells] == [2, 3, 2, 3]
-    turn = [(cell.experiment.clients, cell.experiment.seed) for cell in in_turn(sweep.cells)]
+    turn = [(cell.experiment.clients, cell.experiment.seed) for cell in ordered_by_shape(sweep.cells)]
     assert turn == [(2, 0), (2, 1), (3, 0), (3, 1)]
 
 

@@ -29,17 +29,17 @@ def train(problem: Problem, theta: float, rounds: int) -> Prompts:
             for features, labels in zip(problem.features, problem.labels, strict=True)
         ]
         server = jnp.asarray(problem.along_rows(problem.initial_global))
-        homes = [jnp.asarray(problem.along_rows(z)) for z in problem.initial_local]
+        local_prompts = [jnp.asarray(problem.along_rows(z)) for z in problem.initial_local]
         for _ in range(rounds):
             uploads = []
             for k, client in enumerate(clients):
-                prompts = (server, homes[k])
+                prompts = (server, local_prompts[k])
                 for _ in range(problem.local_steps):
                     _, prompts = local_step(prompts, client, encoder, theta, problem.learning_rate)
-                homes[k] = prompts[1]
+                local_prompts[k] = prompts[1]
                 uploads.append(prompts[0])
             server = average(uploads, problem.client_weights)
-        z_local = np.stack([np.asarray(home) for home in homes]) * problem.scale
+        z_local = np.stack([np.asarray(prompt) for prompt in local_prompts]) * problem.scale
         return Prompts(np.asarray(server) * problem.scale, z_local)
 
 

@@ -31,14 +31,14 @@ def train(problem: Problem, theta: float, rounds: int) -> Prompts:
     for _ in range(rounds):
         average = np.zeros_like(z_global)
         for k, (features, labels) in enumerate(zip(problem.features, problem.labels, strict=True)):
-            here, home = z_global, z_local[k]
+            own_global, own_local = z_global, z_local[k]
             for _ in range(problem.local_steps):
-                mixture = (1 - theta) * encode(here) + theta * encode(home)
+                mixture = (1 - theta) * encode(own_global) + theta * encode(own_local)
                 margins = labels * (features @ mixture)
                 pull = rate * ((labels / (1 + np.exp(margins))) @ features / labels.size)
-                here = here + (1 - theta) * slope(here) * pull
-                home = home + theta * slope(home) * pull
-            z_local[k] = home
-            average += problem.client_weights[k] * here
+                own_global = own_global + (1 - theta) * slope(own_global) * pull
+                own_local = own_local + theta * slope(own_local) * pull
+            z_local[k] = own_local
+            average += problem.client_weights[k] * own_global
         z_global = average
     return Prompts(z_global, np.stack(z_local))

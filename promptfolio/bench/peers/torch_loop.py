@@ -62,21 +62,21 @@ def _train(problem: Problem, theta: float, rounds: int, device: str) -> Prompts:
         return z + torch.clamp(z, -offset, offset)
 
     server = tensor(problem.along_rows(problem.initial_global))
-    homes = [tensor(problem.along_rows(z)) for z in problem.initial_local]
+    local_prompts = [tensor(problem.along_rows(z)) for z in problem.initial_local]
     for _ in range(rounds):
         uploads = torch.zeros_like(server)
         for k, (features, labels) in enumerate(clients):
-            here = server.clone().requires_grad_()
-            home = homes[k].requires_grad_()
+            own_global = server.clone().requires_grad_()
+            own_local = local_prompts[k].requires_grad_()
             for _ in range(problem.local_steps):
-                mixture = (1 - theta) * encode(here) + theta * encode(home)
+                mixture = (1 - theta) * encode(own_global) + theta * encode(own_local)
                 loss = torch.nn.functional.softplus(-labels * (features @ mixture)).mean()
-                gradients = torch.autograd.grad(loss, (here, home))
+                gradients = torch.autograd.grad(loss, (own_global, own_local))
                 with torch.no_grad():
-                    for prompt, gradient in zip((here, home), gradients, strict=True):
+                    for prompt, gradient in zip((own_global, own_local), gradients, strict=True):
                         prompt -= problem.learning_rate * gradient
-            homes[k] = home.detach()
-            uploads += problem.client_weights[k] * here.detach()
+            local_prompts[k] = own_local.detach()
+            uploads += problem.client_weights[k] * own_global.detach()
         server = uploads
-    z_local = torch.stack(homes) * scale
+    z_local = torch.stack(local_prompts) * scale
     return Prompts((server * scale).cpu().numpy(), z_local.cpu().numpy())

@@ -148,7 +148,7 @@ def _noticed(quick: bool) -> dict[str, float]:
         "left": float(left.sum()),
         "unnoticed": float((left & ~gram.fallback).sum()),
         "kept": float((~gram.fallback).sum()),
-        "redone_difference": max(_difference(exact[name], gram[name]) for name in _QUANTITIES),
+        "fallback_difference": max(_difference(exact[name], gram[name]) for name in _QUANTITIES),
     }
 
 
@@ -207,7 +207,7 @@ def judge(data: xr.Dataset) -> Finding:
             compare(
                 "largest difference of any recorded quantity, kept and repeated replicates"
                 " against training of every row",
-                data.redone_difference,
+                data.fallback_difference,
                 0,
                 bound="exact",
                 tolerance=1e-9,

@@ -21,7 +21,7 @@ def _sums_clients(original: Any) -> Any:
 
 
 def _all_groups_alike(original: Any) -> Any:
-    return lambda sees, views: jnp.einsum("kvs,jvt->st", sees, views) / views.shape[0]
+    return lambda selection, views: jnp.einsum("kvs,jvt->st", selection, views) / views.shape[0]
 
 
 def _one_slope(original: Any) -> Any:
@@ -66,16 +66,16 @@ MUTANTS: tuple[Mutant, ...] = (
         _ENGINE,
         "in the space of samples, θ and 1−θ are swapped in joint training",
         _CLAIM,
-        "return gradient(here.signals, 1 - theta, together), gradient(home.signals, theta, together)",
-        "return gradient(here.signals, theta, together), gradient(home.signals, 1 - theta, together)",
+        "return gradient(shared.signals, 1 - theta, together), gradient(own.signals, theta, together)",
+        "return gradient(shared.signals, theta, together), gradient(own.signals, 1 - theta, together)",
     ),
     Edited(
         "gram_own_moves_forgotten",
         _ENGINE,
         "in the space of samples, a client's own change of the global prompt's noise is left out within a round",
         _CLAIM,
-        "here = here._replace(coefficients=server_margins + moved)",
-        "here = here._replace(coefficients=server_margins + 0 * moved)",
+        "shared = shared._replace(coefficients=server_margins + moved)",
+        "shared = shared._replace(coefficients=server_margins + 0 * moved)",
     ),
     Edited(
         "gram_signal_slope_fixed",
@@ -160,9 +160,9 @@ MUTANTS: tuple[Mutant, ...] = (
         _three_bands,
     ),
     Edited(
-        "redone_results_dropped",
+        "fallback_results_dropped",
         "simulate.running.runner",
-        "results of the engine that had to give up are kept",
+        "results that failed the Gram engine's check are kept",
         _CLAIM,
         "        before[left] = after\n",
         "",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from simulate.running.devices import Layout
     from simulate.running.prepared import Prepared
 
-SMALL = 5e10
+WORTH_COMPILING = 5e10
 """Multiplications of another engine's training below which compiling the Gram engine takes longer than it saves."""
 MARGIN = 2.0
 """How many times cheaper than another engine it must be by count before it is chosen: its products are smaller."""
@@ -77,7 +77,7 @@ class GramEngine(Engine):
 
     def cost(self, experiment: Experiment) -> float:
         """The work of another engine beyond which this one is faster."""
-        return max(SMALL, MARGIN * self.run_work(experiment))
+        return max(WORTH_COMPILING, MARGIN * self.run_work(experiment))
 
     def arrays(self, experiment: Experiment) -> Arrays:
         """Signed noise and its inner products, and a coefficient of every sample for each prompt."""
@@ -94,7 +94,7 @@ class GramEngine(Engine):
     def unit(self, experiment: Experiment, sizes: Sizes, seeds: int, thetas: int, budget: float) -> Unit:
         """All θ that fit the budget in one product, in whole vectors; replicates one by one unless tiny.
 
-        θ stand along the last axis: on whole vectors, the copies that fill them up cost less than nothing.
+        θ stand along the last axis, and products of whole vectors are faster, even though copies of θ fill them up.
         """
         fit = sizes.thetas_within(budget)
         thetas = even(thetas, fit)

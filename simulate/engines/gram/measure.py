@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulate.configuration import momentum_of
-from simulate.engines.gram.view import View, margins_of, seen_by_clients
+from simulate.engines.gram.view import View, margins_of, select_rows
 from simulate.engines.gram.world import SLOPE, GramWorld
 from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
@@ -28,13 +28,13 @@ def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: T
 
     initial = world.initial_signals[:, :, None]
     # A local prompt's rows in view have moved, its other rows have their initial values.
-    moving = jnp.any(view.sees > 0, axis=1)[:, :, None]
-    home = jnp.where(moving, jnp.einsum("kvs,kvt->kst", view.sees, local.signals), initial[1:])
-    present = jnp.concatenate([server.signals[None], home])
+    moving = jnp.any(view.selection > 0, axis=1)[:, :, None]
+    local_rows = jnp.where(moving, jnp.einsum("kvs,kvt->kst", view.selection, local.signals), initial[1:])
+    present = jnp.concatenate([server.signals[None], local_rows])
     offset = parameters.offset[: present.shape[1]][None, :, None]
-    seen = seen_by_clients(view.sees, server.signals)
+    in_view = select_rows(view.selection, server.signals)
     margins = (
-        margins_of(view, seen, world.global_start_margins + pulled_global),
+        margins_of(view, in_view, world.global_start_margins + pulled_global),
         margins_of(view, local.signals, world.local_start_margins + pulled_local),
     )
     snapshot = Snapshot(

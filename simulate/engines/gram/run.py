@@ -28,14 +28,14 @@ from simulate.running.devices import (
     WHOLE,
     Layout,
 )
-from simulate.running.jit import ByLength, compiled_quickly
+from simulate.running.jit import JitByLength, quick_jit
 from simulate.running.prepared import Prepared
 
 PROVED = 0.999
 """Share of the linear band that a bound must stay within: 1 less what rounding can do, in float32 too."""
 
 
-@compiled_quickly("program", "layout")
+@quick_jit("program", "layout")
 def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> GramWorld:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
 
@@ -45,7 +45,7 @@ def draw_gram(program: Program, layout: Layout, parameters: Parameters, keys: Wo
     return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
 
-@compiled_quickly("program", "layout")
+@quick_jit("program", "layout")
 def start_gram(
     program: Program,
     layout: Layout,
@@ -77,7 +77,7 @@ def _parts_of(states: TrainState) -> Any:
     return jax.tree.map(part, states)
 
 
-@functools.partial(ByLength, donated="states")
+@functools.partial(JitByLength, donated="states")
 def advance_gram(
     program: Program,
     layout: Layout,
@@ -137,7 +137,7 @@ def stayed_in_band(prepared: Prepared, states: TrainState) -> np.ndarray:
     return proved
 
 
-@compiled_quickly("bound", "program", "layout")
+@quick_jit("bound", "program", "layout")
 def _proved(
     bound: Any,
     program: Program,

@@ -20,7 +20,7 @@ from simulate.engines.gram.view import (
     View,
     margins_of,
     rows_in_view,
-    seen_by_clients,
+    select_rows,
     sum_over_clients,
     view_of,
 )
@@ -63,9 +63,9 @@ def initial_gram_state(
         optimizer: of every client.
     """
     initial = world.initial_signals
-    sees = rows_in_view(parameters.own_group, program.constant_rows)
+    selection = rows_in_view(parameters.own_group, program.constant_rows)
     coefficients = jnp.zeros((*world.labels.shape, thetas), initial.dtype)
-    local = jnp.einsum("kvs,ks->kv", sees, initial[1:])[:, :, None]
+    local = jnp.einsum("kvs,ks->kv", selection, initial[1:])[:, :, None]
     everywhere = jnp.broadcast_to(local, (*local.shape[:2], thetas))
     local_prompts = GramPrompt(everywhere, coefficients)
     server = GramPrompt(jnp.broadcast_to(initial[0][:, None], (initial.shape[1], thetas)), coefficients)
@@ -100,16 +100,16 @@ def gram_round(
     server_margins = world.global_start_margins + (world.kernel @ coefficients).reshape(
         server.coefficients.shape
     )
-    server_signals = seen_by_clients(view.sees, server.signals)
+    server_signals = select_rows(view.selection, server.signals)
 
     def local_step(step: Any, carry: tuple[Any, Any]) -> tuple[Any, Any]:
         (displacement, local), optimizer_state = carry
-        here = GramPrompt(server_signals + displacement.signals, server_margins)
+        shared = GramPrompt(server_signals + displacement.signals, server_margins)
         if program.local_steps > 1:
             moved = view.own_kernel @ displacement.coefficients
-            here = here._replace(coefficients=server_margins + moved)
-        home = GramPrompt(local.signals, world.local_start_margins + view.own_kernel @ local.coefficients)
-        gradients = _gradients(program, view, here, home)
+            shared = shared._replace(coefficients=server_margins + moved)
+        own = GramPrompt(local.signals, world.local_start_margins + view.own_kernel @ local.coefficients)
+        gradients = _gradients(program, view, shared, own)
         updates, optimizer_state = federation.optimizer.update(
             gradients, optimizer_state, (displacement, local)
         )
@@ -131,22 +131,23 @@ def gram_round(
         )
     share = jax.tree.map(lambda leaf: weights[:, None, None] * leaf, displacement)
     global_prompt = GramPrompt(
-        server.signals + sum_over_clients(view.sees, share.signals), server.coefficients + share.coefficients
+        server.signals + sum_over_clients(view.selection, share.signals),
+        server.coefficients + share.coefficients,
     )
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
 
 
 def _gradients(
-    program: Program, view: View, here: GramPrompt, home: GramPrompt
+    program: Program, view: View, shared: GramPrompt, own: GramPrompt
 ) -> tuple[GramPrompt, GramPrompt]:
     """Gradients of both prompts in all clients' coordinates, scaled as in `simulate.engines.coefficient`.
 
     Args:
-        here, home: the global and the local prompt in the clients' views, with the noise rows' part of the margins,
-            (clients, samples, thetas), in place of the coefficients.
+        shared, own: the global and the local prompt in the clients' views; in place of the coefficients they hold
+            the noise rows' part of the margins, (clients, samples, thetas).
     """
     theta = view.theta
-    margin_global, margin_local = (margins_of(view, *prompt) for prompt in (here, home))
+    margin_global, margin_local = (margins_of(view, *prompt) for prompt in (shared, own))
 
     def residual(margins: Array) -> Array:
         return view.sample_weights * jax.nn.sigmoid(-margins)
@@ -163,10 +164,10 @@ def _gradients(
     alone, one = residual(margin_global), jnp.ones_like(theta)
     together = residual(mix(theta, margin_global, margin_local))
     if program.scheme == "joint":
-        return gradient(here.signals, 1 - theta, together), gradient(home.signals, theta, together)
+        return gradient(shared.signals, 1 - theta, together), gradient(own.signals, theta, together)
     if program.scheme == "posthoc":
-        return gradient(here.signals, one, alone), gradient(home.signals, one, residual(margin_local))
-    return gradient(here.signals, one, alone), gradient(home.signals, theta, together)
+        return gradient(shared.signals, one, alone), gradient(own.signals, one, residual(margin_local))
+    return gradient(shared.signals, one, alone), gradient(own.signals, theta, together)
 
 
 def train_gram(

@@ -18,7 +18,7 @@ class View(NamedTuple):
     """The rows and samples that enter each client's loss. The axis ``views`` counts the rows in a client's view.
 
     Attributes:
-        sees: 1 where a task-relevant row is the client's v-th in view, else 0.
+        selection: 1 where a task-relevant row is the client's v-th in view, else 0.
         encoder: text encoder of the rows in view.
         norms: ‖w_r‖² of the rows in view.
         sign: label times true class, ±1, 0 where padded: the factor of the signal features in a margin.
@@ -28,7 +28,7 @@ class View(NamedTuple):
         theta: θ of every training.
     """
 
-    sees: Float[Array, "clients views signals"]
+    selection: Float[Array, "clients views signals"]
     encoder: Encoder
     norms: Float[Array, "clients views 1"]
     sign: Float[Array, "clients samples 1"]
@@ -42,15 +42,15 @@ def view_of(
     program: Program, parameters: Parameters, world: GramWorld, theta: Float[Array, " thetas"]
 ) -> View:
     """The view of one replicate, with its samples, at all θ."""
-    sees = rows_in_view(parameters.own_group, program.constant_rows)
+    selection = rows_in_view(parameters.own_group, program.constant_rows)
     offset, norms = (
-        seen_by_clients(sees, values[: program.signals, None])
+        select_rows(selection, values[: program.signals, None])
         for values in (parameters.offset, parameters.squared_norms)
     )
     clients, samples = world.labels.shape
     blocks = world.kernel.reshape(clients, samples, clients, samples)
     return View(
-        sees=sees,
+        selection=selection,
         encoder=Encoder(program.activation, parameters.activation_parameter, offset),
         norms=norms,
         sign=(world.labels * world.classes)[:, :, None],
@@ -64,7 +64,7 @@ def view_of(
 def rows_in_view(
     own_group: Float[Array, "clients groups"], constant_rows: int
 ) -> Float[Array, "clients views signals"]:
-    """`View.sees`: rows of the shared feature, of the client's own group, and of the constant if there is one."""
+    """`View.selection`: rows of the shared feature, the client's own group, and the constant if there is one."""
     clients, groups = own_group.shape
     every = jnp.eye(1 + groups + constant_rows, dtype=own_group.dtype)
     shared, constant = (
@@ -74,18 +74,18 @@ def rows_in_view(
     return jnp.concatenate([shared, own[:, None], constant], axis=1)
 
 
-def seen_by_clients(
-    sees: Float[Array, "clients views signals"], rows: Float[Array, "signals _"]
+def select_rows(
+    selection: Float[Array, "clients views signals"], rows: Float[Array, "signals _"]
 ) -> Float[Array, "clients views _"]:
     """Select the rows in every client's view from one prompt's task-relevant rows."""
-    return jnp.einsum("kvs,st->kvt", sees, rows)
+    return jnp.einsum("kvs,st->kvt", selection, rows)
 
 
 def sum_over_clients(
-    sees: Float[Array, "clients views signals"], views: Float[Array, "clients views _"]
+    selection: Float[Array, "clients views signals"], views: Float[Array, "clients views _"]
 ) -> Float[Array, "signals _"]:
-    """Sum the clients' values of rows in view into task-relevant rows: the transpose of `seen_by_clients`."""
-    return jnp.einsum("kvs,kvt->st", sees, views)
+    """Sum the clients' values of rows in view into task-relevant rows: the transpose of `select_rows`."""
+    return jnp.einsum("kvs,kvt->st", selection, views)
 
 
 def margins_of(

@@ -16,10 +16,10 @@ from simulate.model.program import Parameters, Program
 from simulate.model.world import World, WorldKeys, draw_world
 from simulate.results.snapshot import Snapshot, take_snapshot
 from simulate.running.devices import BY_BOTH, BY_SEED, BY_THETA, WHOLE, Layout
-from simulate.running.jit import ByLength, compiled_quickly
+from simulate.running.jit import JitByLength, quick_jit
 
 
-@compiled_quickly("program", "layout")
+@quick_jit("program", "layout")
 def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKeys) -> World:
     """Draw the world of every replicate; leaves have a leading axis of seeds."""
     weights = _engine(program).needs_weights
@@ -30,7 +30,7 @@ def draw(program: Program, layout: Layout, parameters: Parameters, keys: WorldKe
     return layout.divided(local, (WHOLE, BY_SEED), BY_SEED)(parameters, keys)
 
 
-@compiled_quickly("program", "layout")
+@quick_jit("program", "layout")
 def start(
     program: Program, layout: Layout, parameters: Parameters, worlds: World, theta: Float[Array, " thetas"]
 ) -> TrainState:
@@ -48,7 +48,7 @@ def start(
     return layout.divided(local, (WHOLE, BY_SEED, BY_THETA), BY_BOTH)(parameters, worlds, theta)
 
 
-@functools.partial(ByLength, donated="states")
+@functools.partial(JitByLength, donated="states")
 def advance(
     program: Program,
     layout: Layout,
@@ -98,13 +98,13 @@ def _trainings(
     """
     model = model_of(program, parameters, world)
 
-    def rows(server: Array, home: Array) -> Array:
-        return jax.vmap(model.pre_activations)(jnp.concatenate([server[None, :], home]))
+    def rows(server: Array, local: Array) -> Array:
+        return jax.vmap(model.pre_activations)(jnp.concatenate([server[None, :], local]))
 
     initial = rows(world.initial_global, world.initial_local)
 
-    def snapshot(server: Array, home: Array) -> Snapshot:
-        present = rows(server, home)
+    def snapshot(server: Array, local: Array) -> Snapshot:
+        present = rows(server, local)
         return take_snapshot(program, parameters, world.data, initial=initial, present=present)
 
     def by_itself(at: tuple[Array, TrainState]) -> tuple[TrainState, Snapshot]:
