@@ -5,7 +5,7 @@ Statement (T8): κ_L = 4(a + b + ν̄/n), κ_G = 4(a + bχ/K + ν̄/(nK)) and κ
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
@@ -126,12 +126,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(local, shared, joint), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any, Any]:
-    symbols, local, shared, joint = formula()
-    return (as_function(symbols[1:5], local), as_function(symbols[1:], shared), as_function(symbols, joint))
-
-
 def _letters(equal: EqualClients) -> tuple[Values, ...]:
     """a, b, ν̄, n, K and χ, in the order of `formula`."""
     signals = equal.global_feature_sq, equal.local_feature_sq
@@ -148,7 +142,8 @@ def local_rate(equal: EqualClients) -> Values:
     >>> float(local_rate(equal))
     80.0
     """
-    return result(_numeric()[0](*_letters(equal)[:4]))
+    symbols, rate, *_ = formula()
+    return result(as_function(symbols[1:5], rate)(*_letters(equal)[:4]))
 
 
 def global_rate(equal: EqualClients) -> Values:
@@ -160,7 +155,8 @@ def global_rate(equal: EqualClients) -> Values:
     >>> float(global_rate(equal))
     28.0
     """
-    return result(_numeric()[1](*_letters(equal)))
+    symbols, _, rate, _ = formula()
+    return result(as_function(symbols[1:], rate)(*_letters(equal)))
 
 
 def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
@@ -175,7 +171,8 @@ def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
     >>> float(joint_rate(equal, 0.5))
     26.0
     """
-    return result(_numeric()[2](unit_interval("theta", theta), *_letters(equal)))
+    symbols, *_, rate = formula()
+    return result(as_function(symbols, rate)(unit_interval("theta", theta), *_letters(equal)))
 
 
 class RateParts(NamedTuple):
@@ -198,7 +195,8 @@ def rate_parts(equal: EqualClients, theta: ArrayLike) -> RateParts:
     >>> float(parts.signal), float(parts.noise)
     (44.0, 32.0)
     """
-    mixing, rate = unit_interval("theta", theta), _numeric()[2]
+    symbols, *_, joint = formula()
+    mixing, rate = unit_interval("theta", theta), as_function(symbols, joint)
     a, b, noise_energy, *clients = _letters(equal)
     return RateParts(
         result(rate(mixing, a, b, 0.0, *clients)), result(rate(mixing, 0.0, 0.0, noise_energy, *clients))

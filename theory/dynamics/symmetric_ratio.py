@@ -9,7 +9,6 @@ The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed f
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,12 +144,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, signal, noise = formula()
-    return as_function(symbols, signal), as_function(symbols, noise)
-
-
 def predicted_ratio(
     equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> Values:
@@ -175,7 +168,8 @@ def predicted_ratio(
         *(equal.global_feature_sq, equal.local_feature_sq, equal.noise_feature_sq, equal.noise_std),
         *(equal.noise_dim, equal.samples, equal.clients, equal.group_size),
     )
-    signal, noise = _numeric()[0](*arguments), _numeric()[1](*arguments)
+    symbols, *moments = formula()
+    signal, noise = as_function(symbols, tuple(moments))(*arguments)
     return ratio(signal, np.sqrt(noise), equal.noise_std)
 
 

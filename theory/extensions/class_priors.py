@@ -16,7 +16,7 @@ Predictions for any scheme and time: `theory.extensions.prior_prediction`.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,13 +235,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, bonus, best, pull, condition), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    parts = formula()
-    R, bias, prior = parts.symbols
-    return as_function((R, bias, prior), parts.gain), as_function((R, prior), parts.best)
-
-
 def accuracy_with_bias(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:
     """Return the test accuracy π Φ(R + B/v) + (1−π) Φ(R − B/v) (T27).
 
@@ -269,7 +262,7 @@ def bias_gain(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Valu
     0.3989
     """
     arguments = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
-    return result(_numeric()[0](*arguments))
+    return result(as_function(formula().symbols, formula().gain)(*arguments))
 
 
 def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
@@ -284,7 +277,8 @@ def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
     0.5493
     """
     prior = between("class_prior", class_prior, np.nextafter(0, 1), np.nextafter(1, 0))
-    return result(_numeric()[1](positive("ratio", ratio), prior))
+    R, _, share = formula().symbols
+    return result(as_function((R, share), formula().best)(positive("ratio", ratio), prior))
 
 
 def leans_local(federation: Federation) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k:
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,13 +219,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, limit_claim, sign_of_gap, floor), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    parts = formula()
-    epsilon, x, signal, noise = parts.symbols
-    return (as_function((epsilon, x), parts.factor), as_function((epsilon, signal, noise), parts.largest))
-
-
 def _rate(label_noise: ArrayLike) -> NDArray[np.float64]:
     return between("label_noise", label_noise, 0, 0.5)
 
@@ -242,7 +235,8 @@ def ratio_factor(label_noise: ArrayLike, disparity: ArrayLike = 1.0) -> Values:
     >>> ratio_factor(0.2, [1, 2]).round(3).tolist()
     [0.6, 0.316]
     """
-    return result(_numeric()[0](_rate(label_noise), between("disparity", disparity, 1)))
+    factor = as_function(formula().symbols[:2], formula().factor)
+    return result(factor(_rate(label_noise), between("disparity", disparity, 1)))
 
 
 def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate: ArrayLike) -> Values:
@@ -258,7 +252,8 @@ def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate
     1.666667
     """
     rates = nonnegative("signal_rate", signal_rate), positive("noise_rate", noise_rate)
-    return result(_numeric()[1](_rate(label_noise), *rates))
+    epsilon, _, *strengths = formula().symbols
+    return result(as_function((epsilon, *strengths), formula().largest)(_rate(label_noise), *rates))
 
 
 class Bounds(NamedTuple):

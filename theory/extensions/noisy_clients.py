@@ -12,7 +12,7 @@ Later, samples are of two types, clean and flipped, and `theory.extensions.predi
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,11 +143,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def client_signals(federation: Federation) -> Signals:
     """Return every client's signals to leading order (T26).
 
@@ -160,7 +155,9 @@ def client_signals(federation: Federation) -> Signals:
     """
     kept = federation.client_weights * (1 - 2 * federation.label_noise)
     a, b = federation.global_feature_sq, federation.local_feature_sq
-    return Signals(*_numeric()(a, b, federation.label_noise, np.sum(kept), federation.same_group @ kept))
+    return Signals(
+        *as_function(*formula())(a, b, federation.label_noise, np.sum(kept), federation.same_group @ kept)
+    )
 
 
 def leading_mixing(federation: Federation) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(r
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,17 +226,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(behind, joint, early, late, excess), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, ...]:
-    parts = formula()
-    return (
-        as_function(parts.rate_symbols, parts.rate),
-        as_function(parts.odds_symbols, parts.posthoc),
-        as_function(parts.joint_symbols, parts.joint),
-        as_function(parts.excess_symbols, parts.excess),
-    )
-
-
 def _share(participation: ArrayLike) -> NDArray[np.float64]:
     return between("participation", participation, 0, 1, open_low=True)
 
@@ -252,7 +241,8 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
     >>> round(float(energy_excess(0.25, 100)), 6)
     1.03
     """
-    return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))
+    excess = as_function(formula().excess_symbols, formula().excess)
+    return result(excess(_share(participation), between("rounds", rounds, 1)))
 
 
 def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
@@ -267,7 +257,8 @@ def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
     >>> joint_mixing(equal, [1, 0.25]).round(3).tolist()
     [0.366, 0.536]
     """
-    return mixing_from_odds(_numeric()[2](posthoc_odds(equal), _share(participation)))
+    effective = as_function(formula().joint_symbols, formula().joint)
+    return mixing_from_odds(effective(posthoc_odds(equal), _share(participation)))
 
 
 def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike) -> Values:
@@ -283,4 +274,5 @@ def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike) 
     40.0
     """
     rates = global_rate(equal), local_rate(equal)
-    return result(_numeric()[0](unit_interval("theta", theta), _share(participation), *rates))
+    rate = as_function(formula().rate_symbols, formula().rate)
+    return result(rate(unit_interval("theta", theta), _share(participation), *rates))

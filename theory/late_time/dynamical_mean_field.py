@@ -60,9 +60,8 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], tuple[
     mean = sympy.Symbol("s", real=True)
     u = (1 - mean) / sympy.sqrt(variance)
     below = (1 + sympy.erf(u / sympy.sqrt(2))) / 2
-    density = sympy.exp(-(u**2) / 2) / sympy.sqrt(2 * sympy.pi)
-    first = sympy.sqrt(variance) * (u * below + density)
-    second = variance * ((1 + u**2) * below + u * density)
+    first = sympy.sqrt(variance) * (u * below + density(u, 1))
+    second = variance * ((1 + u**2) * below + u * density(u, 1))
     return (
         (c, at.n, at.sigma, r),
         c / (1 + at.n * at.sigma**2 * c * r),
@@ -173,7 +172,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, shrunk, energy, grown), lemmas=(signal, noise, late))
 
 
-@cache
 def numeric() -> tuple[Any, Any, Any, Any]:
     """Return g and the three moments as functions of NumPy arrays, in the order of `formula`.
 

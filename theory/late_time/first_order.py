@@ -258,7 +258,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, solved), lemmas=(modes, flow, effect, written_out))
 
 
-@cache
 def numeric() -> Any:
     """Return the bracket of T29 as a function of NumPy arrays (θ, K, ψ).
 

@@ -7,7 +7,6 @@ principal components, so a product rule replaces sampling. Both are iterated to 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,14 +113,9 @@ _Moments = tuple[Matrix, Matrix]
 """Signals, shape (steps, prompts), and covariance of margins, shape (steps, prompts, prompts)."""
 
 
-@cache
-def _modes() -> Any:
-    at = letters()
-    return as_function((at.e, at.n, at.theta), list(response()[:2]))
-
-
 def _prompt(at: EqualClients, theta: float) -> _Prompt:
-    modes = np.array(_modes()(at.noise_feature_sq, at.samples, theta))
+    symbols = letters().e, letters().n, letters().theta
+    modes = np.array(as_function(symbols, response()[:2])(at.noise_feature_sq, at.samples, theta))
     return _Prompt(modes, float(rate_parts(at, theta).signal), float(joint_rate(at, theta)))
 
 

@@ -111,11 +111,6 @@ class AccuracySteps(NamedTuple):
         return float(lows[longest]), float(highs[longest])
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def accuracy_steps(logits_global: ArrayLike, logits_local: ArrayLike, labels: ArrayLike) -> AccuracySteps:
     """The mixture's accuracy on the given samples for every θ at once, without a grid (T24, exact curve).
 
@@ -138,7 +133,7 @@ def accuracy_steps(logits_global: ArrayLike, logits_local: ArrayLike, labels: Ar
     is_rival = truth[:, None] != np.arange(at_zero.shape[1])
     rises, falls = (at_one > 0) & (at_zero <= 0), (at_zero > 0) & (at_one <= 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = _numeric()(at_zero, at_one)
+        crossing = as_function(*formula())(at_zero, at_one)
     starts = np.where(is_rival & rises, crossing, -np.inf).max(axis=1)
     ends = np.where(is_rival & falls, crossing, np.inf).min(axis=1)
     hopeless = (is_rival & (at_zero <= 0) & (at_one <= 0)).any(axis=1) | (starts >= ends)

@@ -9,7 +9,6 @@ formula describes a mixture with a negative weight, and the best admissible one 
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,11 +135,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def _checked(
     ratio_global: ArrayLike, ratio_local: ArrayLike, correlation: ArrayLike
 ) -> list[NDArray[np.float64]]:
@@ -186,7 +180,7 @@ def unconstrained_ratio_squared(
     """
     first, second, rho = _checked(ratio_global, ratio_local, correlation)
     singular = np.abs(rho) == 1
-    inside = _numeric()(first, second, np.where(singular, 0.0, rho))
+    inside = as_function(*formula())(first, second, np.where(singular, 0.0, rho))
     hedged = np.where((rho == 1) & (first == second), first**2, np.inf)
     return result(np.where(singular, hedged, inside))
 

@@ -248,11 +248,6 @@ def _equal_clients() -> tuple[Step, ...]:
     )
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    return as_function(*formula()), as_function(*equal_formula())
-
-
 def nested_moments(federation: Federation, clusters: Sequence[Sequence[int] | NDArray[Any]]) -> LevelMoments:
     """Return signals and noise of every client's prompts on all levels, up to common factors (T23, T22).
 
@@ -288,7 +283,9 @@ def nested_moments(federation: Federation, clusters: Sequence[Sequence[int] | ND
     share = (held * federation.same_group[:, None, :]).sum(axis=2) / total
     common = np.einsum("kim,kjm->kij", held, members.astype(float))
     features = federation.global_feature_sq, federation.local_feature_sq
-    signals, gram = _numeric()[0](*features, share[:, :, None], common, total[:, :, None], total[:, None, :])
+    signals, gram = as_function(*formula())(
+        *features, share[:, :, None], common, total[:, :, None], total[:, None, :]
+    )
     return LevelMoments(signals[:, :, 0], gram)
 
 
@@ -318,5 +315,5 @@ def three_level_weights(
     between("group_in_cluster", own, 1, size)
     group = between("group_size", equal.group_size, own, own + count - size)
     letters_of = equal.global_feature_sq, equal.local_feature_sq, count, size, group, own
-    values = _numeric()[1](*np.broadcast_arrays(*letters_of))
+    values = as_function(*equal_formula())(*np.broadcast_arrays(*letters_of))
     return np.stack(np.broadcast_arrays(*values), axis=-1).astype(np.float64)

@@ -6,6 +6,7 @@ and names the step. SymPy is imported on first use.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Self, TypeAlias
 
 from theory.proof.bounds import Bound
@@ -194,17 +195,18 @@ def _require_proved(where: str, statement: Sequence[Formula], steps: Sequence[St
             raise DerivationError(f"{where}: no step proves the statement {formula}")
 
 
-def as_function(arguments: Sequence[Formula], formula: Formula) -> Callable[..., Any]:
-    """Turn a derived expression into a function of NumPy arrays, one positional argument per symbol.
+@cache
+def as_function(arguments: tuple[Formula, ...], formula: Formula) -> Callable[..., Any]:
+    """Turn a derived expression, or a tuple of them, into a function of NumPy arrays, one argument per symbol.
 
     >>> import sympy
     >>> x = sympy.Symbol("x")
-    >>> as_function([x], sympy.diff(x**3, x))(2.0)
+    >>> as_function((x,), sympy.diff(x**3, x))(2.0)
     12.0
     """
     import sympy
 
-    function: Callable[..., Any] = sympy.lambdify(list(arguments), formula, modules=["scipy", "numpy"])
+    function: Callable[..., Any] = sympy.lambdify(arguments, formula, modules=["scipy", "numpy"])
     return function
 
 
