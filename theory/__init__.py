@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from theory.dynamics.margin_rate import local_rate as local_rate
     from theory.dynamics.mean_field import accumulated as accumulated
     from theory.dynamics.predicted_ratio import predicted_ratio as predicted_ratio
+    from theory.extensions.prediction import best_mixing as best_mixing
     from theory.mixing.advantage import optimal_ratio_squared as optimal_ratio_squared
-    from theory.mixing.client_mixing import best_mixing as best_mixing
     from theory.mixing.independent_assets import independent_odds as independent_odds
     from theory.mixing.joint_law import joint_mixing as joint_mixing
     from theory.mixing.joint_weights import joint_weights as joint_weights
@@ -46,7 +46,7 @@ _NAMES = {
     "dynamics.mean_field": "accumulated",
     "dynamics.predicted_ratio": "predicted_ratio",
     "mixing.advantage": "optimal_ratio_squared",
-    "mixing.client_mixing": "best_mixing",
+    "extensions.prediction": "best_mixing",
     "mixing.independent_assets": "independent_odds",
     "mixing.joint_law": "joint_mixing",
     "mixing.joint_weights": "joint_weights",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
-from theory.numerics.validation import ArrayLike, Values, result, unit_interval
+from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
@@ -159,20 +159,24 @@ def global_rate(equal: EqualClients) -> Values:
     return result(as_function(symbols[1:], rate)(*_letters(equal)))
 
 
-def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
-    """Return κ(θ) = (1−θ)² κ_G + θ² κ_L, the margin rate of joint training (T8).
+def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike = 1.0) -> Values:
+    """Return κ(θ) = (1−θ)² κ_G + rθ² κ_L, the margin rate of joint training per unit of τ_G (T8; r < 1: T28).
 
-    Let θ be `theta`, the weight of the local prompt, which broadcasts with the fields of `equal`.
+    Let θ be `theta`, the weight of the local prompt, and r `participation`, the share of the clients that are drawn
+    in each round; they broadcast with the fields of `equal`.
 
     Raises:
-        ValueError: θ outside [0, 1].
+        ValueError: θ outside [0, 1], r outside (0, 1].
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10)
     >>> float(joint_rate(equal, 0.5))
     26.0
     """
-    symbols, *_, rate = formula()
-    return result(as_function(symbols, rate)(unit_interval("theta", theta), *_letters(equal)))
+    mixing, share = (
+        unit_interval("theta", theta),
+        between("participation", participation, 0, 1, open_low=True),
+    )
+    return result((1 - mixing) ** 2 * global_rate(equal) + mixing**2 * local_rate(equal) * share)
 
 
 class RateParts(NamedTuple):

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import detached
-from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
 from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import accumulated
-from theory.extensions.participation import joint_rate
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights

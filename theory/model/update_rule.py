@@ -41,7 +41,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
     """
     import sympy
 
-    eta, omega, norm = sympy.symbols(r"eta omega \\|w_{r}\\|^2", positive=True)
+    eta, omega, norm = sympy.symbols(r"eta omega \|w_{r}\|^2", positive=True)
     slope, pull = sympy.symbols(r"{h'_r} m_r", real=True)
     return (eta, omega, norm, slope, pull), eta * omega * norm * slope * pull
 
