@@ -75,11 +75,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture.
-
-    >>> derivation().result.tag
-    'T27'
-    """
+    """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture."""
     import sympy
 
     at, parts = letters(), formula()

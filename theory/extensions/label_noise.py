@@ -67,11 +67,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio.
-
-    >>> derivation().result.tag
-    'T26'
-    """
+    """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio."""
     import sympy
 
     at, best, parts = letters(), optimum(), formula()

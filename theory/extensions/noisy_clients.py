@@ -64,11 +64,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the odds of a client among others with other label noise, and that they fall with its own.
-
-    >>> derivation().result.tag
-    'T26 (clients)'
-    """
+    """Derive the odds of a client among others with other label noise, and that they fall with its own."""
     import sympy
 
     at, best = letters(), optimum()

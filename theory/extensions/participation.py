@@ -87,11 +87,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*.
-
-    >>> derivation().result.tag
-    'T28'
-    """
+    """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*."""
     import sympy
 
     at, parts = letters(), formula()

@@ -111,11 +111,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T29 from the margin kernel T11; for the optimality conditions on two samples.
-
-    >>> derivation().result.tag
-    'T29'
-    """
+    """Derive T29 from the margin kernel T11; for the optimality conditions on two samples."""
     import sympy
 
     (norm, theta, total, count, everyone, own), feature = formula()

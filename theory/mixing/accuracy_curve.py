@@ -43,11 +43,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the half-line on which a sample beats a rival.
-
-    >>> derivation().result.tag
-    'T24 (exact curve)'
-    """
+    """Derive the half-line on which a sample beats a rival."""
     import sympy
 
     (m_global, m_local), crossing = formula()

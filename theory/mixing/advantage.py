@@ -57,11 +57,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality.
-
-    >>> derivation().result.tag
-    'T16'
-    """
+    """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality."""
     import sympy
 
     at, best = letters(), optimum()

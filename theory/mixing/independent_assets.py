@@ -40,11 +40,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T18, and compare it with T17.
-
-    >>> derivation().result.tag
-    'T18'
-    """
+    """Derive T18, and compare it with T17."""
     import sympy
 
     at, best = letters(), optimum()

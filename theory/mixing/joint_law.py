@@ -43,11 +43,7 @@ def formula() -> tuple[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T21 from the growth of a prompt in proportion to its weight.
-
-    >>> derivation().result.tag
-    'T21'
-    """
+    """Derive T21 from the growth of a prompt in proportion to its weight."""
     import sympy
 
     at, (symbols, moved) = letters(), update_rule.formula()

@@ -40,11 +40,7 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the joint law from the growth of a prompt in proportion to its weight, for three prompts.
-
-    >>> derivation().result.tag
-    'T23 (joint)'
-    """
+    """Derive the joint law from the growth of a prompt in proportion to its weight, for three prompts."""
     import sympy
 
     at, (total, scale) = letters(), sympy.symbols("r c", positive=True)

@@ -44,11 +44,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T19: the correlation, the insertion into T16, and the limit of many clients.
-
-    >>> derivation().result.tag
-    'T19'
-    """
+    """Derive T19: the correlation, the insertion into T16, and the limit of many clients."""
     import sympy
 
     at = letters()

@@ -82,11 +82,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T17, and the signs of the dependence on K, b/a and χ.
-
-    >>> derivation().result.tag
-    'T17'
-    """
+    """Derive T17, and the signs of the dependence on K, b/a and χ."""
     import sympy
 
     at, best = letters(), optimum()

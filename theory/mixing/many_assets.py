@@ -77,11 +77,7 @@ def with_entries(
 
 @cache
 def derivation() -> Derivation:
-    """Derive T23 from the conditions that a best portfolio meets, written for three assets.
-
-    >>> derivation().result.tag
-    'T23'
-    """
+    """Derive T23 from the conditions that a best portfolio meets, written for three assets."""
     bounded, unconstrained, pair = _optimality(), _unconstrained(), _two_assets()
     lemmas = (
         Lemma(

@@ -74,11 +74,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T24: moments of a mixed margin, the two bounds of the error, and the optimum for one rival.
-
-    >>> derivation().result.bound
-    'lower'
-    """
+    """Derive T24: moments of a mixed margin, the two bounds of the error, and the optimum for one rival."""
     import sympy
 
     symbols, mean, variance = formula()

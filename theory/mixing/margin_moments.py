@@ -86,11 +86,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the best linear shrinkage of a variance, and the spread of a fresh margin about a mean.
-
-    >>> derivation().result.tag
-    'T24 (moments)'
-    """
+    """Derive the best linear shrinkage of a variance, and the spread of a fresh margin about a mean."""
     import sympy
 
     (scatter, freedom, target, prior, covariance, samples), shrunk, fresh = formula()

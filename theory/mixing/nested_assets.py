@@ -96,11 +96,7 @@ def equal_formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the weights of nested levels and the conditions under which they are positive.
-
-    >>> derivation().result.tag
-    'T23 (nested)'
-    """
+    """Derive the weights of nested levels and the conditions under which they are positive."""
     moments, nested, equal = _moments(), _nested_levels(), _equal_clients()
     lemmas = (
         Lemma(

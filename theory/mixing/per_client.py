@@ -50,11 +50,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data.
-
-    >>> derivation().result.tag
-    'T22'
-    """
+    """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data."""
     import sympy
 
     from theory.mixing.tangency import optimum

@@ -64,11 +64,7 @@ def _grown() -> dict[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T20: the odds at time t, that they increase, and both limits.
-
-    >>> derivation().result.tag
-    'T20'
-    """
+    """Derive T20: the odds at time t, that they increase, and both limits."""
     import sympy
 
     odds = optimum().gain_at_global / optimum().gain_at_local
