@@ -232,7 +232,7 @@ def predicted_ratio(
         people.signs,
         *(pull[..., None, :] for pull in pulls),
     )
-    # the noise does not know the label: squares and products of τ, averaged over a client's samples
+    # the noise is independent of the label: squares and products of τ, averaged over a client's samples
     in_average = np.sum(share**2 / counts * np.sum(fractions * shared**2, axis=-1), axis=-1, keepdims=True)
     in_both = share / counts * np.sum(fractions * shared * local, axis=-1)
     in_local = np.sum(fractions * local**2, axis=-1) / counts

@@ -103,7 +103,7 @@ def derivation() -> Derivation:
     )
     in_ratio = parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True)
     training = Lemma(
-        "Training notices the prior only through a constant coordinate",
+        "The prior enters training only through a constant coordinate",
         (
             Step.identity(
                 "Training sees y g = [1, 1{…}, y x] only, and y x is x for one class, −x for the other. Its moment "

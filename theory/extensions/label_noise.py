@@ -125,7 +125,7 @@ def derivation() -> Derivation:
             eq(pulled, common * mixture.signal),
         ),
         Step.identity(
-            "… and its noise, which knows no labels, is linear in the mean squares.",
+            "… and its noise, which does not depend on labels, is linear in the mean squares.",
             eq(louder, loud * mixture.noise),
         ),
         Step.identity(

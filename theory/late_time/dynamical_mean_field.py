@@ -115,8 +115,8 @@ def derivation() -> Derivation:
         "The modes of the noise",
         (
             Step.assumed(
-                "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j over samples that do not "
-                "know it, and opposed by their response r to it.",
+                "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j, with the α of training "
+                "without that coordinate, and opposed by the samples' response r to it.",
                 cavity,
             ),
             Step.root("Solved for u, it is ξ times a shrunk mode …", reads, cavity),

@@ -16,10 +16,6 @@ Formula: TypeAlias = Any
 
 How = Literal["assumed", "modelled", "identity", "sign", "chain", "root", "ode"]
 
-MODEL = "Pan, Huang and Shi (2024), arXiv:2409.19610"
-"""Where the subject comes from. Every result is derived in this project from the model T1 to T3, and none is a
-quotation of the paper."""
-
 
 class DerivationError(ValueError):
     """A step of a derivation does not hold, or the statement is not what the steps prove."""
@@ -107,7 +103,7 @@ class Result:
         assumptions: what it needs, a sentence each.
         bound: what it asserts.
         uses: tags of the results it is built on.
-        sources: literature it rests on beyond the model of the paper (`MODEL`), as author (year), title.
+        sources: literature it rests on beyond the paper whose model is T1 to T3, as author (year), title.
 
     Raises:
         DerivationError: an empty field, but for `uses` and `sources`.
