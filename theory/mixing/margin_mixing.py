@@ -166,8 +166,8 @@ def _rival_errors(moments: MarginMoments, theta: float) -> Reals:
     means = (np.where(is_rival, mean, 0) for mean in (moments.mean_global, moments.mean_local))
     letters = (theta, *means, moments.variance_global, moments.covariance, moments.variance_local)
     symbols, *law = formula()
-    mean, variance = as_function(symbols, tuple(law))(*letters)
     with np.errstate(divide="ignore", invalid="ignore"):
+        mean, variance = as_function(symbols, tuple(law))(*letters)
         ratio = mean / np.sqrt(np.maximum(variance, 0))
     ratio = np.where(is_rival, np.where(np.isnan(ratio), 0, ratio), np.inf)
     answer: Reals = ndtr(-ratio)
