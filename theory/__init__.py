@@ -1,9 +1,10 @@
 """What the mathematics says about federated prompt portfolios: one result per module.
 
-Every module states one result (tags T1 … T29), derives it in SymPy (`derivation()`), and offers the same formula
-as functions of NumPy arrays. Every formula is derived in this project from the model T1-T3; none is a
-quotation of the paper. This package needs SymPy, NumPy and SciPy only, imports SymPy on first use, and never
-prints, plots or writes files.
+The module of a result (tags T1 … T29) states it, derives it in SymPy (`derivation()`), and offers the same formula
+as functions of NumPy arrays; modules without a `RESULT` evaluate results of others. The packages `model`,
+`dynamics`, `mixing`, `extensions` and `late_time` build on each other in this order. Every formula is derived in
+this project from the model T1-T3; none is a quotation of the paper. This package needs SymPy, NumPy, SciPy and, for
+certificates, python-flint; it imports SymPy on first use, and never prints, plots or writes files.
 
 Start with `Federation` and `EqualClients`, which the functions take, `NOTATION` for the letters and `results()` for
 the list of results; `derive("T15")` returns a verified derivation. The names below are those that most readers
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from theory.dynamics.margin_rate import local_rate as local_rate
     from theory.dynamics.mean_field import accumulated as accumulated
     from theory.dynamics.predicted_ratio import predicted_ratio as predicted_ratio
+    from theory.extensions.prediction import best_mixing as best_mixing
     from theory.mixing.advantage import optimal_ratio_squared as optimal_ratio_squared
-    from theory.mixing.client_mixing import best_mixing as best_mixing
     from theory.mixing.independent_assets import independent_odds as independent_odds
     from theory.mixing.joint_law import joint_mixing as joint_mixing
     from theory.mixing.joint_weights import joint_weights as joint_weights
@@ -45,8 +46,8 @@ _NAMES = {
     "dynamics.margin_rate": "global_rate joint_rate local_rate",
     "dynamics.mean_field": "accumulated",
     "dynamics.predicted_ratio": "predicted_ratio",
+    "extensions.prediction": "best_mixing",
     "mixing.advantage": "optimal_ratio_squared",
-    "mixing.client_mixing": "best_mixing",
     "mixing.independent_assets": "independent_odds",
     "mixing.joint_law": "joint_mixing",
     "mixing.joint_weights": "joint_weights",

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import itertools
 import pathlib
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ import pytest
 from tests.support import ROOT
 
 PACKAGES = ("theory", "simulate", "figures", "promptfolio")
+THEORY = ("model", "dynamics", "mixing", "extensions", "late_time")
+"""Packages of the theory, each of which imports from those before it alone."""
 
 
 def module_name(path: pathlib.Path) -> str:
@@ -84,6 +87,11 @@ def within(module: str, package: str) -> bool:
 )
 def test_packages_do_not_import_what_they_must_not(importers: str, of: str) -> None:
     assert offenders(importers, of) == []
+
+
+@pytest.mark.parametrize(("lower", "upper"), list(itertools.combinations(THEORY, 2)))
+def test_order_of_the_theory(lower: str, upper: str) -> None:
+    assert offenders(f"theory.{lower}", f"theory.{upper}") == []
 
 
 def test_only_the_entry_points_import_the_command_line() -> None:

@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
 from theory.dynamics import symmetric_ratio
-from theory.dynamics.margin_rate import joint_rate, rate_parts
+from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate, rate_parts
 from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.residuals import Accumulated
@@ -20,11 +20,12 @@ from theory.extensions import (
     participation,
     prediction,
 )
-from theory.mixing.client_mixing import best_mixing
+from theory.extensions.prediction import best_mixing
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.per_client import posthoc_mixing
 from theory.mixing.training_time import limiting_odds, posthoc_odds_at
 from theory.model.federation import EqualClients, Federation
+from theory.proof.derivation import as_function
 
 LETTERS: dict[str, Any] = {
     "global_feature_sq": 3.0,
@@ -250,8 +251,13 @@ def test_everybody_taking_part_is_the_symmetric_case(scheme):
     for value, part in zip(found, expected, strict=True):
         # T10: a discrete margin is above the continuous one by at most ηκ/2, and τ = M/κ
         np.testing.assert_allclose(value, np.asarray(part)[..., 0], rtol=1e-12, atol=1e-3)
-    rate = participation.joint_rate(SYMMETRIC, theta, 1)
-    np.testing.assert_allclose(rate, joint_rate(SYMMETRIC, theta), rtol=1e-14)
+
+
+def test_joint_rate_is_that_of_the_derivation():
+    parts, theta, r = participation.formula(), np.linspace(0, 1, 5), np.array([[0.25], [1.0]])
+    derived = as_function(parts.rate_symbols, parts.rate)
+    expected = derived(theta, r, global_rate(SYMMETRIC), local_rate(SYMMETRIC))
+    np.testing.assert_allclose(joint_rate(SYMMETRIC, theta, r), expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])

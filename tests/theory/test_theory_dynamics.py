@@ -121,7 +121,7 @@ def test_margin_solves_its_equation(scaled_time, start):
 def test_stable_twin_matches_the_derived_expression():
     symbol, start, expression = saturation.formula()
     times = np.linspace(0.0, 200.0, 41)
-    derived = as_function([symbol, start], expression)(times + 0j, 0.5).real
+    derived = as_function((symbol, start), expression)(times + 0j, 0.5).real
     # c − W(e^c) cancels: c = 200 carries 200·2e-16
     assert_allclose(saturation.margin(times, 0.5), derived, rtol=0, atol=2e-13)
 

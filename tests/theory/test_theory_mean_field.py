@@ -15,8 +15,8 @@ from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.dynamics.mean_field import accumulated, margins
 from theory.dynamics.residuals import Accumulated
 from theory.dynamics.sample_types import SampleTypes, population
+from theory.extensions.prediction import best_mixing
 from theory.mixing import per_client
-from theory.mixing.client_mixing import best_mixing
 from theory.model.federation import EqualClients, Federation
 from theory.model.schemes import effective_weights
 from theory.proof.derivation import as_function

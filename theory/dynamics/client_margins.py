@@ -12,7 +12,7 @@ margins into dynamics.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,12 +218,6 @@ class Kernel(NamedTuple):
     own: NDArray[np.float64]
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, relevant, own_symbols, own = formula()
-    return as_function(symbols, relevant), as_function(own_symbols, own)
-
-
 def kernel(people: Population) -> Kernel:
     """Return how τ of every client and type moves the margin of every client and type (T12).
 
@@ -233,7 +227,8 @@ def kernel(people: Population) -> Kernel:
     >>> kernel(population(federation)).average.tolist()
     [[11.0, 3.0], [1.0, 17.0]]
     """
-    relevant, own = _numeric()
+    symbols, of_feature, own_symbols, of_noise = formula()
+    relevant, own = as_function(symbols, of_feature), as_function(own_symbols, of_noise)
     clients, types = people.fractions.shape
     size = clients * types
     # axes: client k and type c of the margin, client j and type d of the data, feature r

@@ -8,7 +8,6 @@ set. It is the fast special case of `mean_field.accumulated`, which takes unequa
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -100,11 +99,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def accumulated(
     equal: EqualClients,
     theta: ArrayLike,
@@ -139,9 +133,10 @@ def accumulated(
         between("participation", participation, 0, 1, open_low=True),
     )
     tau_global, tau_local = np.zeros(t.shape), np.zeros(t.shape)
+    mixed = as_function(*formula())
     for now in range(int(t.max(initial=0))):
         running = np.where(now < t, eta, 0.0)
-        margin = _numeric()(mixing, k_global, k_local, tau_global, tau_local)
+        margin = mixed(mixing, k_global, k_local, tau_global, tau_local)
         # both increments use the prompts of the round's start
         tau_local = tau_local + share * running * expit(-margin)
         tau_global = tau_global + running * expit(-k_global * tau_global)

@@ -8,7 +8,6 @@ It needs no mean field: T8 follows where the noise vectors are orthogonal.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,11 +109,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def margin_kernel(
     features: ArrayLike, *, squared_norms: ArrayLike, clients: ArrayLike, theta: float | int
 ) -> NDArray[np.float64]:
@@ -143,7 +137,7 @@ def margin_kernel(
     inner = (g * norms) @ g.T
     same = (owner[:, None] == owner[None, :]).astype(np.float64)
     counts = np.bincount(owner)[owner].astype(np.float64)
-    kernel: NDArray[np.float64] = _numeric()(
+    kernel: NDArray[np.float64] = as_function(*formula())(
         (inner + inner.T) / 2, unit_interval("theta", theta), float(g.shape[0]), counts[None, :], same
     )
     return kernel

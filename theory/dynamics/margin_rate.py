@@ -5,11 +5,11 @@ Statement (T8): κ_L = 4(a + b + ν̄/n), κ_G = 4(a + bχ/K + ν̄/(nK)) and κ
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from theory.model.aggregation import chi_definition
 from theory.model.federation import EqualClients
-from theory.numerics.validation import ArrayLike, Values, result, unit_interval
+from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq
 from theory.proof.gaussian import expectation
 from theory.proof.symbols import letters
@@ -126,12 +126,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(local, shared, joint), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any, Any]:
-    symbols, local, shared, joint = formula()
-    return (as_function(symbols[1:5], local), as_function(symbols[1:], shared), as_function(symbols, joint))
-
-
 def _letters(equal: EqualClients) -> tuple[Values, ...]:
     """a, b, ν̄, n, K and χ, in the order of `formula`."""
     signals = equal.global_feature_sq, equal.local_feature_sq
@@ -148,7 +142,8 @@ def local_rate(equal: EqualClients) -> Values:
     >>> float(local_rate(equal))
     80.0
     """
-    return result(_numeric()[0](*_letters(equal)[:4]))
+    symbols, rate, *_ = formula()
+    return result(as_function(symbols[1:5], rate)(*_letters(equal)[:4]))
 
 
 def global_rate(equal: EqualClients) -> Values:
@@ -160,22 +155,28 @@ def global_rate(equal: EqualClients) -> Values:
     >>> float(global_rate(equal))
     28.0
     """
-    return result(_numeric()[1](*_letters(equal)))
+    symbols, _, rate, _ = formula()
+    return result(as_function(symbols[1:], rate)(*_letters(equal)))
 
 
-def joint_rate(equal: EqualClients, theta: ArrayLike) -> Values:
-    """Return κ(θ) = (1−θ)² κ_G + θ² κ_L, the margin rate of joint training (T8).
+def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike = 1.0) -> Values:
+    """Return κ(θ) = (1−θ)² κ_G + rθ² κ_L, the margin rate of joint training per unit of τ_G (T8; r < 1: T28).
 
-    Let θ be `theta`, the weight of the local prompt, which broadcasts with the fields of `equal`.
+    Let θ be `theta`, the weight of the local prompt, and r `participation`, the share of the clients that are drawn
+    in each round; they broadcast with the fields of `equal`.
 
     Raises:
-        ValueError: θ outside [0, 1].
+        ValueError: θ outside [0, 1], r outside (0, 1].
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=8, noise_dim=80, clients=4, samples=10)
     >>> float(joint_rate(equal, 0.5))
     26.0
     """
-    return result(_numeric()[2](unit_interval("theta", theta), *_letters(equal)))
+    mixing, share = (
+        unit_interval("theta", theta),
+        between("participation", participation, 0, 1, open_low=True),
+    )
+    return result((1 - mixing) ** 2 * global_rate(equal) + mixing**2 * local_rate(equal) * share)
 
 
 class RateParts(NamedTuple):
@@ -198,7 +199,8 @@ def rate_parts(equal: EqualClients, theta: ArrayLike) -> RateParts:
     >>> float(parts.signal), float(parts.noise)
     (44.0, 32.0)
     """
-    mixing, rate = unit_interval("theta", theta), _numeric()[2]
+    symbols, *_, joint = formula()
+    mixing, rate = unit_interval("theta", theta), as_function(symbols, joint)
     a, b, noise_energy, *clients = _letters(equal)
     return RateParts(
         result(rate(mixing, a, b, 0.0, *clients)), result(rate(mixing, 0.0, 0.0, noise_energy, *clients))

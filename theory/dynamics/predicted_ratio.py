@@ -11,7 +11,7 @@ without, and a fresh sample has a ratio for each type.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,15 +189,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, signal_claim, noise_claim), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    expressions = formula()
-    return (
-        as_function(expressions.signal_symbols, expressions.signal),
-        as_function(expressions.noise_symbols, expressions.noise),
-    )
-
-
 def predicted_ratio(
     federation: Federation | Population, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> NDArray[np.float64]:
@@ -234,18 +225,18 @@ def predicted_ratio(
     weights = tuple(np.asarray(weight) for weight in effective_weights(theta, scheme))
     clients = people.federation
     counts, share, fractions = clients.sample_counts, clients.client_weights, people.fractions
-    pulls = people.average_pull(shared), people.own_pull(local)
-    by_feature = _numeric()[0](
+    pulls, parts = (people.average_pull(shared), people.own_pull(local)), formula()
+    by_feature = as_function(parts.signal_symbols, parts.signal)(
         *(weight[..., None, None, None] for weight in weights),
         people.norms,
         people.signs,
         *(pull[..., None, :] for pull in pulls),
     )
-    # the noise does not know the label: squares and products of τ, averaged over a client's samples
+    # the noise is independent of the label: squares and products of τ, averaged over a client's samples
     in_average = np.sum(share**2 / counts * np.sum(fractions * shared**2, axis=-1), axis=-1, keepdims=True)
     in_both = share / counts * np.sum(fractions * shared * local, axis=-1)
     in_local = np.sum(fractions * local**2, axis=-1) / counts
-    noise = _numeric()[1](
+    noise = as_function(parts.noise_symbols, parts.noise)(
         *(weight[..., None] for weight in weights),
         *(clients.noise_feature_sq, clients.noise_std, clients.noise_dim),
         *(in_average, in_both, in_local),

@@ -8,7 +8,7 @@ x + e^x = ct + 1 (T10).
 
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -298,12 +298,6 @@ def _lower_bound() -> Lemma:
     return Lemma("Lower bound", steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, lower_rate, upper_rate = formula()
-    return as_function(symbols, lower_rate), as_function(symbols, upper_rate)
-
-
 def largest_spread(margins: ArrayLike) -> float:
     """Return Δ, the largest distance between two samples' margins at any of the steps (T11).
 
@@ -331,7 +325,8 @@ def rates(kernel: ArrayLike, spread: float | int) -> Rates:
     own = np.diag(matrix)
     others = matrix - np.diag(own)
     arguments = own, np.maximum(others, 0).sum(axis=1), np.maximum(-others, 0).sum(axis=1), width
-    return Rates(*(function(*arguments) for function in _numeric()))
+    symbols, *both = formula()
+    return Rates(*as_function(symbols, tuple(both))(*arguments))
 
 
 def bounds(kernel: ArrayLike, learning_rate: float, spread: float | int, steps: int) -> Bounds:

@@ -4,9 +4,7 @@ Statement (T10): let M_{t+1} = M_t + c/(1+e^{M_t}) and x(t) + e^{x(t)} = ct + M_
 x(t) ≤ M_t ≤ x(t) + c/(1+e^{M_0}) for all t ≥ 0. For c ≤ 4 a step also keeps the order of two margins.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,12 +251,7 @@ def recursion(c: ArrayLike, initial_margin: ArrayLike, steps: int) -> NDArray[np
     return margins
 
 
-@cache
-def _numeric() -> Callable[..., Any]:
-    return as_function(*formula())
-
-
 def _advance(c: Values, level: Values) -> Values:
     # beyond 700 the increment is below 1e-300 and e^M would overflow
-    answer: Values = _numeric()(c, np.minimum(level, 700.0))
+    answer: Values = as_function(*formula())(c, np.minimum(level, 700.0))
     return answer

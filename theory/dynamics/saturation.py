@@ -28,8 +28,7 @@ RESULT = Result(
 
 
 LARGEST_SCALED_TIME = 1e308
-"""Just below the largest float64, so that e^M, which stays below the scaled time, cannot overflow by
-rounding."""
+"""Just below the largest float64: e^M, which stays below the scaled time, cannot overflow by rounding."""
 
 MAX_ITERATIONS = 80
 """Newton needs at most about 15 iterations for any float64 input; the cap only guards against a defect."""
@@ -135,13 +134,11 @@ def _increment(c: NDArray[np.float64], start: NDArray[np.float64]) -> Values:
         shrink = np.exp(-np.maximum(start, 0.0))
         weight = np.exp(exponent)
         goal = c * shrink
-        # both are upper bounds of the root, and Newton's method on a convex increasing function descends from
-        # there
+        # both bound the root from above; Newton's method on a convex increasing function descends to it
         d = np.minimum(goal / (shrink + weight), np.logaddexp(0.0, np.log(c) - start))
         for _ in range(MAX_ITERATIONS):
             slope = np.exp(d + exponent)
-            # e^d − 1 by itself would overflow where e^start is tiny, and the difference would cancel where d
-            # is
+            # e^d − 1 overflows where e^start is tiny, and the difference cancels where d is
             growth = np.where(d < 1.0, weight * np.expm1(np.minimum(d, 1.0)), slope - weight)
             step = (shrink * d + growth - goal) / (shrink + slope)
             d = np.maximum(d - step, 0.0)

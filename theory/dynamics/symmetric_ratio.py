@@ -9,16 +9,14 @@ The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed f
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.dynamics import detached
-from theory.dynamics.margin_rate import global_rate, local_rate
+from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
 from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import accumulated
-from theory.extensions.participation import joint_rate
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
@@ -145,12 +143,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, signal, noise = formula()
-    return as_function(symbols, signal), as_function(symbols, noise)
-
-
 def predicted_ratio(
     equal: EqualClients, scheme: TrainingScheme, theta: ArrayLike, tau: Accumulated
 ) -> Values:
@@ -175,7 +167,8 @@ def predicted_ratio(
         *(equal.global_feature_sq, equal.local_feature_sq, equal.noise_feature_sq, equal.noise_std),
         *(equal.noise_dim, equal.samples, equal.clients, equal.group_size),
     )
-    signal, noise = _numeric()[0](*arguments), _numeric()[1](*arguments)
+    symbols, *moments = formula()
+    signal, noise = as_function(symbols, tuple(moments))(*arguments)
     return ratio(signal, np.sqrt(noise), equal.noise_std)
 
 

@@ -6,7 +6,7 @@ and (2eωτ)² L σ_p²/(nK) for the global one.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -116,12 +116,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(signal, local, shared, noise_global, noise_local), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, gain, energy = formula()
-    return as_function(symbols[1:3], gain), as_function(symbols, energy)
-
-
 class Coefficients(NamedTuple):
     """Coefficients of one prompt; arrays of the arguments' common shape.
 
@@ -169,7 +163,8 @@ def _coefficients(
 ) -> Coefficients:
     """Coefficients of a prompt that sees the data of `clients`, a `share` of them of the client's own group."""
     omega, level = unit_interval("weight", weight), nonnegative("tau", tau)
-    gain, energy = _numeric()
+    symbols, *formulas = formula()
+    gain, energy = as_function(symbols[1:3], formulas[0]), as_function(symbols, formulas[1])
     features = equal.noise_feature_sq, omega, level, equal.noise_std, equal.noise_dim
     return Coefficients(
         result(equal.global_feature_sq * gain(omega, level)),

@@ -16,7 +16,7 @@ Predictions for any scheme and time: `theory.extensions.prior_prediction`.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,11 +75,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture.
-
-    >>> derivation().result.tag
-    'T27'
-    """
+    """Derive T27: invariance, bias, accuracy, what a bias is worth, and where it pulls the best mixture."""
     import sympy
 
     at, parts = letters(), formula()
@@ -107,7 +103,7 @@ def derivation() -> Derivation:
     )
     in_ratio = parts.accuracy.subs({R: s / v, bias: B / v}, simultaneous=True)
     training = Lemma(
-        "Training notices the prior only through a constant coordinate",
+        "The prior enters training only through a constant coordinate",
         (
             Step.identity(
                 "Training sees y g = [1, 1{…}, y x] only, and y x is x for one class, −x for the other. Its moment "
@@ -235,13 +231,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, bonus, best, pull, condition), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    parts = formula()
-    R, bias, prior = parts.symbols
-    return as_function((R, bias, prior), parts.gain), as_function((R, prior), parts.best)
-
-
 def accuracy_with_bias(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:
     """Return the test accuracy π Φ(R + B/v) + (1−π) Φ(R − B/v) (T27).
 
@@ -269,7 +258,7 @@ def bias_gain(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Valu
     0.3989
     """
     arguments = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
-    return result(_numeric()[0](*arguments))
+    return result(as_function(formula().symbols, formula().gain)(*arguments))
 
 
 def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
@@ -284,7 +273,8 @@ def best_bias(ratio: ArrayLike, class_prior: ArrayLike) -> Values:
     0.5493
     """
     prior = between("class_prior", class_prior, np.nextafter(0, 1), np.nextafter(1, 0))
-    return result(_numeric()[1](positive("ratio", ratio), prior))
+    R, _, share = formula().symbols
+    return result(as_function((R, share), formula().best)(positive("ratio", ratio), prior))
 
 
 def leans_local(federation: Federation) -> NDArray[np.float64]:

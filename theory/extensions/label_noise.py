@@ -14,7 +14,7 @@ prompt ν̄/n ≫ a+b) the factor stays 1−2ε. Clients that differ in ε_k:
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio.
-
-    >>> derivation().result.tag
-    'T26'
-    """
+    """Derive T26: both types, the leading order, an induction over steps for x, and what x does to the ratio."""
     import sympy
 
     at, best, parts = letters(), optimum(), formula()
@@ -129,7 +125,7 @@ def derivation() -> Derivation:
             eq(pulled, common * mixture.signal),
         ),
         Step.identity(
-            "… and its noise, which knows no labels, is linear in the mean squares.",
+            "… and its noise, which does not depend on labels, is linear in the mean squares.",
             eq(louder, loud * mixture.noise),
         ),
         Step.identity(
@@ -219,13 +215,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, limit_claim, sign_of_gap, floor), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    parts = formula()
-    epsilon, x, signal, noise = parts.symbols
-    return (as_function((epsilon, x), parts.factor), as_function((epsilon, signal, noise), parts.largest))
-
-
 def _rate(label_noise: ArrayLike) -> NDArray[np.float64]:
     return between("label_noise", label_noise, 0, 0.5)
 
@@ -242,7 +231,8 @@ def ratio_factor(label_noise: ArrayLike, disparity: ArrayLike = 1.0) -> Values:
     >>> ratio_factor(0.2, [1, 2]).round(3).tolist()
     [0.6, 0.316]
     """
-    return result(_numeric()[0](_rate(label_noise), between("disparity", disparity, 1)))
+    factor = as_function(formula().symbols[:2], formula().factor)
+    return result(factor(_rate(label_noise), between("disparity", disparity, 1)))
 
 
 def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate: ArrayLike) -> Values:
@@ -258,7 +248,8 @@ def largest_disparity(label_noise: ArrayLike, signal_rate: ArrayLike, noise_rate
     1.666667
     """
     rates = nonnegative("signal_rate", signal_rate), positive("noise_rate", noise_rate)
-    return result(_numeric()[1](_rate(label_noise), *rates))
+    epsilon, _, *strengths = formula().symbols
+    return result(as_function((epsilon, *strengths), formula().largest)(_rate(label_noise), *rates))
 
 
 class Bounds(NamedTuple):

@@ -12,7 +12,7 @@ Later, samples are of two types, clean and flipped, and `theory.extensions.predi
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +64,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, Formula]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the odds of a client among others with other label noise, and that they fall with its own.
-
-    >>> derivation().result.tag
-    'T26 (clients)'
-    """
+    """Derive the odds of a client among others with other label noise, and that they fall with its own."""
     import sympy
 
     at, best = letters(), optimum()
@@ -143,11 +139,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def client_signals(federation: Federation) -> Signals:
     """Return every client's signals to leading order (T26).
 
@@ -160,7 +151,9 @@ def client_signals(federation: Federation) -> Signals:
     """
     kept = federation.client_weights * (1 - 2 * federation.label_noise)
     a, b = federation.global_feature_sq, federation.local_feature_sq
-    return Signals(*_numeric()(a, b, federation.label_noise, np.sum(kept), federation.same_group @ kept))
+    return Signals(
+        *as_function(*formula())(a, b, federation.label_noise, np.sum(kept), federation.same_group @ kept)
+    )
 
 
 def leading_mixing(federation: Federation) -> NDArray[np.float64]:

@@ -10,20 +10,19 @@ as far: dτ_G/dt = ηq and dτ_L/dt = rηq with the residual q of what each is t
 - detached: the margin is (1−θ) κ_G τ_G + θ² κ_L τ_L.
 
 Fewer participants push θ* towards the local prompt, which needs the weight to make up for its shorter training.
-Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt). Predictions:
-`theory.extensions.participation_prediction`.
+Random draws raise all noise energies over t rounds by the factor 1 + (1−r)/(rt). Predictions at any time:
+`theory.dynamics.symmetric_ratio`, whose functions take r.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.dynamics.margin_rate import global_rate, local_rate
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.model.federation import EqualClients
-from theory.numerics.validation import ArrayLike, Values, between, result, unit_interval
+from theory.numerics.validation import ArrayLike, Values, between, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
@@ -88,11 +87,7 @@ def formula() -> Expressions:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*.
-
-    >>> derivation().result.tag
-    'T28'
-    """
+    """Derive T28 from the chance to be drawn: how far each prompt moves, and what that does to θ*."""
     import sympy
 
     at, parts = letters(), formula()
@@ -226,17 +221,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(behind, joint, early, late, excess), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, ...]:
-    parts = formula()
-    return (
-        as_function(parts.rate_symbols, parts.rate),
-        as_function(parts.odds_symbols, parts.posthoc),
-        as_function(parts.joint_symbols, parts.joint),
-        as_function(parts.excess_symbols, parts.excess),
-    )
-
-
 def _share(participation: ArrayLike) -> NDArray[np.float64]:
     return between("participation", participation, 0, 1, open_low=True)
 
@@ -252,7 +236,8 @@ def energy_excess(participation: ArrayLike, rounds: ArrayLike) -> Values:
     >>> round(float(energy_excess(0.25, 100)), 6)
     1.03
     """
-    return result(_numeric()[3](_share(participation), between("rounds", rounds, 1)))
+    excess = as_function(formula().excess_symbols, formula().excess)
+    return result(excess(_share(participation), between("rounds", rounds, 1)))
 
 
 def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
@@ -267,20 +252,5 @@ def joint_mixing(equal: EqualClients, participation: ArrayLike) -> Values:
     >>> joint_mixing(equal, [1, 0.25]).round(3).tolist()
     [0.366, 0.536]
     """
-    return mixing_from_odds(_numeric()[2](posthoc_odds(equal), _share(participation)))
-
-
-def joint_rate(equal: EqualClients, theta: ArrayLike, participation: ArrayLike) -> Values:
-    """Return κ(θ) = (1−θ)² κ_G + rθ² κ_L, the margin rate of joint training per unit of τ_G (T28).
-
-    Let `equal` describe the clients, θ be `theta` and r `participation`; all broadcast.
-
-    Raises:
-        ValueError: θ outside [0, 1], r outside (0, 1].
-
-    >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=100, clients=4, samples=10)
-    >>> float(joint_rate(equal, 1, 0.5))
-    40.0
-    """
-    rates = global_rate(equal), local_rate(equal)
-    return result(_numeric()[0](unit_interval("theta", theta), _share(participation), *rates))
+    effective = as_function(formula().joint_symbols, formula().joint)
+    return mixing_from_odds(effective(posthoc_odds(equal), _share(participation)))

@@ -1,8 +1,11 @@
-"""Predicted ratio, bias and accuracy of every client, with label noise and unequal class priors (T26, T27).
+"""Predicted ratio, bias, accuracy and θ* of every client, with label noise and unequal class priors (T26, T27).
 
 `theory.extensions.label_noise` and `theory.extensions.class_priors` derive what they rest on: correct and wrong
 labels, and with a constant coordinate the two classes, are types of samples, which the mean field T12 and the ratio
-T14 know how to treat.
+T14 treat.
+
+T20, T21 and T22 give θ* in closed form for equal clients or a small step; for unequal clients after a longer
+training, and for the detached scheme, the predicted ratio or accuracy is maximised numerically.
 """
 
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ from theory.dynamics.sample_types import population
 from theory.extensions.class_priors import accuracy_with_bias
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme
+from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike
 
 
@@ -68,3 +72,34 @@ def predict(
     plus, minus = by_type[..., 0], by_type[..., classes - 1]
     ratio, bias = (plus + minus) / 2, (plus - minus) / 2
     return Prediction(ratio, bias, np.asarray(accuracy_with_bias(ratio, bias, federation.class_prior)))
+
+
+def best_mixing(
+    federation: Federation, scheme: TrainingScheme, rounds: int, learning_rate: float, local_steps: int = 1
+) -> NDArray[np.float64]:
+    """Return the θ in [0, 1] with the largest predicted accuracy, for every client, to about 1e-6 (T14, T26, T27).
+
+    Let `federation` describe the clients, and let the number of rounds be `rounds` (at least 1), η `learning_rate`
+    and E `local_steps`. Tests have correct labels and the client's class prior.
+
+    Returns:
+        Array of shape (clients,).
+
+    Raises:
+        ValueError: as `mean_field.accumulated`.
+
+    >>> federation = Federation(
+    ...     global_feature_sq=8, local_feature_sq=14, noise_dim=6000, sample_counts=[6, 10, 20, 40],
+    ...     groups=[0, 1, 0, 2])
+    >>> best_mixing(federation, "joint", 1, 1e-6).round(3).tolist()
+    [0.204, 0.324, 0.37, 0.49]
+    >>> best_mixing(federation.replace(prior_feature_sq=8, class_prior=0.9), "joint", 1, 1e-6).round(3).tolist()
+    [0.202, 0.303, 0.366, 0.504]
+    """
+
+    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = predict(federation, scheme, [rounds], theta, learning_rate, local_steps)
+        # without a bias accuracy grows with the ratio, which does not level off at 1
+        return found.accuracy[0] if federation.prior_feature_sq > 0 else found.ratio[0]
+
+    return maximise_over_mixing(values)

@@ -14,11 +14,13 @@ These are the equations of the cavity method; `theory.late_time.solver` solves t
 """
 
 from functools import cache
-from typing import Any
+
+import numpy as np
 
 from theory.dynamics.margin_rate import kernel_sums
 from theory.late_time.first_order import response
 from theory.model.aggregation import chi_definition
+from theory.numerics.validation import ArrayLike, Values, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
 from theory.proof.gaussian import density
 from theory.proof.symbols import letters
@@ -60,9 +62,8 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], tuple[
     mean = sympy.Symbol("s", real=True)
     u = (1 - mean) / sympy.sqrt(variance)
     below = (1 + sympy.erf(u / sympy.sqrt(2))) / 2
-    density = sympy.exp(-(u**2) / 2) / sympy.sqrt(2 * sympy.pi)
-    first = sympy.sqrt(variance) * (u * below + density)
-    second = variance * ((1 + u**2) * below + u * density)
+    first = sympy.sqrt(variance) * (u * below + density(u, 1))
+    second = variance * ((1 + u**2) * below + u * density(u, 1))
     return (
         (c, at.n, at.sigma, r),
         c / (1 + at.n * at.sigma**2 * c * r),
@@ -73,11 +74,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, tuple[Formula, ...], tuple[
 
 @cache
 def derivation() -> Derivation:
-    """Derive the mean field of T29: signal, noise modes, the single sample at late times, and the limit T14.
-
-    >>> derivation().result.tag
-    'T29 (mean field)'
-    """
+    """Derive the mean field of T29: signal, noise modes, the single sample at late times, and the limit T14."""
     import sympy
 
     at, kappa = letters(), kernel_sums().joint_rate
@@ -118,8 +115,8 @@ def derivation() -> Derivation:
         "The modes of the noise",
         (
             Step.assumed(
-                "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j over samples that do not "
-                "know it, and opposed by their response r to it.",
+                "Cavity: a mode of one noise coordinate is driven by Σ α_j x_j, with the α of training "
+                "without that coordinate, and opposed by the samples' response r to it.",
                 cavity,
             ),
             Step.root("Solved for u, it is ξ times a shrunk mode …", reads, cavity),
@@ -173,13 +170,26 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, shrunk, energy, grown), lemmas=(signal, noise, late))
 
 
-@cache
-def numeric() -> tuple[Any, Any, Any, Any]:
-    """Return g and the three moments as functions of NumPy arrays, in the order of `formula`.
+def shrunk_mode(mode: ArrayLike, samples: ArrayLike, noise_std: ArrayLike, response: ArrayLike) -> Values:
+    """Return g = c/(1 + n σ_p² c r), a mode of the noise that the samples' response shrinks (T29, mean field).
 
-    >>> shrink, below, first, second = numeric()
-    >>> round(float(below(1.0, 4.0)), 6), round(float(second(1.0, 4.0)), 6)
-    (0.5, 2.0)
+    Let c be `mode`, n `samples`, σ_p `noise_std` and r `response`; they broadcast.
+
+    >>> float(shrunk_mode(2.0, 5, 1.0, 0.1))
+    1.0
     """
-    symbols, mode, normal, moments = formula()
-    return as_function(symbols, mode), *(as_function(normal, moment) for moment in moments)  # type: ignore[return-value]
+    symbols, mode_of, *_ = formula()
+    return result(as_function(symbols, mode_of)(*map(np.asarray, (mode, samples, noise_std, response))))
+
+
+def shortfall_moments(mean: ArrayLike, variance: ArrayLike) -> tuple[Values, Values, Values]:
+    """Return P(m < 1), E (1 − m)₊ and E (1 − m)₊² of a normal m (T29, mean field).
+
+    Let s be `mean` and V `variance`, positive, of a sample's margin m in units of the margin; they broadcast.
+
+    >>> [round(float(moment), 6) for moment in shortfall_moments(1.0, 4.0)]
+    [0.5, 0.797885, 2.0]
+    """
+    *_, symbols, moments = formula()
+    first, second, third = as_function(symbols, moments)(np.asarray(mean), np.asarray(variance))
+    return result(first), result(second), result(third)

@@ -18,9 +18,11 @@ Numbers: `theory.late_time.first_order_prediction`.
 """
 
 from functools import cache
-from typing import Any
+
+import numpy as np
 
 from theory.dynamics.margin_rate import kernel_sums
+from theory.numerics.validation import ArrayLike, Values, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
 from theory.proof.symbols import letters
 
@@ -86,11 +88,7 @@ def _moment(shared: Formula, apart: Formula, power: int) -> Formula:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the first order of T29: two modes, the linear response of the flow, and its effect on the noise.
-
-    >>> derivation().result.bound
-    'asymptotic'
-    """
+    """Derive the first order of T29: two modes, the linear response of the flow, and its effect on the noise."""
     import sympy
 
     at, sums = letters(), kernel_sums()
@@ -258,11 +256,12 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, solved), lemmas=(modes, flow, effect, written_out))
 
 
-@cache
-def numeric() -> Any:
-    """Return the bracket of T29 as a function of NumPy arrays (θ, K, ψ).
+def relative_gain(theta: ArrayLike, clients: ArrayLike, progress: ArrayLike) -> Values:
+    """Return (log R − log R₁₄) L/n, the bracket of T29 (first order).
 
-    >>> round(float(numeric()(0.0, 10, 1.0)), 6)
+    Let θ be `theta`, K `clients` and ψ `progress`, from 0 to 1; they broadcast.
+
+    >>> round(float(relative_gain(0.0, 10, 1.0)), 6)
     5.0
     """
-    return as_function(*formula()[:2])
+    return result(as_function(*formula()[:2])(*map(np.asarray, (theta, clients, progress))))

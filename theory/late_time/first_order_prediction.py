@@ -11,7 +11,7 @@ from theory.dynamics import symmetric_ratio
 from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.residuals import Accumulated
 from theory.dynamics.saturation import margin
-from theory.late_time.first_order import numeric
+from theory.late_time.first_order import relative_gain
 from theory.model.federation import EqualClients
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
@@ -75,8 +75,8 @@ def first_order(
     level = between("margin", margin, 0, finite=False)
     ended = np.isinf(level)
     psi = np.where(ended, 1.0, progress(np.where(ended, 1.0, level), noise_share))
-    bracket = numeric()(unit_interval("theta", theta), equal.clients, psi)
-    return result(equal.samples / equal.noise_dim * bracket)
+    gain = relative_gain(unit_interval("theta", theta), equal.clients, psi)
+    return result(equal.samples / equal.noise_dim * gain)
 
 
 def predicted_ratio(

@@ -15,7 +15,7 @@ Where all rows of 𝒦 have the same sum, all α are equal and H is that of the 
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,11 +111,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T29 from the margin kernel T11; for the optimality conditions on two samples.
-
-    >>> derivation().result.tag
-    'T29'
-    """
+    """Derive T29 from the margin kernel T11; for the optimality conditions on two samples."""
     import sympy
 
     (norm, theta, total, count, everyone, own), feature = formula()
@@ -233,11 +229,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement, optimal), lemmas=(of_samples, maximum, no_drift))
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def maximum_margin(kernel: ArrayLike) -> MaximumMargin:
     """Return the solution of min ½ αᵀ𝒦α − 1ᵀα over α ≥ 0, by an active-set method (T29).
 
@@ -345,7 +336,7 @@ def _limit(theta: float, data: TrainingData) -> NDArray[np.float64]:
     counts = belongs.sum(axis=1)[:, None]
     weighted = alpha[:, None] * g
     norms = finite("squared_norms", data.squared_norms)[None, :]
-    feature: NDArray[np.float64] = _numeric()(
+    feature: NDArray[np.float64] = as_function(*formula())(
         norms, theta, float(owner.size), counts, weighted.sum(axis=0)[None, :], belongs @ weighted
     )
     return feature

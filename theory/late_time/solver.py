@@ -7,7 +7,6 @@ principal components, so a product rule replaces sampling. Both are iterated to 
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from scipy.special import expit
 
 from theory.dynamics.margin_rate import joint_rate, rate_parts
 from theory.dynamics.saturation import margin
-from theory.late_time.dynamical_mean_field import numeric
+from theory.late_time.dynamical_mean_field import shortfall_moments, shrunk_mode
 from theory.late_time.first_order import response
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
@@ -114,14 +113,9 @@ _Moments = tuple[Matrix, Matrix]
 """Signals, shape (steps, prompts), and covariance of margins, shape (steps, prompts, prompts)."""
 
 
-@cache
-def _modes() -> Any:
-    at = letters()
-    return as_function((at.e, at.n, at.theta), list(response()[:2]))
-
-
 def _prompt(at: EqualClients, theta: float) -> _Prompt:
-    modes = np.array(_modes()(at.noise_feature_sq, at.samples, theta))
+    symbols = letters().e, letters().n, letters().theta
+    modes = np.array(as_function(symbols, response()[:2])(at.noise_feature_sq, at.samples, theta))
     return _Prompt(modes, float(rate_parts(at, theta).signal), float(joint_rate(at, theta)))
 
 
@@ -264,35 +258,31 @@ def _sample(fields: Matrix, memory: Matrix, grid: _TimeGrid, start: Matrix | Non
 
 def _limit(prompts: Sequence[_Prompt], at: EqualClients) -> _Moments:
     """Iterate the maximum-margin equations, in which α = (1 − m)₊/Γ, to their fixed point."""
-    shrink, below, first, second = numeric()
     count, variance = len(prompts), at.noise_dim * at.samples * at.noise_std**4
     load = at.noise_dim * at.noise_std**2
-    size = np.array([load * _mean(at, prompt.modes) for prompt in prompts])
+    given = np.stack([prompt.modes for prompt in prompts], axis=1)
+    size = load * _mean(at, given)
     signal, noise = np.zeros(count), np.eye(count) * 1e-3
     nodes, chance = _normal((61,))
     for _ in range(_DAMPING * _ITERATIONS):
         own = np.diag(noise)
-        modes = np.stack(
-            [
-                shrink(prompt.modes, at.samples, at.noise_std, reply)
-                for prompt, reply in zip(prompts, below(signal, own) / size, strict=True)
-            ]
-        )
-        products = np.diag(second(signal, own))
+        below, first, second = shortfall_moments(signal, own)
+        modes = np.asarray(shrunk_mode(given, at.samples, at.noise_std, below / size))
+        products = np.diag(second)
         if count == 2:
             # the second margin given the first is normal again
             slope = noise[0, 1] / own[0]
             deviation = np.sqrt(own[0]) * nodes[:, 0]
-            rest = first(signal[1] + slope * deviation, own[1] - slope * noise[0, 1])
+            _, rest, _ = shortfall_moments(signal[1] + slope * deviation, own[1] - slope * noise[0, 1])
             products[0, 1] = products[1, 0] = chance @ (np.maximum(1 - signal[0] - deviation, 0) * rest)
         alike = products / np.outer(size, size)
-        next_signal = np.array([prompt.signal for prompt in prompts]) * first(signal, own) / size
-        next_noise = variance * alike * _mean(at, [np.outer(modes[:, i], modes[:, i]) for i in range(2)])
-        next_size = load * np.array([_mean(at, mode) for mode in modes])
+        next_signal = np.array([prompt.signal for prompt in prompts]) * first / size
+        next_noise = variance * alike * _mean(at, [np.outer(mode, mode) for mode in modes])
+        next_size = load * _mean(at, modes)
         moved = max(np.max(np.abs(next_size / size - 1)), np.max(np.abs(next_noise - noise)))
         if moved <= TOLERANCE:
             return signal[None, :], noise[None, :, :]
-        # a plain iteration circles at a large load
+        # without damping the iteration does not converge at a large load
         signal, noise, size = (
             old + (new - old) / _DAMPING
             for old, new in ((signal, next_signal), (noise, next_noise), (size, next_size))

@@ -43,11 +43,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the half-line on which a sample beats a rival.
-
-    >>> derivation().result.tag
-    'T24 (exact curve)'
-    """
+    """Derive the half-line on which a sample beats a rival."""
     import sympy
 
     (m_global, m_local), crossing = formula()
@@ -111,11 +107,6 @@ class AccuracySteps(NamedTuple):
         return float(lows[longest]), float(highs[longest])
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def accuracy_steps(logits_global: ArrayLike, logits_local: ArrayLike, labels: ArrayLike) -> AccuracySteps:
     """The mixture's accuracy on the given samples for every θ at once, without a grid (T24, exact curve).
 
@@ -138,11 +129,11 @@ def accuracy_steps(logits_global: ArrayLike, logits_local: ArrayLike, labels: Ar
     is_rival = truth[:, None] != np.arange(at_zero.shape[1])
     rises, falls = (at_one > 0) & (at_zero <= 0), (at_zero > 0) & (at_one <= 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = _numeric()(at_zero, at_one)
+        crossing = as_function(*formula())(at_zero, at_one)
     starts = np.where(is_rival & rises, crossing, -np.inf).max(axis=1)
     ends = np.where(is_rival & falls, crossing, np.inf).min(axis=1)
-    hopeless = (is_rival & (at_zero <= 0) & (at_one <= 0)).any(axis=1) | (starts >= ends)
-    starts, ends = np.sort(starts[~hopeless]), np.sort(ends[~hopeless])
+    never = (is_rival & (at_zero <= 0) & (at_one <= 0)).any(axis=1) | (starts >= ends)
+    starts, ends = np.sort(starts[~never]), np.sort(ends[~never])
     inner = np.concatenate([starts, ends])
     breakpoints = np.unique(np.concatenate([[0.0, 1.0], inner[(inner > 0) & (inner < 1)]]))
     steps = AccuracySteps(breakpoints, np.empty(0), starts, ends, truth.size)

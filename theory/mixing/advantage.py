@@ -9,7 +9,6 @@ formula describes a mixture with a negative weight, and the best admissible one 
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +57,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality.
-
-    >>> derivation().result.tag
-    'T16'
-    """
+    """Derive T16: the optimal ratio, its advantage over either prompt, and the case of equality."""
     import sympy
 
     at, best = letters(), optimum()
@@ -136,11 +131,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def _checked(
     ratio_global: ArrayLike, ratio_local: ArrayLike, correlation: ArrayLike
 ) -> list[NDArray[np.float64]]:
@@ -186,7 +176,7 @@ def unconstrained_ratio_squared(
     """
     first, second, rho = _checked(ratio_global, ratio_local, correlation)
     singular = np.abs(rho) == 1
-    inside = _numeric()(first, second, np.where(singular, 0.0, rho))
+    inside = as_function(*formula())(first, second, np.where(singular, 0.0, rho))
     hedged = np.where((rho == 1) & (first == second), first**2, np.inf)
     return result(np.where(singular, hedged, inside))
 

@@ -5,7 +5,6 @@ leaving the overlap out gives too much weight to the worse prompt.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -41,11 +40,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T18, and compare it with T17.
-
-    >>> derivation().result.tag
-    'T18'
-    """
+    """Derive T18, and compare it with T17."""
     import sympy
 
     at, best = letters(), optimum()
@@ -82,11 +77,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def independent_odds(equal: EqualClients) -> Values:
     """Return (a+b)/(Ka + χb), the optimal odds if the prompts had seen disjoint data (T18).
 
@@ -102,4 +92,4 @@ def independent_odds(equal: EqualClients) -> Values:
     a, b, count, chi = leading_order.checked_letters(equal)
     inside = count * a + chi * b > 0
     safe = np.where(inside, chi, count)  # any χ with a positive denominator; the value is replaced below
-    return result(np.where(inside, _numeric()(a, b, count, safe), np.inf))
+    return result(np.where(inside, as_function(*formula())(a, b, count, safe), np.inf))

@@ -6,7 +6,6 @@ trained prompts (equal τ). It is the same at every time.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -44,11 +43,7 @@ def formula() -> tuple[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T21 from the growth of a prompt in proportion to its weight.
-
-    >>> derivation().result.tag
-    'T21'
-    """
+    """Derive T21 from the growth of a prompt in proportion to its weight."""
     import sympy
 
     at, (symbols, moved) = letters(), update_rule.formula()
@@ -104,12 +99,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    root, solution = formula()
-    return as_function((root,), solution)
-
-
 def joint_mixing(odds: ArrayLike) -> Values:
     """Return θ*_joint = √odds/(1 + √odds) (T21).
 
@@ -124,4 +113,5 @@ def joint_mixing(odds: ArrayLike) -> Values:
     """
     root = np.sqrt(between("odds", odds, 0, finite=False))
     unbounded = np.isinf(root)
-    return result(np.where(unbounded, 1.0, _numeric()(np.where(unbounded, 0.0, root))))
+    symbol, mixing = formula()
+    return result(np.where(unbounded, 1.0, as_function((symbol,), mixing)(np.where(unbounded, 0.0, root))))

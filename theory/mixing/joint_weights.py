@@ -5,7 +5,6 @@ the best joint weights are θ_i = √w_i*/Σ_j √w_j*, with w* the best weights
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +40,7 @@ def formula() -> tuple[tuple[Formula, Formula], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the joint law from the growth of a prompt in proportion to its weight, for three prompts.
-
-    >>> derivation().result.tag
-    'T23 (joint)'
-    """
+    """Derive the joint law from the growth of a prompt in proportion to its weight, for three prompts."""
     import sympy
 
     at, (total, scale) = letters(), sympy.symbols("r c", positive=True)
@@ -88,11 +83,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def joint_weights(weights: ArrayLike) -> NDArray[np.float64]:
     """Return θ_i = √w_i / Σ √w_j, the best weights of joint training (T23).
 
@@ -112,4 +102,4 @@ def joint_weights(weights: ArrayLike) -> NDArray[np.float64]:
     total = np.sqrt(w).sum(axis=-1, keepdims=True)
     if np.any(total == 0):
         raise ValueError("`weights` are all 0.0 for some mixture; allowed: at least one positive weight")
-    return np.asarray(_numeric()(w, total))
+    return np.asarray(as_function(*formula())(w, total))

@@ -6,7 +6,6 @@ of their ratios add.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -45,11 +44,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T19: the correlation, the insertion into T16, and the limit of many clients.
-
-    >>> derivation().result.tag
-    'T19'
-    """
+    """Derive T19: the correlation, the insertion into T16, and the limit of many clients."""
     import sympy
 
     at = letters()
@@ -90,11 +85,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def optimal_ratio_squared_leading(
     ratio_global: ArrayLike, ratio_local: ArrayLike, clients: ArrayLike
 ) -> Values:
@@ -114,4 +104,4 @@ def optimal_ratio_squared_leading(
     count = between("clients", clients, 2)
     better, worse = np.maximum(r_global, r_local), np.minimum(r_global, r_local)
     inside = np.sqrt(count) * worse >= better
-    return result(np.where(inside, _numeric()(r_global, r_local, count), better**2))
+    return result(np.where(inside, as_function(*formula())(r_global, r_local, count), better**2))

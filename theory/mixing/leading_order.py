@@ -82,11 +82,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T17, and the signs of the dependence on K, b/a and χ.
-
-    >>> derivation().result.tag
-    'T17'
-    """
+    """Derive T17, and the signs of the dependence on K, b/a and χ."""
     import sympy
 
     at, best = letters(), optimum()
@@ -199,10 +195,9 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(posthoc,), lemmas=(moments, optimum_of, dependence))
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
+def _gains(equal: EqualClients) -> tuple[NDArray[np.float64], ...]:
     (symbols, _), terms = formula(), inserted(1)
-    return as_function(symbols, terms.to_local), as_function(symbols, terms.to_global)
+    return tuple(map(np.asarray, as_function(symbols, tuple(terms))(*checked_letters(equal))))
 
 
 def checked_letters(equal: EqualClients) -> list[NDArray[np.float64]]:
@@ -235,8 +230,7 @@ def posthoc_odds(equal: EqualClients) -> Values:
     >>> float(posthoc_odds(equal))
     0.5
     """
-    values = checked_letters(equal)
-    to_local, to_global = (np.asarray(term(*values)) for term in _numeric())
+    to_local, to_global = _gains(equal)
     inside = to_global > 0
     return result(np.where(inside, to_local / np.where(inside, to_global, 1.0), np.inf))
 
@@ -268,6 +262,6 @@ def strict_advantage(equal: EqualClients) -> NDArray[np.bool_] | np.bool_:
     >>> bool(strict_advantage(equal)), bool(strict_advantage(equal.replace(group_size=4)))
     (True, False)
     """
-    to_local, to_global = (np.asarray(term(*checked_letters(equal))) for term in _numeric())
+    to_local, to_global = _gains(equal)
     answer: NDArray[np.bool_] | np.bool_ = ((to_local > 0) & (to_global > 0))[()]
     return answer

@@ -9,7 +9,6 @@ The weights of joint training: `theory.mixing.joint_weights`. The moments of nes
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,11 +77,7 @@ def with_entries(
 
 @cache
 def derivation() -> Derivation:
-    """Derive T23 from the conditions that a best portfolio meets, written for three assets.
-
-    >>> derivation().result.tag
-    'T23'
-    """
+    """Derive T23 from the conditions that a best portfolio meets, written for three assets."""
     bounded, unconstrained, pair = _optimality(), _unconstrained(), _two_assets()
     lemmas = (
         Lemma(
@@ -239,12 +234,6 @@ def _two_assets() -> tuple[Step, ...]:
     )
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, (weights, squared) = formula()
-    return as_function(symbols, weights), as_function(symbols, squared)
-
-
 def optimal_weights(signals: ArrayLike, gram: ArrayLike) -> NDArray[np.float64]:
     """Return the weights w* ≥ 0, summing to one, with the largest ratio sᵀw/√(wᵀΣw) (T23).
 
@@ -315,14 +304,16 @@ def _kept(signals: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArray[np
 
 def _weights_of_one(signals: NDArray[np.float64], gram: NDArray[np.float64]) -> NDArray[np.float64]:
     kept, weights = _kept(signals, gram), np.zeros_like(signals)
+    symbols, (tangency, _) = formula()
     # rounding can turn a weight that is barely positive
-    weights[kept] = np.maximum(_numeric()[0](gram[np.ix_(kept, kept)], signals[kept]), 0)
+    weights[kept] = np.maximum(as_function(symbols, tangency)(gram[np.ix_(kept, kept)], signals[kept]), 0)
     return weights
 
 
 def _squared_of_one(signals: NDArray[np.float64], gram: NDArray[np.float64]) -> float:
     kept = _kept(signals, gram)
-    return float(_numeric()[1](gram[np.ix_(kept, kept)], signals[kept]))
+    symbols, (_, squared) = formula()
+    return float(as_function(symbols, squared)(gram[np.ix_(kept, kept)], signals[kept]))
 
 
 _kept_weights = np.vectorize(_weights_of_one, signature="(m),(m,m)->(m)", otypes=[np.float64])

@@ -16,7 +16,7 @@ Estimating the moments: `theory.mixing.margin_moments`. The exact curve on the g
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -74,11 +74,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T24: moments of a mixed margin, the two bounds of the error, and the optimum for one rival.
-
-    >>> derivation().result.bound
-    'lower'
-    """
+    """Derive T24: moments of a mixed margin, the two bounds of the error, and the optimum for one rival."""
     import sympy
 
     symbols, mean, variance = formula()
@@ -161,12 +157,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(linear, spread, lower, upper), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, mean, variance = formula()
-    return as_function(symbols, mean), as_function(symbols, variance)
-
-
 def _rival_errors(moments: MarginMoments, theta: float) -> Reals:
     """Φ(−ratio_yj) at one θ, shape (cells, rivals); 0 for the class itself."""
     from scipy.special import ndtr
@@ -175,9 +165,10 @@ def _rival_errors(moments: MarginMoments, theta: float) -> Reals:
     # Not (1−θ)·∞ + θ·∞ for a class against itself, which is undefined at the end points.
     means = (np.where(is_rival, mean, 0) for mean in (moments.mean_global, moments.mean_local))
     letters = (theta, *means, moments.variance_global, moments.covariance, moments.variance_local)
-    mean_of, variance_of = _numeric()
+    symbols, *law = formula()
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = mean_of(*letters) / np.sqrt(np.maximum(variance_of(*letters), 0))
+        mean, variance = as_function(symbols, tuple(law))(*letters)
+        ratio = mean / np.sqrt(np.maximum(variance, 0))
     ratio = np.where(is_rival, np.where(np.isnan(ratio), 0, ratio), np.inf)
     answer: Reals = ndtr(-ratio)
     return answer

@@ -10,7 +10,7 @@ from the estimated mean with covariance Σ(1 + 1/n).
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,11 +86,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the best linear shrinkage of a variance, and the spread of a fresh margin about a mean.
-
-    >>> derivation().result.tag
-    'T24 (moments)'
-    """
+    """Derive the best linear shrinkage of a variance, and the spread of a fresh margin about a mean."""
     import sympy
 
     (scatter, freedom, target, prior, covariance, samples), shrunk, fresh = formula()
@@ -128,12 +124,6 @@ def derivation() -> Derivation:
         Step.modelled("A fresh margin and a mean over n independent ones: their variances add.", spread),
     )
     return Derivation(RESULT, statement=(combined, spread), steps=steps)
-
-
-@cache
-def _numeric() -> tuple[Any, Any]:
-    (scatter, freedom, target, prior, covariance, samples), shrunk, fresh = formula()
-    return (as_function((scatter, freedom, target, prior), shrunk), as_function((covariance, samples), fresh))
 
 
 def margin_moments(
@@ -175,7 +165,8 @@ def margin_moments(
     scatter = np.add.reduceat(products, starts, axis=1)  # (moment, cells, rivals)
 
     is_rival = truth[starts][:, None] != np.arange(margins.shape[2])
-    shrink = _numeric()[0]
+    symbols, shrunk, fresh = formula()
+    shrink = as_function(symbols[:4], shrunk)
     freedom = (counts - 1)[:, None] * is_rival
     client_starts = np.flatnonzero(np.diff(owner[starts], prepend=-1))
     cells_of_client = np.diff(client_starts, append=starts.size)
@@ -188,7 +179,7 @@ def margin_moments(
         prior,
     )
     within = shrink(scatter, freedom, np.repeat(pooled, cells_of_client, axis=1), prior)
-    predictive = _numeric()[1](within, counts[:, None])
+    predictive = as_function(symbols[4:], fresh)(within, counts[:, None])
     means = np.where(is_rival, means, np.inf)
     return MarginMoments(counts, owner[starts], truth[starts], *means, *predictive)
 

@@ -96,11 +96,7 @@ def equal_formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive the weights of nested levels and the conditions under which they are positive.
-
-    >>> derivation().result.tag
-    'T23 (nested)'
-    """
+    """Derive the weights of nested levels and the conditions under which they are positive."""
     moments, nested, equal = _moments(), _nested_levels(), _equal_clients()
     lemmas = (
         Lemma(
@@ -248,11 +244,6 @@ def _equal_clients() -> tuple[Step, ...]:
     )
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    return as_function(*formula()), as_function(*equal_formula())
-
-
 def nested_moments(federation: Federation, clusters: Sequence[Sequence[int] | NDArray[Any]]) -> LevelMoments:
     """Return signals and noise of every client's prompts on all levels, up to common factors (T23, T22).
 
@@ -288,7 +279,9 @@ def nested_moments(federation: Federation, clusters: Sequence[Sequence[int] | ND
     share = (held * federation.same_group[:, None, :]).sum(axis=2) / total
     common = np.einsum("kim,kjm->kij", held, members.astype(float))
     features = federation.global_feature_sq, federation.local_feature_sq
-    signals, gram = _numeric()[0](*features, share[:, :, None], common, total[:, :, None], total[:, None, :])
+    signals, gram = as_function(*formula())(
+        *features, share[:, :, None], common, total[:, :, None], total[:, None, :]
+    )
     return LevelMoments(signals[:, :, 0], gram)
 
 
@@ -318,5 +311,5 @@ def three_level_weights(
     between("group_in_cluster", own, 1, size)
     group = between("group_size", equal.group_size, own, own + count - size)
     letters_of = equal.global_feature_sq, equal.local_feature_sq, count, size, group, own
-    values = _numeric()[1](*np.broadcast_arrays(*letters_of))
+    values = as_function(*equal_formula())(*np.broadcast_arrays(*letters_of))
     return np.stack(np.broadcast_arrays(*values), axis=-1).astype(np.float64)

@@ -6,7 +6,6 @@ holds more of the data leans more to its local prompt, if its group's share is f
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +50,7 @@ def formula() -> tuple[tuple[Formula, ...], tuple[Formula, ...]]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data.
-
-    >>> derivation().result.tag
-    'T22'
-    """
+    """Derive T22: the moments of every client, the optimum they imply, and its growth with the client's data."""
     import sympy
 
     from theory.mixing.tangency import optimum
@@ -111,11 +106,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def moments(federation: Federation) -> Moments:
     """Return the signals and noise of both prompts for every client, each of shape (clients,), up to common
     factors (T22).
@@ -129,7 +119,7 @@ def moments(federation: Federation) -> Moments:
     counts = federation.sample_counts
     share = federation.same_group @ federation.client_weights
     features = federation.global_feature_sq, federation.local_feature_sq
-    values = _numeric()(*features, share, counts.sum(), counts)
+    values = as_function(*formula())(*features, share, counts.sum(), counts)
     return Moments(*(np.broadcast_to(value, counts.shape).astype(np.float64) for value in values))
 
 

@@ -6,7 +6,7 @@ B = ‖u_L‖², C = ⟨u_G, u_L⟩.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,11 +82,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T15 by maximising the ratio over θ.
-
-    >>> derivation().result.tag
-    'T15'
-    """
+    """Derive T15 by maximising the ratio over θ."""
     import sympy
 
     at, best = letters(), optimum()
@@ -160,12 +156,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    symbols, to_local, to_global = formula()
-    return as_function(symbols, to_local), as_function(symbols, to_global)
-
-
 def mixture_ratio(
     theta: ArrayLike, moments: Moments, noise_std: ArrayLike = 1.0, *, weights: TrainingScheme = "posthoc"
 ) -> Values:
@@ -209,7 +199,8 @@ def optimal_mixing(
     moments = Moments(signal_global, signal_local, noise_global, noise_local, noise_cross)
     values = np.broadcast_arrays(*moments.checked())
     s_global, s_local, a, b, _ = values
-    to_local, to_global = (np.asarray(gain(*values)) for gain in _numeric())
+    symbols, *gains = formula()
+    to_local, to_global = map(np.asarray, as_function(symbols, tuple(gains))(*values))
     inside = (to_local > 0) & (to_global > 0)
     interior = to_local / np.where(inside, to_local + to_global, 1.0)
     better_end = (s_local / np.sqrt(b) > s_global / np.sqrt(a)).astype(np.float64)

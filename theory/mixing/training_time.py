@@ -6,7 +6,6 @@ already shows a small part of the drift.
 """
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -65,11 +64,7 @@ def _grown() -> dict[Formula, Formula]:
 
 @cache
 def derivation() -> Derivation:
-    """Derive T20: the odds at time t, that they increase, and both limits.
-
-    >>> derivation().result.tag
-    'T20'
-    """
+    """Derive T20: the odds at time t, that they increase, and both limits."""
     import sympy
 
     odds = optimum().gain_at_global / optimum().gain_at_local
@@ -124,11 +119,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(statement,), steps=steps)
 
 
-@cache
-def _numeric() -> Any:
-    return as_function(*formula())
-
-
 def posthoc_odds_at(equal: EqualClients, step: ArrayLike, learning_rate: ArrayLike) -> Values:
     """Return the optimal post-hoc odds θ*/(1−θ*) after t steps of separate training (T20).
 
@@ -149,7 +139,7 @@ def posthoc_odds_at(equal: EqualClients, step: ArrayLike, learning_rate: ArrayLi
     started = tau_local > 0
     # before the first step both are zero and their ratio is its limit, 1
     ratio = np.where(started, tau_global, 1.0), np.where(started, tau_local, 1.0)
-    return result(_numeric()(leading_order.posthoc_odds(equal), *ratio))
+    return result(as_function(*formula())(leading_order.posthoc_odds(equal), *ratio))
 
 
 def limiting_odds(equal: EqualClients) -> Values:

@@ -5,7 +5,7 @@ the noise energy E‖φ_G‖² proportional to Σ_k p_k²/n_k = 1/N, where a loc
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,12 +121,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(signal, noise), steps=steps)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    (chi, clients, total), signal, noise = formula()
-    return as_function((chi, clients), signal), as_function([total], noise)
-
-
 def signal_factor(*, group_size: ArrayLike, clients: ArrayLike) -> Values:
     """Return χ/K, what averaging leaves of a client-specific coefficient (T6).
 
@@ -139,7 +133,9 @@ def signal_factor(*, group_size: ArrayLike, clients: ArrayLike) -> Values:
     0.25
     """
     count = between("clients", clients, 1)
-    return result(_numeric()[0](checked_group_size(group_size, count, symmetric=False), count))
+    symbols, factor, _ = formula()
+    chi = checked_group_size(group_size, count, symmetric=False)
+    return result(as_function(symbols[:2], factor)(chi, count))
 
 
 def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
@@ -156,7 +152,8 @@ def noise_energy_factor(sample_counts: ArrayLike) -> NoiseEnergyFactors:
     0.025
     """
     counts = np.atleast_1d(between("sample_counts", sample_counts, 1))
-    energy = _numeric()[1]
+    symbols, _, factor = formula()
+    energy = as_function(symbols[2:], factor)
     return NoiseEnergyFactors(result(energy(counts.sum(axis=-1))), result(energy(counts)))
 
 

@@ -8,7 +8,7 @@ The last number is why training samples are nearly orthogonal for N ≪ L, which
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq
@@ -151,16 +151,6 @@ def _overlaps() -> Lemma:
     return Lemma("Overlap of two images' noise", steps, states=(energy_of, spread_of, overlap))
 
 
-@cache
-def _numeric() -> tuple[Any, Any, Any]:
-    symbols, mean, variance, overlap = formula()
-    return (
-        as_function(symbols[:4], mean),
-        as_function(symbols[:4], variance),
-        as_function(symbols[4:], overlap),
-    )
-
-
 def moments(
     *, signal_shared: ArrayLike, signal_own: ArrayLike, noise_norm: ArrayLike, noise_std: ArrayLike
 ) -> MarginMoments:
@@ -183,8 +173,8 @@ def moments(
         nonnegative("noise_norm", noise_norm),
         positive("noise_std", noise_std),
     )
-    mean, variance, _ = _numeric()
-    return MarginMoments(result(mean(*values)), result(variance(*values)))
+    symbols, mean, variance, _ = formula()
+    return MarginMoments(*map(result, as_function(symbols[:4], (mean, variance))(*values)))
 
 
 def expected_overlap(noise_dim: ArrayLike) -> Values:
@@ -199,4 +189,5 @@ def expected_overlap(noise_dim: ArrayLike) -> Values:
     >>> expected_overlap([100, 10_000]).round(6).tolist()
     [0.1, 0.01]
     """
-    return result(_numeric()[2](between("noise_dim", noise_dim, 1)))
+    symbols, *_, overlap = formula()
+    return result(as_function(symbols[4:], overlap)(between("noise_dim", noise_dim, 1)))

@@ -37,10 +37,7 @@ def effective_weights(theta: ArrayLike, scheme: TrainingScheme) -> Weights:
     """
     local = unit_interval("theta", theta)
     shared = 1 - local
-    if scheme == "posthoc":
-        return Weights(result(shared), result(local))
-    if scheme == "joint":
-        return Weights(result(shared**2), result(local**2))
-    if scheme == "detached":
-        return Weights(result(shared), result(local**2))
-    raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+    weights = {"posthoc": (shared, local), "joint": (shared**2, local**2), "detached": (shared, local**2)}
+    if scheme not in weights:
+        raise ValueError(f"`scheme` is {scheme!r}; allowed: 'joint', 'posthoc', 'detached'")
+    return Weights(*map(result, weights[scheme]))

@@ -6,7 +6,6 @@ continuous at the border.
 """
 
 from functools import cache
-from typing import Any
 
 from theory.numerics.validation import ArrayLike, Values, finite, positive, result
 from theory.proof.derivation import Derivation, Formula, Lemma, Result, Step, as_function, eq, relation
@@ -130,14 +129,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(odd, slope, statement), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> tuple[Any, Any]:
-    import sympy
-
-    symbols, pieces = formula()
-    return as_function(symbols, pieces), as_function(symbols, sympy.diff(pieces, symbols[0]))
-
-
 def encode(z: ArrayLike, offset: ArrayLike) -> Values:
     """Return the text feature h(z) of the ReLU encoder (T2).
 
@@ -150,7 +141,7 @@ def encode(z: ArrayLike, offset: ArrayLike) -> Values:
     >>> encode([-3.0, 0.5, 1.0, 3.0], 1.0).tolist()
     [-4.0, 1.0, 2.0, 4.0]
     """
-    return result(_numeric()[0](finite("z", z), positive("offset", offset)))
+    return result(as_function(*formula())(finite("z", z), positive("offset", offset)))
 
 
 def slope(z: ArrayLike, offset: ArrayLike) -> Values:
@@ -164,4 +155,5 @@ def slope(z: ArrayLike, offset: ArrayLike) -> Values:
     >>> slope([-3.0, 0.5, 1.0], 1.0).tolist()
     [1.0, 2.0, 1.0]
     """
-    return result(_numeric()[1](finite("z", z), positive("offset", offset)))
+    symbols, pieces = formula()
+    return result(as_function(symbols, pieces.diff(symbols[0]))(finite("z", z), positive("offset", offset)))

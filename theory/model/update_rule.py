@@ -8,9 +8,8 @@ The derivation differentiates the loss of n samples through z_r = ⟨w_r, p⟩ f
 encoders with any slope h'.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ def formula() -> tuple[tuple[Formula, ...], Formula]:
     """
     import sympy
 
-    eta, omega, norm = sympy.symbols(r"eta omega \\|w_{r}\\|^2", positive=True)
+    eta, omega, norm = sympy.symbols(r"eta omega \|w_{r}\|^2", positive=True)
     slope, pull = sympy.symbols(r"{h'_r} m_r", real=True)
     return (eta, omega, norm, slope, pull), eta * omega * norm * slope * pull
 
@@ -147,11 +146,6 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=tuple(statement), lemmas=lemmas)
 
 
-@cache
-def _numeric() -> Callable[..., Any]:
-    return as_function(*formula())
-
-
 class Batch(NamedTuple):
     """The samples of one gradient step, and their margins under the mixture being trained."""
 
@@ -207,7 +201,9 @@ def coefficient_increment(
     slopes = np.atleast_1d(finite("slope", slope))
     if norms.ndim != 1 or slopes.shape != norms.shape:
         raise ValueError(f"`slope` has shape {slopes.shape}; allowed: that of `squared_norms`, (rows,)")
-    answer: NDArray[np.float64] = _numeric()(eta, omega, norms, slopes, _mean_pull(batch, norms.size))
+    answer: NDArray[np.float64] = as_function(*formula())(
+        eta, omega, norms, slopes, _mean_pull(batch, norms.size)
+    )
     return answer
 
 

@@ -6,6 +6,7 @@ and names the step. SymPy is imported on first use.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Self, TypeAlias
 
 from theory.proof.bounds import Bound
@@ -14,10 +15,6 @@ Formula: TypeAlias = Any
 """A SymPy expression or relation (SymPy itself is not imported when this module is)."""
 
 How = Literal["assumed", "modelled", "identity", "sign", "chain", "root", "ode"]
-
-MODEL = "Pan, Huang and Shi (2024), arXiv:2409.19610"
-"""Where the subject comes from. Every result is derived in this project from the model T1 to T3, and none is a
-quotation of the paper."""
 
 
 class DerivationError(ValueError):
@@ -106,7 +103,7 @@ class Result:
         assumptions: what it needs, a sentence each.
         bound: what it asserts.
         uses: tags of the results it is built on.
-        sources: literature it rests on beyond the model of the paper (`MODEL`), as author (year), title.
+        sources: literature it rests on beyond the paper whose model is T1 to T3, as author (year), title.
 
     Raises:
         DerivationError: an empty field, but for `uses` and `sources`.
@@ -194,17 +191,18 @@ def _require_proved(where: str, statement: Sequence[Formula], steps: Sequence[St
             raise DerivationError(f"{where}: no step proves the statement {formula}")
 
 
-def as_function(arguments: Sequence[Formula], formula: Formula) -> Callable[..., Any]:
-    """Turn a derived expression into a function of NumPy arrays, one positional argument per symbol.
+@cache
+def as_function(arguments: tuple[Formula, ...], formula: Formula) -> Callable[..., Any]:
+    """Turn a derived expression, or a tuple of them, into a function of NumPy arrays, one argument per symbol.
 
     >>> import sympy
     >>> x = sympy.Symbol("x")
-    >>> as_function([x], sympy.diff(x**3, x))(2.0)
+    >>> as_function((x,), sympy.diff(x**3, x))(2.0)
     12.0
     """
     import sympy
 
-    function: Callable[..., Any] = sympy.lambdify(list(arguments), formula, modules=["scipy", "numpy"])
+    function: Callable[..., Any] = sympy.lambdify(arguments, formula, modules=["scipy", "numpy"])
     return function
 
 

@@ -20,7 +20,9 @@ Every result is derived in this project from the model T1 to T3 of Pan, Huang an
 is a quotation of the paper. Literature that a result rests on is named with it.
 
 **How steps are verified.** SymPy checks the algebra of each step whenever a derivation is built, and refuses to
-build it if a check fails; the numbers this project computes come from the same expressions. {counts}
+build it if a check fails; the numbers this project computes come from the same expressions. \
+Of the {steps} steps below,
+{verified} are verified, {modelled} modelled and {assumed} assumed.
 A step is one of these:
 
 - *assumed*: a definition, an equation of the model, a hypothesis of an induction, or the statement of an earlier
@@ -73,7 +75,8 @@ def document(tags: Sequence[str] | None = None) -> str:
     '# Derivations'
     """
     derivations = [derive(tag) for tag in (results() if tags is None else tags)]
-    introduction = INTRODUCTION.format(counts=_counted(step_counts(derivations)))
+    counts = step_counts(derivations)
+    introduction = INTRODUCTION.format(steps=sum(counts), **counts._asdict())
     return "\n".join([introduction, _contents(derivations), *(section(each) for each in derivations)])
 
 
@@ -94,13 +97,6 @@ def step_counts(derivations: Sequence[Derivation]) -> StepCounts:
     hows = [step.how for each in derivations for step in each.steps]
     modelled, assumed = hows.count("modelled"), hows.count("assumed")
     return StepCounts(len(hows) - modelled - assumed, modelled, assumed)
-
-
-def _counted(counts: StepCounts) -> str:
-    return (
-        f"Of the {sum(counts)} steps below,\n{counts.verified} are verified, {counts.modelled} modelled and"
-        f" {counts.assumed} assumed."
-    )
 
 
 def section(derivation: Derivation) -> str:

@@ -100,7 +100,7 @@ NOTATION: tuple[Entry, ...] = (
     Entry(
         "κ_G, κ_L", "global_rate, local_rate", "()", "growth of a margin per unit of τ, prompt trained alone"
     ),
-    Entry("κ(θ)", "joint_rate", "()", "(1−θ)² κ_G + θ² κ_L"),
+    Entry("κ(θ)", "joint_rate", "()", "(1−θ)² κ_G + rθ² κ_L"),
     Entry(
         "τ",
         "Accumulated.global_prompt, Accumulated.local_prompt",

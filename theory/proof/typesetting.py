@@ -109,22 +109,7 @@ class _Ruler:
     """Reads LaTeX once from left to right and adds up widths."""
 
     _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
-    _SILENT = frozenset(
-        (
-            r"\left",
-            r"\right",
-            r"\limits",
-            r"\mathrm",
-            r"\mathbb",
-            r"\text",
-            r"\,",
-            r"\:",
-            r"\bar",
-            " ",
-            "&",
-            "\n",
-        )
-    )
+    _SILENT = frozenset([*_TOKEN.findall(r"\left\right\limits\mathrm\mathbb\text\,\:\bar &"), "\n"])
     _WORDS = frozenset((r"\log", r"\max", r"\min", r"\lim", r"\exp"))
 
     def __init__(self, text: str):
