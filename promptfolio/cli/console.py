@@ -1,7 +1,8 @@
 """Output to read: tables on standard output, progress on standard error."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -41,6 +42,12 @@ def coloured(verdict: str) -> str:
         '[green]holds[/]'
     """
     return f"[{_VERDICT_STYLES[verdict]}]{verdict}[/]"
+
+
+def show_notices(notices: Iterable[str]) -> None:
+    """Print what a result's reader must know, one line each on standard error."""
+    for notice in notices:
+        print(f"promptfolio: note: {notice}", file=sys.stderr)
 
 
 class Tracker:
