@@ -5,8 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from promptfolio.companion.bank import load_bank
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.banks import draw_synthetic_bank, load_bank
 from simulate.validation import ConfigurationError
 
 
