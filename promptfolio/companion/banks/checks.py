@@ -147,6 +147,16 @@ def shortened(text: str, longest: int = 200) -> str:
     return line if len(line) <= longest else line[:longest] + "…"
 
 
+def printable(name: str) -> str:
+    """A file's name as it is, or with escapes where it would not print on a line.
+
+    Example:
+        >>> printable("bank.npz"), printable("two\\nlines")
+        ('bank.npz', "'two\\\\nlines'")
+    """
+    return name if name.isprintable() else ascii(name)
+
+
 def _unprintable(character: str) -> bool:
     category = unicodedata.category(character)
     return category in ("Zl", "Zp") or (category[0] == "C" and character not in _JOINERS)
