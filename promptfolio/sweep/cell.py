@@ -18,17 +18,25 @@ noticed, since a file says which experiment it holds."""
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One experiment of a sweep.
+    """One experiment of a sweep. It keeps what the specification gives, since sweeps may have many cells, and
+    resolves the rest whenever it is asked.
 
     Attributes:
         varied: fields that vary in the sweep, and their values here, as the specification gives them.
         settings: all fields that the specification gives, varied or not; the others have their defaults.
-        experiment: what these resolve to.
     """
 
     varied: tuple[tuple[str, Any], ...]
     settings: tuple[tuple[str, Any], ...]
-    experiment: Experiment
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the settings resolve to, made anew at each call.
+
+        Raises:
+            ConfigurationError: when they are not allowed; cells of a `Specification` are.
+        """
+        return Experiment(**dict(self.settings))
 
     @functools.cached_property
     def name(self) -> str:
