@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from promptfolio.companion.banks.checks import Said, printable, shortened
-from promptfolio.memory import memory_limit
+from simulate.running.cost import machine_memory
 from simulate.validation import ConfigurationError
 
 _SUFFIX = ".npy"
@@ -65,7 +65,7 @@ def read_arrays(
         for key, member in wanted.items():
             with _one_line(f"{shown}[{key}]"):
                 needed += _declared_bytes(f"{shown}[{key}]", archive, member)
-        limit = int((memory_limit() or _UNKNOWN_MEMORY) * _MEMORY_SHARE)
+        limit = int((machine_memory() or _UNKNOWN_MEMORY) * _MEMORY_SHARE)
         if needed > limit:
             raise ConfigurationError(
                 shown,
