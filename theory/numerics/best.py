@@ -5,8 +5,8 @@ Every θ* that is read off a curve is found here, the predicted and the measured
 - values that tie with the greatest are all as good: the answer is the middle of the longest run of neighbours
   among them, so that neither end of the grid is favoured, and an optimum that is more than one place is called
   flat;
-- on a smooth curve the maximum lies between grid points: at the vertex of the parabola through the best point and
-  its neighbours;
+- on a smooth curve the maximum lies between grid points: it is that of the cubic spline through them, beside the
+  best of them;
 - a maximum at an end of the grid is that end exactly.
 
 A curve must tell its places apart: accuracies round to 1 where ratios and logarithms of errors still differ.
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from theory.numerics.validation import ArrayLike, nonnegative
 
@@ -108,7 +109,7 @@ def best_place(
         peak = (several == last - first + 1) & (several <= 2) & np.isfinite(curves.max(axis=0))
         peak |= several == 1
         single = peak & (several == 1)
-        place = np.where(single, vertex(grid, curves, first), place)
+        place = np.where(single, _spline_peak(grid, curves, first), place)
         low, high, flat = np.where(peak, place, low), np.where(peak, place, high), flat & ~peak
     middle = first + (last - first + 1) // 2
     place, low, high = (part.reshape(shape)[()] for part in (place, low, high))
@@ -125,30 +126,38 @@ def ties(curves: NDArray[np.float64], rounding: float) -> NDArray[np.bool_]:
     return np.asarray((curves == greatest) | near)
 
 
-def vertex(
+def _spline_peak(
     grid: NDArray[np.float64], curves: NDArray[np.float64], index: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Place of the maximum of the parabola through the best point of each curve and its neighbours.
+    """Place of the maximum, beside the best point, of the cubic spline through each curve.
 
-    At an end of the grid the parabola runs through the three last points. The place lies within the neighbours;
-    it is the best point itself where the values around it are not finite or do not curve down.
+    It is the best point itself where no maximum of the spline lies between it and its neighbours, as at the end
+    of a curve that rises towards it, or where a curve has infinite values.
 
     Args:
         grid: at least three increasing places; shape (places,).
         curves: shape (places, curves).
         index: of each curve's best point; shape (curves,).
     """
-    middle, column = np.clip(index, 1, grid.size - 2), np.arange(curves.shape[1])
-    x = [grid[middle + shift] for shift in (-1, 0, 1)]
-    y = [curves[middle + shift, column] for shift in (-1, 0, 1)]
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        # slopes of the two chords, at their midpoints: the parabola's slope is linear in between
-        rise, fall = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-        centre = (x[0] + x[1]) / 2 + rise / (rise - fall) * (x[2] - x[0]) / 2
-    own = grid[index]
-    inside = np.isfinite(centre) & (rise > fall)
-    low, high = grid[np.maximum(index - 1, 0)], grid[np.minimum(index + 1, grid.size - 1)]
-    return np.where(inside, np.clip(np.where(inside, centre, own), low, high), own)
+    place, column = grid[index], np.arange(curves.shape[1])
+    finite_curves = np.isfinite(curves).all(axis=0)
+    spline = CubicSpline(grid, np.where(finite_curves, curves, 0.0))
+    highest = spline.c[3, np.minimum(index, grid.size - 2), column]
+    highest = np.where(index == grid.size - 1, np.where(finite_curves, curves[-1], 0.0), highest)
+    for cell in (index - 1, index):
+        exists = (cell >= 0) & (cell < grid.size - 1) & finite_curves
+        at = np.clip(cell, 0, grid.size - 2)
+        third, second, first, start = spline.c[:, at, column]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # of the roots of the slope the one at which the cubic curves down
+            beyond = first / (np.sqrt(second**2 - 3 * third * first) - second)
+        width = grid[at + 1] - grid[at]
+        inside = exists & (beyond > 0) & (beyond < width)  # false where there is no root
+        beyond = np.where(inside, beyond, 0.0)
+        height = start + beyond * (first + beyond * (second + beyond * third))
+        higher = inside & (height > highest)
+        place, highest = np.where(higher, grid[at] + beyond, place), np.where(higher, height, highest)
+    return place
 
 
 def _longest_run(tied: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
