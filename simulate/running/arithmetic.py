@@ -99,7 +99,17 @@ def numerics(precision: Precision | None = None) -> str:
     if precision is not None:
         found["x64"] = precision == "float64"
     for name in _RECORDED:
-        value = getattr(jax.config, name, None)  # not every version of JAX has each
+        value = _setting(name)
         if value is not None:
             found[name] = value if isinstance(value, bool | int | float) else str(value)
     return json.dumps(found)
+
+
+def _setting(name: str) -> Any:
+    """The value of one of JAX's settings; None where this version has no such setting."""
+    # Settings that a context can change are attributes; only the others can be read by their name.
+    with contextlib.suppress(AttributeError):
+        return getattr(jax.config, name)
+    with contextlib.suppress(AttributeError):
+        return jax.config.read(name)
+    return None
