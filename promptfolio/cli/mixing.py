@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Precision, TrainingScheme
 from simulate.validation import ConfigurationError, require_integer, require_seed
 
@@ -122,8 +123,7 @@ class Mixing:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
         require_seed("seed", self.seed)
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        require_targets({"json": self.json}, folders={"out": self.out})
 
 
 def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Write a file by writing a temporary one beside it, then renaming that in one step.
 
     The content is on the disk before it gets its name, and the name is on the disk when this returns, so neither
-    a full disk nor a power cut leaves half a file in place. Only a process that is killed leaves its temporary file,
-    which the next one to write into the folder removes (`remove_leftovers`).
+    a full disk nor a power cut leaves half a file in place. Only a process that is killed leaves its temporary
+    file, which the next one to write into the folder removes (`remove_leftovers`).
 
     Args:
         path: of the file; missing folders are made.

@@ -31,8 +31,8 @@ def dataset_bytes(data: xr.Dataset) -> bytes:
 def read_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
     """Read a file of `dataset_bytes`, or one without a checksum, into memory.
 
-    A file without one (of an earlier version, or of another program) is opened in a process of its own first, with a
-    time limit, and the dataset has a notice that damage to it would not be noticed.
+    A file without one (of an earlier version, or of another program) is opened in a process of its own first, with
+    a time limit, and the dataset has a notice that damage to it would not be noticed.
 
     Raises:
         OSError: when the file cannot be read, or is damaged; nothing of a damaged file is opened.

@@ -13,6 +13,9 @@ from typing import Any
 from simulate.validation import ConfigurationError
 
 _PACKAGES = ("promptfolio", "jax", "jaxlib", "optax", "numpy", "scipy", "sympy")
+# Entries of `numerics` that change no more than the rounding.
+_ROUNDING = ("device", "devices", "processor")
+_HARMLESS_FLAGS = ("--xla_dump", "--xla_force_host_platform_device_count")
 _CODE = ("promptfolio", "theory", "simulate", "figures")
 
 
@@ -114,3 +117,35 @@ def _writer(attributes: Mapping[str, Any]) -> str:
         return str(json.loads(attributes["versions"])["promptfolio"])
     except (KeyError, TypeError, json.JSONDecodeError):
         return "of unknown version"
+
+
+def settings_of(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """What a result's numbers depend on, beside its experiment, by more than the processor's rounding.
+
+    These are the versions of jax and jaxlib, and of `simulate.running.arithmetic.numerics` all but what is known to
+    change the rounding only: the kind and number of devices, and those of XLA's flags that set their number, or
+    print something.
+
+    Args:
+        attributes: of a result. What it does not record is left out.
+    """
+    versions, numerics = (_recorded(attributes.get(name)) for name in ("versions", "numerics"))
+    found: dict[str, Any] = {name: versions[name] for name in ("jax", "jaxlib") if name in versions}
+    found |= {name: value for name, value in numerics.items() if name not in ("x64", *_ROUNDING)}
+    if "xla_flags" in found:
+        flags = str(found["xla_flags"]).split()
+        found["xla_flags"] = " ".join(each for each in flags if not each.startswith(_HARMLESS_FLAGS))
+    return {name: str(value) for name, value in found.items()}
+
+
+def different_setting(one: Mapping[str, str], other: Mapping[str, str]) -> str | None:
+    """The name of the first setting that two results record and differ in; None if there is none."""
+    return next((name for name in one if name in other and one[name] != other[name]), None)
+
+
+def _recorded(text: object) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if isinstance(text, str) else {}
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

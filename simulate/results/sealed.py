@@ -1,7 +1,7 @@
 """Files that say whether they are whole: a last line with a checksum of all bytes before it.
 
-HDF5 and everything built on it ignores what follows a file's own end, so such a file is still a plain netCDF file. It
-must be checked before HDF5 opens it: a damaged file can give wrong numbers, or keep HDF5 in a loop for ever.
+HDF5 and everything built on it ignores what follows a file's own end, so such a file is still a plain netCDF file.
+It must be checked before HDF5 opens it: a damaged file can give wrong numbers, or keep HDF5 in a loop for ever.
 """
 
 import hashlib

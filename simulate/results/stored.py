@@ -25,8 +25,8 @@ def load_result(path: str | os.PathLike[str]) -> xr.Dataset:
     """Read the result of `simulate.run` from a file, under the names of this version.
 
     Names of an earlier version (`simulate.former_names`) are replaced, in the variables and in the attribute
-    `experiment`; the attribute `versions` still says what computed the result. A file of version 0.1.0 has no checksum,
-    which a notice says (`simulate.results.notices`).
+    `experiment`; the attribute `versions` still says what computed the result. A file of version 0.1.0 has no
+    checksum, which a notice says (`simulate.results.notices`).
 
     Raises:
         OSError: when the file cannot be read, or its bytes are not those that were written.

@@ -1,4 +1,4 @@
-"""Open a netCDF file without a checksum where it can do no harm: HDF5 may crash on a damaged one, or never return."""
+"""Open a netCDF file without a checksum where it does no harm: HDF5 may crash on a damaged one, or never return."""
 
 import json
 import os
