@@ -70,7 +70,7 @@ def require_devices() -> None:
         jax.local_devices()
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        named = jax.config.read("jax_platforms")
+        named = _setting("jax_platforms")
         raise ConfigurationError("JAX_PLATFORMS", named, f"platforms that JAX has here ({reason})") from None
 
 
