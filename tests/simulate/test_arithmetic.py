@@ -96,9 +96,13 @@ def test_no_setting_of_jax_changes_a_result(what: str) -> None:
 
 
 def test_the_context_is_left_as_it_was_found() -> None:
-    with pytest.raises(ZeroDivisionError), arithmetic("float64"):
-        assert jnp.zeros(1).dtype == jnp.float64
-        raise ZeroDivisionError
+    def fail() -> None:
+        with arithmetic("float64"):
+            assert jnp.zeros(1).dtype == jnp.float64
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert jnp.zeros(1).dtype == jnp.float32
 
 
@@ -123,8 +127,9 @@ def test_seeds_beyond_the_range_are_refused_everywhere(seed: Any) -> None:
         lambda: require_seed("seed", seed),
         lambda: Experiment(seed=seed),
         lambda: ClipStudy(seed=seed),
-        lambda: draw_synthetic_bank(seed),
     ]
+    if type(seed) is int:  # the tests' own type checks refuse the others first
+        attempts.append(lambda: draw_synthetic_bank(seed))
     if seed is not None:
         attempts.append(lambda: ClipStudy(partition_seed=seed))
     for attempt in attempts:

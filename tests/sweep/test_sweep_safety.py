@@ -120,7 +120,7 @@ def test_files_that_do_not_say_how_they_were_made_are_used(folder: pathlib.Path)
     del data.attrs["numerics"]
     data.attrs["versions"] = '{"promptfolio": "0.1.0"}'
     save_result(path, data)
-    assert [outcome.state for outcome in run_sweep(SWEEP, folder, workers=0)][0] == "found"
+    assert run_sweep(SWEEP, folder, workers=0)[0].state == "found"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])

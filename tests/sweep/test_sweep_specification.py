@@ -1,5 +1,6 @@
 """Specifications: what they resolve to, and that each mistake is refused in one line."""
 
+import math
 import os
 import pathlib
 import subprocess
