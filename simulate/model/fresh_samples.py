@@ -42,8 +42,8 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
     shape = (experiment.replicates, len(experiment.theta), experiment.clients)
     shares = np.empty(shape)
     for seed in range(experiment.replicates):
-        key = fold_purpose(replicate_key(experiment.seed, seed), "test")
         with arithmetic(experiment.precision):
+            key = fold_purpose(replicate_key(experiment.seed, seed), "test")
             dtype = portfolio.feature_global.dtype
             # One training stands for every θ under the posthoc scheme.
             features = (

@@ -41,8 +41,8 @@ _RECORDED = (
 def arithmetic(precision: Precision) -> Iterator[None]:
     """Context, of the calling thread only, in which numbers are drawn and computed as results are.
 
-    It sets JAX's default precision, its generator's numbering, and the precision of matrix products, and sets them
-    back at its end. It also serves as a decorator.
+    It sets JAX's default precision, its generator's numbering, the precision of matrix products and its guard
+    against transfers, and sets them back at its end. It also serves as a decorator.
 
     Args:
         precision: float32 or float64.
@@ -60,6 +60,7 @@ def arithmetic(precision: Precision) -> Iterator[None]:
         jax.enable_x64(precision == "float64"),
         jax.threefry_partitionable(_PARTITIONABLE),
         jax.default_matmul_precision(_PRODUCTS),
+        jax.transfer_guard("allow"),  # which finds needless transfers in code that has a reason to mind them
     ):
         yield
 

@@ -27,14 +27,24 @@ def _socket(path: pathlib.Path) -> None:
         listening.bind(path.name)  # whose length is limited
 
 
+def _link(path: pathlib.Path) -> None:
+    path.with_name("linked").touch()
+    path.symlink_to("linked")
+
+
+def _read_only(path: pathlib.Path) -> None:
+    path.write_text("kept")
+    path.chmod(0o444)
+
+
 OBSTACLES: dict[str, Callable[[pathlib.Path], object]] = {
-    "link to a file": lambda path: (path.with_name("linked").touch(), path.symlink_to("linked")),
+    "link to a file": _link,
     "link to nothing": lambda path: path.symlink_to("nothing"),
     "link to a device": lambda path: path.symlink_to(os.devnull),
     "pipe": lambda path: os.mkfifo(path),
     "socket": _socket,
     "folder": lambda path: path.mkdir(),
-    "read-only file": lambda path: (path.write_text("kept"), path.chmod(0o444)),
+    "read-only file": _read_only,
 }
 
 

@@ -35,6 +35,7 @@ AMBIENT = {
     "jax_enable_x64": True,
     "jax_random_seed_offset": 7,
     "jax_legacy_prng_key": "error",
+    "jax_transfer_guard": "disallow",
 }
 
 
