@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.client_splits import ClientSplits, gather
 from promptfolio.companion.partition import Partition
 from promptfolio.companion.prompts import residual_encoder

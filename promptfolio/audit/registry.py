@@ -11,7 +11,7 @@ from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.checking import Checked
 from promptfolio.checks.claim import Scale
 from promptfolio.checks.unjudged import Unjudged, unjudged
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from simulate.running.arithmetic import arithmetic
 from simulate.validation import require_choice
 

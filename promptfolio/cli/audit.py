@@ -37,10 +37,10 @@ class Audit:
         from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
 
         require_targets({"out": self.out, "json": self.json}, inputs={"bank": self.bank})
-        banks = [load_bank(path) for path in self.bank]
+        banks = load_banks(self.bank)
         self.compilation.apply()
         with tracking("auditing") as tracker:
             names = observation_names()

@@ -15,7 +15,7 @@ from promptfolio.companion.study_config import ClipStudy
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from promptfolio.companion.bank import FeatureBank
+    from promptfolio.companion.banks import FeatureBank
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Reproduce:
         from promptfolio.audit import run_audit
         from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
         from promptfolio.checks.staleness import first_difference
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
         from simulate.results.provenance import provenance
 
         out = pathlib.Path(self.out)
@@ -69,7 +69,7 @@ class Reproduce:
             inputs={"bank": self.bank, "claims": self.claims, "against": self.against},
         )
         expected = None if self.against is None else _read(self.against)
-        banks = [load_bank(path) for path in self.bank]
+        banks = load_banks(self.bank)
         self.compilation.apply()
 
         files = {name_of(reference): file_of(reference) for reference in references}

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.client_splits import ClientSplits
 from promptfolio.companion.evaluate import CHOICES, SPLITS, Record, overall_accuracy, sample_counts
 from promptfolio.companion.study_config import ClipStudy

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.client_splits import ClientSplits, gather
 from promptfolio.companion.evaluate import Record, accuracy_of, evaluate
 from promptfolio.companion.labels import label_study
@@ -62,7 +62,7 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
         ConfigurationError: when the bank cannot be divided as the study asks.
 
     Example:
-        >>> from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+        >>> from promptfolio.companion.banks import draw_synthetic_bank
         >>> bank = draw_synthetic_bank(classes=4, dim=16)
         >>> study = ClipStudy(clients=2, rounds=2, replicates=1, schemes=("posthoc",), theta_step=0.5)
         >>> result = run_study(study, bank)

@@ -8,7 +8,7 @@ attributes of every result.
 import jax
 import numpy as np
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks.feature_bank import FeatureBank
 from simulate.model.keys import fold_purpose, replicate_key
 from simulate.running.arithmetic import arithmetic
 from simulate.validation import require_integer, require_number, require_seed
