@@ -3,13 +3,13 @@
 import dataclasses
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
 
 import jax
 
 from simulate.results.provenance import provenance
+from simulate.running.cost import machine_memory
 from simulate.running.parallel import processor_cores
 
 
@@ -62,7 +62,7 @@ def this_machine() -> Machine:
         processor=_processor(),
         architecture=platform.machine(),
         cores=processor_cores(),
-        memory=_memory(),
+        memory=machine_memory(),
         backend=jax.default_backend(),
         devices=tuple(device.device_kind for device in jax.local_devices()),
         versions=versions,
@@ -78,10 +78,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown processor"
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0

@@ -35,6 +35,7 @@ class Simulate:
         require_writable_file("out", self.out)
         require_json_target(self.json)
         self.resources.apply()
+        self.resources.check(self.experiment)
         with tracking("rounds") as tracker:
             result = run(self.experiment, tracker, self.resources.memory)
         result = with_notices(result, departures.of_run(self.experiment, result))

@@ -82,10 +82,12 @@ def _stored_experiment(path: pathlib.Path) -> Experiment | None:
 
 def sweep_states(specification: Specification, folder: str | os.PathLike[str]) -> dict[str, State]:
     """The state of every cell by its name; cells that are the same experiment have one entry."""
+    # A new folder needs no look at the files that each of many cells may have.
+    empty = not os.path.isdir(folder) or not os.listdir(folder)
     states: dict[str, State] = {}
     for cell in specification.cells:
         if cell.name not in states:
-            states[cell.name] = cell_state(folder, cell.experiment)
+            states[cell.name] = "missing" if empty else cell_state(folder, cell.experiment)
     return states
 
 

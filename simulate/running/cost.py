@@ -1,0 +1,113 @@
+"""What a run will cost, estimated from its shapes before it starts: memory, and time on this machine."""
+
+import functools
+import os
+import pathlib
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from simulate.engines.choice import choose_engine
+from simulate.engines.engine import Engine
+from simulate.experiment import Experiment, Precision
+from simulate.running.batching import GIB, default_memory, sizes_of
+from simulate.running.parallel import processor_cores
+
+_PROMPT_FIELDS = 9
+_PREDICTOR_FIELDS = 5
+# Results are held as chunks, joined, and labelled.
+_RESULT_COPIES = 3
+
+# Share of the machine's rate of matrix products that training reaches, and seconds of a step's other work: with
+# these, runs of very different shapes took between a third and three times their estimates.
+_EFFICIENCY = 0.5
+_STEP_SECONDS = 4e-6
+_ELEMENT_SECONDS = 1.5e-9
+_PROBE = 512
+
+
+class Cost(NamedTuple):
+    """An estimate.
+
+    Attributes:
+        memory: bytes of main memory for the arrays of what runs at a time and for the results.
+        results: bytes of the results alone.
+        seconds: time on this machine, compilation not counted; infinite for an engine that does not say its work.
+    """
+
+    memory: float
+    results: float
+    seconds: float
+
+
+def cost_of(experiment: Experiment, memory: float | None = None) -> Cost:
+    """Estimate what `simulate.run` will cost.
+
+    Args:
+        experiment: what would be run.
+        memory: budget in GiB, as `simulate.run` takes it.
+
+    Example:
+        >>> small, large = (cost_of(Experiment(replicates=count)) for count in (1, 1000))
+        >>> small.memory < large.memory, small.seconds < large.seconds
+        (True, True)
+    """
+    engine = choose_engine(experiment)
+    sizes = sizes_of(experiment, engine)
+    smallest, everything = sizes.of(1, 1), sizes.of(experiment.replicates, sizes.trainings)
+    budget = default_memory() * GIB if memory is None else memory * GIB
+    results = result_bytes(experiment)
+    arrays = min(max(budget, smallest), everything)
+    return Cost(arrays + _RESULT_COPIES * results, results, _seconds(experiment, engine))
+
+
+def result_bytes(experiment: Experiment) -> float:
+    """Bytes of the numbers in the dataset of a run.
+
+    Example:
+        >>> result_bytes(Experiment(clients=2, rounds=9)) < result_bytes(Experiment(clients=2, rounds=99))
+        True
+    """
+    trainings, mixtures = len(experiment.trained_thetas), len(experiment.theta)
+    prompts = (2 * _PROMPT_FIELDS + 1) * trainings
+    predictors = 3 * _PREDICTOR_FIELDS * mixtures  # global, local, mixture
+    numbers = experiment.clients * (prompts + predictors)
+    return np.dtype(experiment.precision).itemsize * float(
+        experiment.replicates * len(experiment.record) * numbers
+    )
+
+
+def machine_memory() -> int:
+    """Bytes of main memory that this process may use: the machine's, or its control group's if that is less; 0
+    where unknown."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not every system has it
+        return 0
+    try:
+        limit = pathlib.Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdecimal() else total
+
+
+def _seconds(experiment: Experiment, engine: Engine) -> float:
+    work = engine.run_work(experiment)
+    steps = float(experiment.training_rounds * experiment.local_steps)
+    rows = experiment.clients * (2 * max(experiment.samples) + experiment.group_count)
+    elementwise = steps * (_STEP_SECONDS + _ELEMENT_SECONDS * rows) / processor_cores()
+    return work / (_EFFICIENCY * _product_rate(experiment.precision)) + elementwise
+
+
+@functools.cache
+def _product_rate(precision: Precision) -> float:
+    """Multiplications per second in a product of matrices on this machine's cores, measured in milliseconds."""
+    matrix = np.ones((_PROBE, _PROBE), precision)
+    matrix @ matrix
+    durations = []
+    for _ in range(5):
+        start = time.perf_counter()
+        matrix @ matrix
+        durations.append(time.perf_counter() - start)
+    return _PROBE**3 / min(durations)
