@@ -8,8 +8,8 @@ import platform
 
 import jax
 
+from promptfolio.memory import physical_memory
 from simulate.results.provenance import provenance
-from simulate.running.cost import machine_memory
 from simulate.running.parallel import processor_cores
 
 
@@ -62,7 +62,7 @@ def this_machine() -> Machine:
         processor=_processor(),
         architecture=platform.machine(),
         cores=processor_cores(),
-        memory=machine_memory(),
+        memory=physical_memory(),
         backend=jax.default_backend(),
         devices=tuple(device.device_kind for device in jax.local_devices()),
         versions=versions,

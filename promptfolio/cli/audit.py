@@ -36,11 +36,11 @@ class Audit:
         from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
 
         require_writable_file("out", self.out)
         require_json_target(self.json)
-        banks = [load_bank(path) for path in self.bank]
+        banks = load_banks(self.bank)
         self.compilation.apply()
         with tracking("auditing") as tracker:
             names = observation_names()

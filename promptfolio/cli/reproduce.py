@@ -55,7 +55,7 @@ class Reproduce:
         from promptfolio.audit import run_audit
         from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
         from promptfolio.checks.staleness import first_difference
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
         from simulate.results.provenance import provenance
 
         out = pathlib.Path(self.out)
@@ -65,7 +65,7 @@ class Reproduce:
         require_writable_file("report", self.report)
         require_json_target(self.json)
         expected = None if self.against is None else _read(self.against)
-        banks = [load_bank(path) for path in self.bank]
+        banks = load_banks(self.bank)
         references = resolve((*all_claims(), *self.claims))
         self.compilation.apply()
 

@@ -12,19 +12,23 @@ its validation rows the rest of the pool, which it did not train on.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from promptfolio.companion.banks import FeatureBank
+from promptfolio.companion.banks.checks import shortened
+from promptfolio.companion.banks.noticing import listed
 from promptfolio.companion.split_roles import SplitRoles, assign_roles
 from promptfolio.companion.study_config import ClipStudy
 from simulate.model.keys import fold_purpose
 from simulate.validation import ConfigurationError
 
 _TRIES = 50
+# A mean of unit vectors in single precision says nothing below this length.
+_SHORTEST_MEAN = 1e-5
 
 Parts = tuple[np.ndarray, ...]
 """Row indices of each client."""
@@ -81,17 +85,29 @@ def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> 
     else:
         proportions, parts = _drawn_parts(study, bank, roles, anchors, random)
     trained = np.bincount(bank.labels[np.concatenate(parts[0])], minlength=bank.classes)
-    notices = (*bank.notices, *roles.notices, *_notices(study, bank, parts, trained))
+    notices = (*bank.notices, *roles.notices, *_notices(bank, roles, trained))
     return Partition(*parts, anchors, proportions, trained, roles, notices)
 
 
 def class_anchors(bank: FeatureBank, partition: Partition) -> Float[np.ndarray, "classes dim"]:
     """The text feature t_c of each class, of unit length: the bank's own, or the normalised mean of its
-    anchor images."""
+    anchor images.
+
+    Raises:
+        ConfigurationError: naming a class whose anchor images cancel each other.
+    """
     if bank.text_features is not None:
         return bank.text_features
     means = bank.image_features[partition.anchors].mean(axis=1)
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    if lengths.min() < _SHORTEST_MEAN:
+        name = shortened(bank.class_names[int(lengths.argmin())], 60)
+        raise ConfigurationError(
+            "anchor_images",
+            partition.anchors.shape[1],
+            f"another number: those of class {name!r} cancel each other",
+        )
+    return means / lengths
 
 
 def baseline_name(partition: Partition) -> str:
@@ -185,10 +201,14 @@ def _parts(
     return train, *_divide_each(bank.labels, held, study.validation_fraction, random)
 
 
-def _notices(
-    study: ClipStudy, bank: FeatureBank, parts: tuple[Parts, Parts, Parts], trained: np.ndarray
-) -> tuple[str, ...]:
-    return ()
+def _notices(bank: FeatureBank, roles: SplitRoles, trained: np.ndarray) -> Iterator[str]:
+    if bank.client is not None:
+        yield f"the clients are the {len(bank.client_names)} that the bank names: beta is not used"
+    spent = np.flatnonzero((trained == 0) & (roles.train_classes > 0))
+    if spent.size:
+        yield "all training images of some classes are spent on anchors: " + listed(
+            bank.class_names[index] for index in spent
+        )
 
 
 def _draw_anchors(

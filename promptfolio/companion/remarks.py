@@ -42,7 +42,7 @@ def _about_classes(data: xr.Dataset) -> Iterator[str]:
     if new:
         share = float((images.sel(group="untrained") / images.sum("group")).mean("seed", skipna=False))
         yield (
-            f"{share:.0%} of the test images are of classes without any training image: accuracy is also given for"
+            f"{share:.0%} of the test images are of classes without training images: accuracy is also given for"
             " classes with and without, and θ is chosen on validation images of the former alone"
         )
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from promptfolio.companion.banks import FeatureBank
+from promptfolio.companion.banks.checks import shortened
+from promptfolio.companion.banks.noticing import listed
 from promptfolio.companion.banks.repeats import first_occurrences
 from promptfolio.companion.study_config import ClipStudy
 from simulate.validation import ConfigurationError
@@ -131,11 +133,81 @@ def _assigned(
         train_classes=np.bincount(bank.labels[trained], minlength=bank.classes),
         notices=(),
     )
-    return dataclasses.replace(roles, notices=tuple(_notices(roles, bank)))
+    return dataclasses.replace(roles, notices=tuple(_notices(roles, bank, train, pooled, fraction)))
 
 
-def _notices(roles: SplitRoles, bank: FeatureBank) -> Iterable[str]:
-    return ()
+def _notices(
+    roles: SplitRoles, bank: FeatureBank, asked: str, pooled: bool, fraction: float
+) -> Iterator[str]:
+    trained, tested = roles.train_split, roles.test_split
+    used = {trained, roles.validation_split, tested}
+    unused = [
+        f"{name!r} ({bank.rows(name).size})"
+        for name in bank.split_names
+        if name not in used and bank.rows(name).size
+    ]
+    why = "" if asked or trained.casefold() in _TRAIN else "; none is called 'train'"
+    if pooled:
+        text = f"splits {trained!r} ({roles.train.size} images{why}) and {tested!r} ({roles.test.size}) are pooled"
+    else:
+        text = f"trained on split {trained!r} ({roles.train.size} images{why}), tested on {tested!r}"
+        text += f" ({roles.test.size})"
+        if roles.validation_split == tested:
+            text += f"; θ is chosen on {fraction:.0%} of the latter, which are not tested on"
+        else:
+            text += f"; θ is chosen on {roles.validation_split!r} ({roles.validation.size})"
+    if unused:
+        text += f"; not used: {', '.join(unused)}"
+    yield text
+    yield from _repeat_notices(roles, bank)
+    yield from _class_notices(roles, bank)
+
+
+def _repeat_notices(roles: SplitRoles, bank: FeatureBank) -> Iterator[str]:
+    if not roles.dropped.size:
+        return
+    by_split = [
+        f"{count} in {name!r}"
+        for name, count in zip(bank.split_names, np.bincount(bank.split[roles.dropped]), strict=False)
+        if count
+    ]
+    row, first = roles.dropped[0], roles.kept[0]
+    yield (
+        f"{roles.dropped.size} {'image repeats' if roles.dropped.size == 1 else 'images repeat'} another one and"
+        f" {'is' if roles.dropped.size == 1 else 'are'} not used: {', '.join(by_split)}; the first is row {row},"
+        f" which repeats row {first}"
+    )
+    if roles.conflicts.any():
+        worst = int(np.argmax(roles.conflicts))
+        row, first = roles.dropped[worst], roles.kept[worst]
+        names = [repr(shortened(bank.class_names[bank.labels[each]], 60)) for each in (row, first)]
+        yield (
+            f"{roles.conflicts.sum()} of the repeated images contradict each other in their labels, the earlier one"
+            f" counts: the first is row {row}, {names[0]}, which repeats row {first}, {names[1]}"
+        )
+
+
+def _class_notices(roles: SplitRoles, bank: FeatureBank) -> Iterator[str]:
+    tested, untested = (
+        np.bincount(bank.labels[rows], minlength=bank.classes) for rows in (roles.test, roles.dropped)
+    )
+    untrained = np.flatnonzero((roles.train_classes == 0) & (tested > 0))
+    if untrained.size:
+        yield (
+            f"{untrained.size} of the {np.count_nonzero(tested)} classes with test images have no training image:"
+            f" {listed(bank.class_names[index] for index in untrained)}"
+        )
+    lost = np.flatnonzero((tested == 0) & (untested > 0))
+    if lost.size:
+        yield "without a test image once repeated images are dropped: " + listed(
+            bank.class_names[index] for index in lost
+        )
+    never = np.flatnonzero((tested == 0) & (untested == 0) & (roles.train_classes > 0))
+    if never.size:
+        yield (
+            f"{never.size} of the {np.count_nonzero(roles.train_classes)} classes with training images have no test"
+            f" image: {listed(bank.class_names[index] for index in never)}"
+        )
 
 
 def _first(filled: list[str], preferences: Iterable[Iterable[str]], without: tuple[str, ...]) -> str | None:

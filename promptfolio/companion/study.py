@@ -29,11 +29,11 @@ from promptfolio.companion.training import (
     start,
     training_program,
 )
+from promptfolio.memory import memory_limit
 from simulate.experiment import TrainingScheme
 from simulate.model.keys import replicate_key
 from simulate.results.notices import with_notices
 from simulate.running.batching import GIB
-from simulate.running.cost import machine_memory
 from simulate.running.runner import Progress
 from simulate.validation import ConfigurationError
 
@@ -207,11 +207,11 @@ def _check_sizes(study: ClipStudy, bank: FeatureBank, roles: SplitRoles) -> None
             )
     prompts = _PROMPT_COPIES * study.clients * bank.classes * bank.dim
     held_out = (roles.validation.size + roles.test.size) * (bank.dim + 3 * bank.classes)
-    needed, available = 4 * study.replicates * (prompts + held_out), machine_memory()
+    needed, available = 4 * study.replicates * (prompts + held_out), memory_limit()
     if available and needed > available:
         raise ConfigurationError(
             "replicates",
             study.replicates,
             f"fewer, or clients = {study.clients} must be: prompts and logits need {needed / GIB:.3g} GiB, and this"
-            f" machine has {available / GIB:.3g}",
+            f" process may take {available / GIB:.3g}",
         )

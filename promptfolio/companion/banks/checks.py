@@ -1,5 +1,6 @@
 """Checks of a bank's fields: each returns the field as it is used, or names what is wrong with it, and where."""
 
+import sys
 import unicodedata
 
 import numpy as np
@@ -110,10 +111,14 @@ def text_entries(field: str, array: np.ndarray) -> tuple[str, ...]:
     """
     if array.dtype.kind != "U" or array.ndim > 1 or array.size == 0:
         raise ConfigurationError(field, ArrayText(array), "a list of strings (dtype U)")
-    try:
-        return tuple(str(entry) for entry in np.atleast_1d(array))
-    except ValueError as error:  # numbers that are no code points
-        raise ConfigurationError(field, Said(shortened(str(error))), "a list of strings in Unicode") from None
+    texts = np.ascontiguousarray(np.atleast_1d(array), array.dtype.newbyteorder("="))
+    # NumPy stores four bytes a character and does not ask whether they are one.
+    wrong = np.flatnonzero((texts.view(np.uint32).reshape(texts.size, -1) > sys.maxunicode).any(axis=1))
+    if wrong.size:
+        raise ConfigurationError(
+            field, Said(f"bytes that are no text in entry {wrong[0]}"), "text in Unicode"
+        )
+    return tuple(str(entry) for entry in texts)
 
 
 def numbered_names(
@@ -145,6 +150,16 @@ def shortened(text: str, longest: int = 200) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= longest else line[:longest] + "…"
+
+
+def printable(name: str) -> str:
+    """A file's name as it is, or with escapes where it would not print on a line.
+
+    Example:
+        >>> printable("bank.npz"), printable("two\\nlines")
+        ('bank.npz', "'two\\\\nlines'")
+    """
+    return name if name.isprintable() else ascii(name)
 
 
 def _unprintable(character: str) -> bool:

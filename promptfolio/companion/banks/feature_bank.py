@@ -91,6 +91,8 @@ class FeatureBank:
             names, codes = numbered_names("client", self.client, images, self.client_names)
             self._set("client", codes)
             self._set("client_names", names)
+        elif self.client_names:
+            raise ConfigurationError("client_names", self.client_names, "given together with client")
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)
