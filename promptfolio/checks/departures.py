@@ -88,7 +88,7 @@ def of_mixing(experiment: Experiment, data: xr.Dataset) -> list[str]:
         found.append(f"measured ratios differ from the predicted ones (T14) by up to {100 * apart:.2g} %")
     theta = np.asarray(experiment.theta)
     widest = float(np.diff(theta).max())
-    if widest > COARSE:
+    if widest > COARSE * (1 + 1e-9):
         found.append(f"θ* is interpolated between θ that are {widest:.3g} apart")
     if bool(data.theta_flat.any()):
         found.append(

@@ -103,8 +103,8 @@ def compare_mixing(
         - regret_ratio, regret_log_error, regret_accuracy: what the predicted θ loses against the best one;
         - advantage: accuracy at the best θ minus the better end point's.
 
-        Its attributes are those of a run, with the setting as JSON. Besides band_occupancy and noise_overlap, and the conditions of `assumptions.record`; its notices are
-        `departures.of_mixing`.
+        Besides band_occupancy and noise_overlap, and the conditions of `assumptions.record`. Its attributes are
+        those of the run, with the setting as JSON, and its notices are `departures.of_mixing`.
     """
     experiment = setting.experiment(
         scheme=scheme,
