@@ -1,5 +1,6 @@
 """Runs whose numbers are right and mean less than they seem to: sentences for the result's notices."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,8 @@ from simulate.experiment import Experiment
 from simulate.results.finite_records import slope_at_start
 
 _CHANCE = 0.5
+_DIGITS = 1e3
+"""Times the rounding of the largest: what is smaller has fewer than three digits."""
 
 
 def degenerate(experiment: Experiment, result: xr.Dataset) -> list[str]:
@@ -27,7 +30,12 @@ def degenerate(experiment: Experiment, result: xr.Dataset) -> list[str]:
     """
     if experiment.record[-1] == 0:
         return ["only round 0 is recorded: results are those before training"]
-    return [*_unmoved(experiment, result), *_accuracies(result), *_beyond(experiment, result)]
+    return [
+        *_unmoved(experiment, result),
+        *_accuracies(result),
+        *_beyond(experiment, result),
+        *_rounded(experiment, result),
+    ]
 
 
 def _unmoved(experiment: Experiment, result: xr.Dataset) -> Iterator[str]:
@@ -95,3 +103,27 @@ def _beyond(experiment: Experiment, result: xr.Dataset) -> Iterator[str]:
     momentum = momentum_of(experiment.optimizer_options)
     if experiment.optimizer == "sgd" and abs(momentum) >= 1:
         yield f"momentum = {momentum:g}: steps add up without bound, so that results depend on the number of rounds"
+
+
+def _rounded(experiment: Experiment, result: xr.Dataset) -> Iterator[str]:
+    """Moves that a prompt of R^d cannot hold beside its largest ones; other engines keep every row by itself."""
+    if result.attrs.get("engine_used") != "prompt":
+        return
+    last = result.isel(step=-1)
+    of_rows = (
+        ("beta", "global_feature_sq", "μ"),
+        ("gamma_own", "local_feature_sq", "ν"),
+        ("phi_max", "noise_feature_sq", "ξ"),
+    )
+    moves = {
+        row: float(abs(last[name]).max()) / math.sqrt(getattr(experiment, square))
+        for name, square, row in of_rows
+        if getattr(experiment, square) > 0
+    }
+    largest = max(moves, key=lambda row: moves[row])
+    for row, move in moves.items():
+        if 0 < move < _DIGITS * np.finfo(experiment.precision).eps * moves[largest]:
+            yield (
+                f"moves along {row} are {move / moves[largest]:.1g} of those along {largest}, near the rounding of"
+                f" {experiment.precision} prompts: engine = coefficient keeps the digits of both"
+            )

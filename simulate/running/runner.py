@@ -179,7 +179,7 @@ def _run_batch(
             # A replicate that failed the engine's check is run again, by an engine that may keep to the numbers.
             kept = np.flatnonzero(engine.check(prepared, states))
             records = {name: values[kept] for name, values in records.items()}
-            require_finite(experiment, records, rounds + gaps.cumsum(), seeds[kept])
+            require_finite(experiment, records, (rounds + gaps.cumsum()).tolist(), seeds[kept].tolist())
         chunks.append(measured)
         counter.add(int(gaps.sum()))
         rounds += int(gaps.sum())
