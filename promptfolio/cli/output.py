@@ -134,4 +134,6 @@ def _finite(content: Any, name: str = "", judged: bool = False) -> Any:
         return content
     if judged or name.rpartition(".")[2] in ABSENT:
         return None
-    raise NonFiniteError(f"{name} = {content:g} for JSON", None, None, "a result that should have been refused")
+    raise NonFiniteError(
+        f"{name} = {content:g} for JSON", None, None, "a result that should have been refused"
+    )

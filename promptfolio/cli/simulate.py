@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_dataset
 from simulate.experiment import Experiment
@@ -28,6 +28,7 @@ class Simulate:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
+        from simulate.results.notices import notices_of
         from simulate.running.runner import run
 
         require_writable_file("out", self.out)
@@ -35,12 +36,16 @@ class Simulate:
         self.resources.apply()
         with tracking("rounds") as tracker:
             result = run(self.experiment, tracker, self.resources.memory)
+        notices = notices_of(result.attrs)
         if self.out is not None:
             write_dataset(pathlib.Path(self.out), result)
         summary = _last_step(result)
         engine = result.attrs["engine_used"]
         experiment = dataclasses.asdict(self.experiment)
-        emit_json(self.json, {"experiment": experiment, "engine_used": engine, "thetas": summary})
+        emit_json(
+            self.json,
+            {"experiment": experiment, "engine_used": engine, "notices": notices, "thetas": summary},
+        )
         columns = ("θ", ">accuracy: mixture", ">global", ">local", ">ratio: mixture", ">training loss")
         rows = [
             [
@@ -51,6 +56,7 @@ class Simulate:
         ]
         title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds ({engine} engine)"
         console_for(self.json).print(table(title, columns, rows))
+        show_notices(notices)
         return 0
 
 

@@ -49,11 +49,11 @@ def first_non_finite(records: Mapping[str, np.ndarray]) -> dict[int, tuple[int, 
         if finite.all():
             continue
         bad = ~finite.all(axis=(1, *range(3, values.ndim)))
-        for replicate in np.flatnonzero(bad.any(axis=1)):
+        for replicate in np.flatnonzero(bad.any(axis=1)).tolist():
             record = int(np.argmax(bad[replicate]))
             if replicate not in found or record < found[replicate][0]:
                 here = values[replicate, :, record]
-                found[int(replicate)] = record, f"{name} = {here[~np.isfinite(here)].flat[0]:g}"
+                found[replicate] = record, f"{name} = {here[~np.isfinite(here)].flat[0]:g}"
     return found
 
 

@@ -86,7 +86,7 @@ def literal(experiment: Experiment, step: Step) -> Reference:
 
     for present in participants(experiment):
         uploads, shares = [], []
-        for client in np.flatnonzero(present):
+        for client in np.flatnonzero(present).tolist():
             labels, features = samples(client)
             mine = server.copy()
             for _ in range(experiment.local_steps):
@@ -101,7 +101,7 @@ def literal(experiment: Experiment, step: Step) -> Reference:
         server = np.average(uploads, axis=0, weights=shares)
 
     margins = []
-    for client in range(len(counts)):
+    for client in range(experiment.clients):
         labels, features = samples(client)
         alone = [labels * (features @ (2 * weights @ prompt)) for prompt in (server, local[client])]
         margins.append(np.stack([*alone, (1 - THETA) * alone[0] + THETA * alone[1]]))
