@@ -7,9 +7,12 @@ import math
 import os
 import pathlib
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from simulate.results import files
+from simulate.results.finiteness import NonFiniteError
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STANDARD_OUTPUT = "-"
+
+ABSENT: Mapping[str, str] = MappingProxyType(
+    {
+        "ratio": "R is infinite: no noise was memorised",
+        "theta_empirical": "all θ are equally good",
+        "theta_low": "one seed gives no interval",
+        "theta_high": "one seed gives no interval",
+        "training_rate": "the run was too short to tell training apart",
+    }
+)
+"""Numbers that need not exist, by their names in JSON, and what their null says."""
 
 
 def write_file(path: pathlib.Path, content: bytes) -> None:
@@ -80,7 +94,11 @@ def write_standard_output(text: str) -> None:
 def emit_json(path: str | None, content: Any) -> None:
     """Write ``content`` as JSON to a file, or to standard output for ``-``; None writes nothing.
 
-    Numbers JSON cannot hold (NaN, infinities) become null.
+    Null stands for a number that does not exist (`ABSENT`), and in the record of a claim, beside its verdict, for
+    one that could not be measured.
+
+    Raises:
+        NonFiniteError: any other number is not finite.
     """
     if path is None:
         return
@@ -91,9 +109,18 @@ def emit_json(path: str | None, content: Any) -> None:
         write_text(pathlib.Path(path), text)
 
 
-def _finite(content: Any) -> Any:
+def _finite(content: Any, name: str = "", judged: bool = False) -> Any:
+    """The content with null for numbers that may be absent; ``name`` is where it stands, as a.b[0].c."""
     if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+        judged = judged or "verdict" in content
+        dot = "." if name else ""
+        return {key: _finite(value, f"{name}{dot}{key}", judged) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
+        return [_finite(value, f"{name}[{index}]", judged) for index, value in enumerate(content)]
+    if not isinstance(content, float) or math.isfinite(content):
+        return content
+    if judged or name.rpartition(".")[2] in ABSENT:
+        return None
+    raise NonFiniteError(
+        f"{name} = {content:g} for JSON", None, None, "a result that should have been refused"
+    )

@@ -64,7 +64,7 @@ class Simulate:
 
 
 def _last_step(result: "xr.Dataset") -> list[dict[str, Any]]:
-    last = result.isel(step=-1).mean(("seed", "client"))
+    last = result.isel(step=-1).mean(("seed", "client"), skipna=False)
     rows = []
     for theta in last.theta.values:
         at = last.sel(theta=theta)

@@ -134,6 +134,6 @@ def one_line(error: BaseException) -> str:
         'ValueError: no such value'
     """
     text = " ".join(str(error).split())
-    if type(error).__name__ == "ConfigurationError":
+    if type(error).__name__ in ("ConfigurationError", "NonFiniteError"):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -16,6 +16,8 @@ from simulate.running.parallel import processor_cores
 
 _PROMPT_FIELDS = 9
 _PREDICTOR_FIELDS = 5
+# Whatever the precision of the run, records are in float64.
+_RECORD_BYTES = 8
 # Results are held as chunks, joined, and labelled.
 _RESULT_COPIES = 3
 
@@ -75,9 +77,7 @@ def result_bytes(experiment: Experiment) -> float:
     prompts = (2 * _PROMPT_FIELDS + 1) * trainings
     predictors = 3 * _PREDICTOR_FIELDS * mixtures  # global, local, mixture
     numbers = experiment.clients * (prompts + predictors)
-    return np.dtype(experiment.precision).itemsize * float(
-        experiment.replicates * len(experiment.record) * numbers
-    )
+    return _RECORD_BYTES * float(experiment.replicates * len(experiment.record) * numbers)
 
 
 def machine_memory() -> int:
