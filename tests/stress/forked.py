@@ -103,14 +103,14 @@ def run_jobs(
         limit: seconds after which a job is killed.
         inspect: called with a job's folder after it succeeded; returns what is wrong with its results.
     """
-    waiting, running = iter(jobs), list[_Running]()
+    waiting, running = iter(jobs), list[Running]()
     more = True
     while more or running:
         while more and len(running) < lanes:
             job = next(waiting, None)
             more = job is not None
             if job is not None:
-                running.append(_Running(job, scratch, inspect))
+                running.append(Running(job, scratch, inspect))
         for each in list(running):
             if (ended := each.poll(limit)) is not None:
                 running.remove(each)
@@ -118,7 +118,15 @@ def run_jobs(
         time.sleep(_POLL)
 
 
-class _Running:
+class Running:
+    """A job in a child of its own.
+
+    Args:
+        job: what to run.
+        scratch: folder in which it gets a folder of its own.
+        inspect: called with that folder after success; returns what is wrong with its results.
+    """
+
     def __init__(self, job: Job, scratch: pathlib.Path, inspect: Callable[[pathlib.Path], str]):
         self.job = job
         self._base = pathlib.Path(tempfile.mkdtemp(dir=scratch))

@@ -14,9 +14,9 @@ from tests.stress.forked import Ended
 
 GOOD_ENDS = ("refused", "accepted", "failed in one line")
 BAD_ENDS = ("traceback", "hang", "silent", "crash", "leftover", "noise", "unnamed", "status")
-"""Of inputs: an exception's traceback; no end within the limit; a bad input accepted, or results not finite or wrong;
-ended by a signal; a refused command left files; more or less than one line, or an unreadable one; a line that does
-not name the field; another exit status."""
+"""Of inputs: an exception's traceback; no end within the limit; a bad input accepted, or results not finite or
+wrong; ended by a signal; a refused command left files; more or less than one line, or an unreadable one; a line
+that does not name the field; another exit status."""
 
 LONGEST_LINE = 2000
 """Characters of a message that a person may be asked to read."""
@@ -132,5 +132,5 @@ def _not_finite_dataset(path: pathlib.Path) -> str:
     return ""
 
 
-_MAY_BE_MISSING: tuple[str, ...] = ()
+_MAY_BE_MISSING = ("converted_theta", "converted_accuracy")
 """Variables in which NaN says that there is no value."""

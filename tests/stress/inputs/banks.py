@@ -27,7 +27,7 @@ def draw(rng: random.Random, materials: Materials) -> Case:
         kind, content, key, must = _of_bytes(rng, materials.bank)
     command = rng.choice(["clip", "clip", "clip", "audit", "reproduce"]) if must else "clip"
     words = (command, *commands.TINY[command], "--bank", "bank.npz")
-    return Case(command, kind, words, ("bank.npz", key), must, written(bank__npz=content))
+    return Case(command, kind, words, ("bank.npz", key, "min_rows"), must, written(bank__npz=content))
 
 
 def small_bank() -> bytes:

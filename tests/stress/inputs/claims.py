@@ -41,7 +41,6 @@ def _files(rng: random.Random) -> list[tuple[str, Callable[[pathlib.Path], objec
             "ValueError('x\\ny')",
             "SystemExit(0)",
             "SystemExit(7)",
-            "KeyboardInterrupt()",
             "MemoryError()",
             "OSError(28)",
         ]

@@ -71,7 +71,8 @@ class Flag(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """How a message may refer to it."""
-        return self.field, self.word
+        singular = self.field.removesuffix("s") if self.several else self.field
+        return self.field, self.word, singular
 
     @property
     def is_path(self) -> bool:

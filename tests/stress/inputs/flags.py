@@ -46,6 +46,8 @@ def _with_value(rng: random.Random, flag: Flag) -> Case:
         fields = (*fields, "data")  # there are none
     if flag.field == "bank":
         fields = (*fields, ".npz file")
+    if flag.command == "clip":
+        fields = (*fields, "min_rows")  # of which each client's images may be too few
     if flag.type is bool:
         fields = (*fields, "Unrecognized")  # the word after a switch is what is too much
     return Case(
@@ -93,6 +95,8 @@ def _single(rng: random.Random, flag: Flag) -> values.Value:
         value = values.integer(rng)
         negative = value.word.startswith("-")
         huge = value.kind in ("huge", "400 digits") and not negative
+        if flag.field in ("workers", "threads") and not value.must:
+            return values.Value("zero", "0", flag.field == "threads")  # more would start processes
         free = flag.field in _MAY_BE_HUGE or (flag.command, flag.field) == ("mixing", "noise_dim")
         return value._replace(must=value.must and not (huge and free))
     if flag.type is float:

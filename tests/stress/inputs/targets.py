@@ -37,7 +37,7 @@ def draw(rng: random.Random, materials: Materials) -> Case:
     flag = rng.choice(_flags())
     folder = (flag.command, flag.field) in commands.FOLDERS or flag.field == "compilation_cache"
     targets = _folder_targets(rng) if folder else _file_targets(rng)
-    slow = flag.command in commands.SLOW
+    slow = flag.command in commands.SLOW or (flag.command, flag.field) == ("check", "record")
     # What may be accepted is drawn less often: most of it trains something.
     target = rng.choice([each for each in targets if each.must or (not slow and rng.random() < 0.4)])
     words = _needing(flag, commands.without(commands.TINY[flag.command], flag))
