@@ -32,7 +32,9 @@ def numbered(seed: int, kind: str, number: int) -> Fault:
 
 
 def faults(seed: int, count: int) -> Iterator[tuple[str, Fault]]:
-    """As many faults as asked for, rounded up for every kind, with their names."""
-    for kind, (_, share) in KINDS.items():
-        for number in range(-int(-count * share // 1)):
-            yield f"{kind}/{number}", numbered(seed, kind, number)
+    """As many faults as asked for, with their names: kinds as often as their shares say."""
+    numbers = dict.fromkeys(KINDS, 0)
+    for so_far in range(1, count + 1):
+        kind = max(KINDS, key=lambda kind: KINDS[kind].share * so_far - numbers[kind])
+        yield f"{kind}/{numbers[kind]}", numbered(seed, kind, numbers[kind])
+        numbers[kind] += 1

@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 
 def draw(rng: random.Random, number: int) -> Fault:
     """A signal at a random moment, to the command alone or, as a terminal does it, to all of its processes."""
-    sent = _SIGNALS[(number // len(EVERYTHING)) % len(_SIGNALS)]
+    # So that every command gets every signal in turn, and the first few faults have all signals.
+    sent = _SIGNALS[(number // len(EVERYTHING) + number % len(EVERYTHING)) % len(_SIGNALS)]
     everybody = sent in (signal.SIGINT, signal.SIGHUP) and rng.random() < 0.5
     moment, over_results = draw_moment(rng), rng.random() < 0.3
     killed = sent == signal.SIGKILL
