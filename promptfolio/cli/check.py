@@ -39,9 +39,11 @@ class Check:
     quick: bool = False
     """Smaller sizes, for a first look."""
     mutants: bool = False
-    """Instead, plant faults in the code one at a time, and check that the claims fail."""
+    """Instead, plant faults in the code one at a time, and check that claims, or tests of a checkout, fail."""
+    faults: tuple[str, ...] = ()
+    """With --mutants: names of the faults to plant; all, or all of the claims given, when none is given."""
     record: str | None = None
-    """With --mutants: JSON file that records, for every fault, which claims failed and when it was planted."""
+    """With --mutants: JSON file that records, for every fault, what failed and when it was planted."""
     report: str | None = None
     """File for the findings as Markdown, with a section for each claim."""
     json: str | None = None
@@ -60,6 +62,8 @@ class Check:
         )
         if self.record is not None and not self.mutants:
             raise ConfigurationError("record", self.record, "given together with --mutants")
+        if self.faults and not self.mutants:
+            raise ConfigurationError("faults", self.faults, "given together with --mutants")
         if self.mutants and self.report is not None:
             raise ConfigurationError("report", self.report, "given without --mutants")
         if self.mutants and any(map(is_file, self.claims)):
@@ -67,7 +71,7 @@ class Check:
         references = resolve(self.claims)
         self.compilation.apply()
         if self.mutants:
-            return check_mutants(references, self.json, self.record)
+            return check_mutants(references, self.faults, self.json, self.record)
         references = references or all_claims()
         files = {name_of(reference): file_of(reference) for reference in references}
         scale: Scale = "quick" if self.quick else "full"
