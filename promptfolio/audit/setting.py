@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from promptfolio.checks.claim import Scale
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.companion.banks import FeatureBank, draw_synthetic_bank
+from promptfolio.companion.partition import partition_bank
 from promptfolio.companion.study_config import ClipStudy
 from simulate.experiment import Experiment
+from simulate.model.keys import replicate_key
+from simulate.validation import ConfigurationError
 
 _STEP = 0.02  # ηκ_L; momentum 0.9 makes it ten times as much
 
@@ -33,9 +36,14 @@ class Setting:
 def audit_setting(scale: Scale = "full", banks: Sequence[FeatureBank] = ()) -> Setting:
     """The setting of a scale; without banks, on a synthetic one.
 
+    The demonstrations draw the clients of every bank, also of one that names them.
+
     Args:
         scale: quick (smaller sizes, seconds) or full.
         banks: real feature banks.
+
+    Raises:
+        ConfigurationError: naming a bank that cannot be divided over the study's clients.
 
     Example:
         >>> setting = audit_setting("quick")
@@ -49,12 +57,23 @@ def audit_setting(scale: Scale = "full", banks: Sequence[FeatureBank] = ()) -> S
         record=(20, 60) if quick else (20, 100),
         replicates=2 if quick else 3,
     )
+    drawn = [dataclasses.replace(bank, client=None, client_names=()) for bank in banks]
+    for bank in drawn:
+        _require_divisible(study, bank)
     return Setting(
-        banks=tuple(banks) or (_hard_synthetic_bank(),),
+        banks=tuple(drawn) or (_hard_synthetic_bank(),),
         study=study,
         spread_replicates=4 if quick else 8,
         experiment=_synthetic_experiment(noise_dim=400 if quick else 1000, replicates=2),
     )
+
+
+def _require_divisible(study: ClipStudy, bank: FeatureBank) -> None:
+    for split in ("disjoint", "pooled"):
+        try:
+            partition_bank(study.replace(split=split), bank, replicate_key(study.seed, 0))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{bank.source}: {error.field}", error.value, error.allowed) from None
 
 
 def _hard_synthetic_bank() -> FeatureBank:

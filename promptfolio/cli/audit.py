@@ -15,6 +15,7 @@ from promptfolio.cli.targets import require_targets
 
 if TYPE_CHECKING:
     from promptfolio.checks.checking import Checked
+    from promptfolio.checks.claim import Scale
     from promptfolio.checks.unjudged import Unjudged
 
 
@@ -36,12 +37,15 @@ class Audit:
         """Run the command and return its exit status."""
         from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
+        from promptfolio.audit.setting import audit_setting
         from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion.banks import load_banks
 
         require_targets({"out": self.out, "json": self.json}, inputs={"bank": self.bank})
         banks = load_banks(self.bank)
+        scale: Scale = "quick" if self.quick else "full"
         self.compilation.apply()
+        audit_setting(scale, banks)  # refuses a bank that cannot be divided, before any work
         with tracking("auditing") as tracker:
             names = observation_names()
 
@@ -49,7 +53,7 @@ class Audit:
                 tracker.describe(f"auditing {name}")
                 tracker(names.index(name), len(names))
 
-            results = run_audit("quick" if self.quick else "full", banks, announce)
+            results = run_audit(scale, banks, announce)
         if self.out is not None:
             write_text(pathlib.Path(self.out), audit_section(results))
         emit_json(self.json, as_records(results))

@@ -49,6 +49,7 @@ class Reproduce:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from promptfolio.audit import run_audit
+        from promptfolio.audit.setting import audit_setting
         from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
         from promptfolio.checks.staleness import first_difference
         from promptfolio.companion.banks import load_banks
@@ -70,10 +71,11 @@ class Reproduce:
         )
         expected = None if self.against is None else _read(self.against)
         banks = load_banks(self.bank)
+        scale: Scale = "quick" if self.quick else "full"
         self.compilation.apply()
+        audit_setting(scale, banks)  # refuses a bank that cannot be divided, before any work
 
         files = {name_of(reference): file_of(reference) for reference in references}
-        scale: Scale = "quick" if self.quick else "full"
         with start_workers() as workers:
             audit = workers.submit(run_audit, scale, banks)
             record = Record(files, scale, out, pictures, audit, provenance())

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -11,6 +12,7 @@ import promptfolio
 from promptfolio.audit import registry
 from promptfolio.audit.observation import Table
 from promptfolio.checks.claim import Claim, Finding, compare
+from promptfolio.companion.banks import draw_synthetic_bank
 
 
 @dataclasses.dataclass
@@ -32,6 +34,25 @@ class Stub:
 
     def tables(self, data: xr.Dataset) -> tuple[Table, ...]:
         return (Table("numbers", ("name", ">size"), (("stub", str(float(data["size"]))),)),)
+
+
+@pytest.mark.parametrize("command", ["audit", "reproduce"])
+def test_bank_that_cannot_be_divided_is_refused_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, command: str
+) -> None:
+    bank = draw_synthetic_bank(classes=3, dim=8)
+    np.savez(
+        tmp_path / "bank.npz",
+        image_features=bank.image_features,
+        labels=bank.labels,
+        split=np.zeros_like(bank.split),
+        split_names=np.array(bank.split_names),
+        class_names=np.array(bank.class_names),
+        backbone=np.array("none"),
+    )
+    words = [command, "--quick", "--bank", str(tmp_path / "bank.npz"), "--out", str(tmp_path / "out")]
+    assert promptfolio.main(words) == 2
+    assert "bank.npz: heldout_split = 'test'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("size", "status"), [(1.0, 0), (0.0, 1)])

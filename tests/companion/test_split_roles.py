@@ -1,6 +1,7 @@
 """Which splits a study uses, which images of them, and what it says about that."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,11 +61,12 @@ def test_named_splits_are_used(asked, expected):
 
 
 @pytest.mark.parametrize("field", ["train_split", "validation_split", "heldout_split"])
-def test_absent_splits_are_refused(field):
+def test_absent_splits_are_refused(field: str) -> None:
+    asked: dict[str, Any] = {field: "absent"}
     with pytest.raises(ConfigurationError) as caught:
-        assign_roles(ClipStudy(**{field: "absent"}), THIRDS)
+        assign_roles(ClipStudy(**asked), THIRDS)
     assert caught.value.field == field
-    assert "train, val, test" in caught.value.allowed or "val, test" in caught.value.allowed
+    assert "val, test" in str(caught.value.allowed)
 
 
 def test_the_choice_and_its_numbers_are_said():

@@ -44,7 +44,7 @@ def draw_synthetic_bank(
         seed: of the random draws; every seed gives another data set.
         classes: number of classes, at least 2.
         dim: dimension of the joint space, at least 8.
-        train_per_class: images per class in split "val", the training pool's default name.
+        train_per_class: images per class in split "val", which is trained on as no split is called "train".
         test_per_class: images per class in split "test".
         spread: length of the within-class noise relative to v_c; larger is harder.
         text_error: length of the error of text features relative to v_c; larger makes zero-shot worse.
