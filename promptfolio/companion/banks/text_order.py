@@ -110,12 +110,14 @@ def _misplaced(
     bank: "FeatureBank", confusion: np.ndarray, counts: np.ndarray, moved: np.ndarray
 ) -> Iterator[str]:
     """Single classes nearly all of whose images go to one other class, other than those already named."""
-    if moved.size:
+    if moved.size > 1:
         return
     largest = confusion.argmax(axis=1)
     share = confusion.max(axis=1) / np.maximum(counts, 1)
     own = np.diag(confusion) / np.maximum(counts, 1)
-    lost = np.flatnonzero((counts >= _FEWEST_IMAGES) & (share >= _NEARLY_ALL) & (own <= _HARDLY_ANY))
+    nearly_all = (counts >= _FEWEST_IMAGES) & (share >= _NEARLY_ALL) & (own <= _HARDLY_ANY)
+    # A class alone that fits another text, as the other one of an exchanged pair need not fit its own.
+    lost = np.union1d(np.flatnonzero(nearly_all), moved)
     if lost.size and lost.size < bank.classes / 2:
         first = lost[0]
         more = f"; {lost.size - 1} more classes are like it" if lost.size > 1 else ""
