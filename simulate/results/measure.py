@@ -145,8 +145,8 @@ def length_of_sum(first: np.ndarray, second: np.ndarray, cosine: np.ndarray) -> 
     """Length of the sum of two vectors, from their lengths and the cosine of the angle between them.
 
     Example:
-        >>> length_of_sum(np.array([3e200]), np.array([4e200]), np.array([0.0])).tolist()
-        [5e+200]
+        >>> (length_of_sum(np.array([3e200]), np.array([4e200]), np.array([0.0])) / 1e200).round(9).tolist()
+        [5.0]
     """
     longer = np.maximum(first, second)
     divisor = np.where(longer == 0, 1, longer)

@@ -47,7 +47,16 @@ def test_no_slope() -> None:
 
 
 def test_a_rate_that_rounds_to_nothing() -> None:
-    still = SMALL.replace(learning_rate=1e-100, init_std=1.0)
+    # One client: an average over several would round the initial prompts.
+    still = SMALL.replace(
+        learning_rate=1e-100,
+        init_std=1.0,
+        clients=1,
+        samples=(3,),
+        groups=(),
+        class_prior=(0.5,),
+        prompt_dim=0,
+    )
     assert notices(still) == [
         "nothing was learned: no prompt moved: learning_rate = 1e-100 or optimizer_options leave no step"
     ]

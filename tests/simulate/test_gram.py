@@ -95,6 +95,36 @@ def test_bounds_cover_the_steps_within_a_round(
     assert (server < 0.5 * copy).all(), "averaging must hide the copy to test anything"
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_bound_within_a_round_is_what_momentum_adds_up_to(momentum: float) -> None:
+    # Without coefficients and initial noise the bound is that of a client's own steps within a round.
+    experiment = BASE.replace(
+        init_std=0.0, local_steps=6, learning_rate=1e-9, optimizer_options=(("momentum", momentum),)
+    )
+    with jax.enable_x64(True):
+        prepared = prepare(experiment)
+        pairs = (prepared.worlds, prepared.states)
+        bound = np.asarray(
+            jax.lax.map(lambda pair: quick_path_bound(prepared.program, prepared.parameters, *pair), pairs)
+        )
+    # The rate is so small that residuals stay 1/2. The velocity is carried over from round to round.
+    velocity, carried = 0.0, 0.0
+    for _ in range(100):
+        carried = 0.0
+        for _ in range(experiment.local_steps - 1):
+            velocity = momentum * velocity + 0.5
+            carried += velocity
+        velocity = momentum * velocity + 0.5
+    # Of the client with fewest samples: its coefficients grow by η/n for each of n samples.
+    coefficients = experiment.learning_rate * carried / np.sqrt(min(experiment.samples))
+    reach = 2 * experiment.noise_feature_sq * np.asarray(prepared.worlds.reach)[:, 0]
+    literal = reach * coefficients / experiment.noise_offset
+    # Residuals are at most 1, twice what they are here.
+    np.testing.assert_allclose(
+        bound[:, 0], np.broadcast_to(2 * literal[:, None], bound[:, 0].shape), rtol=1e-6
+    )
+
+
 def test_a_run_that_leaves_the_band_falls_back() -> None:
     narrow = BASE.replace(noise_offset=0.3)
     result, expected = run(narrow), run(narrow.replace(engine="coefficient"))

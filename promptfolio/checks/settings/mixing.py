@@ -118,7 +118,7 @@ def compare_mixing(
     )
     result = run(experiment, progress, memory)
     mixture = result.ratio.sel(predictor="mixture")
-    rounding = ROUNDING_STEPS * float(np.finfo(mixture.dtype).eps)
+    rounding = ROUNDING_STEPS * float(np.finfo(precision).eps)
     dims = ("seed", "step", "theta")
     ratio = mixture.astype(np.float64).mean("client", skipna=False).transpose(*dims)
     log_error = mean_log_error(mixture, "client").transpose(*dims)
