@@ -182,8 +182,7 @@ def compute_on(
         cells: what to compute, without repeats.
         folder: for the results, shared by all workers.
         memory: GiB for the arrays of each cell; None as in `simulate.run`.
-        settings: under which the results in the folder were computed, which the workers' own must agree with. Cells
-            that are sent later follow what it has become.
+        settings: under which the results in the folder were computed, which the workers' own must agree with.
     """
     pending, running = PendingCells(cells), dict["Future", Cell]()
     sweep = f"promptfolio-sweep-{uuid4().hex}"

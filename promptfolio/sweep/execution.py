@@ -5,7 +5,7 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Literal
 
 from promptfolio.sweep.cell import Cell, by_compiled_shape
@@ -13,7 +13,6 @@ from promptfolio.sweep.specification import Specification
 from promptfolio.sweep.store import cell_path, common_settings, find_cell, find_cells, refuse_foreign
 from promptfolio.sweep.worker import Runner, stop_reason
 from simulate.results.files import remove_leftovers
-from simulate.results.provenance import different_setting
 from simulate.validation import ConfigurationError, require_integer
 
 _PATIENCE = 10.0
@@ -116,7 +115,7 @@ def _finished(
     threads: int | None,
     scheduler: str | None,
     memory: float | None,
-    settings: dict[str, str],
+    settings: Mapping[str, str],
 ) -> Generator[tuple[Cell, str]]:
     if workers == 0:
         _prepare(folder)
@@ -128,34 +127,15 @@ def _finished(
 
     with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
         _prepare(folder)
+        computed = []
         for cell, reason in compute_on(client, cells, folder, memory, settings):
             if not reason:
                 _require_shared(folder, cell)
-                if scheduler is not None:
-                    _require_agreement(folder, cell, settings)
+                computed.append(cell)
             yield cell, reason
-
-
-def _require_agreement(folder: pathlib.Path, cell: Cell, settings: dict[str, str]) -> None:
-    """Check that a worker of another machine has computed a cell under the settings of the others.
-
-    Args:
-        folder: of the results.
-        cell: one that is done.
-        settings: those of the others; the first cell's are put there.
-
-    Raises:
-        ConfigurationError: when it has not; the message names the setting.
-    """
-    made = find_cell(folder, cell.experiment)
-    if (name := different_setting(settings, made.settings)) is not None:
-        raise ConfigurationError(
-            name,
-            made.settings[name],
-            f"{settings[name]!r} as in the other cells of the sweep; {made.path} is from a worker that has another:"
-            " move it away",
-        )
-    settings |= made.settings
+    if scheduler is not None:
+        # Only now: reading files would keep the cluster waiting, whose workers may be of unlike machines.
+        common_settings(find_cell(folder, cell.experiment) for cell in computed)
 
 
 def _require_shared(folder: pathlib.Path, cell: Cell) -> None:
