@@ -119,7 +119,7 @@ class Experiment(FederatedConfiguration):
     precision: Precision = "float64"
     """Arithmetic of the run. Data are the same for both, up to rounding."""
     seed: int = 0
-    """Base of all random keys."""
+    """Base of all random keys, from 0 to 2³² − 1."""
     replicates: int = 1
     """Number of independent repetitions, each with its own data and initial prompts."""
 

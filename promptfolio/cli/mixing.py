@@ -55,7 +55,7 @@ class Mixing:
     replicates: int = 1
     """Seeds to average over; with two or more, θ* has an interval."""
     seed: int = 0
-    """Base of all random keys."""
+    """Base of all random keys, from 0 to 2³² − 1."""
     precision: Precision = "float32"
     """Arithmetic of the simulation."""
     out: str | None = None

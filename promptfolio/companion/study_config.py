@@ -88,7 +88,7 @@ class ClipStudy(FederatedConfiguration):
     prior_samples: float = 8.0
     """ν, weight of the pooled margin covariance in (T24), in degrees of freedom."""
     seed: int = 0
-    """Base of all random keys."""
+    """Base of all random keys, from 0 to 2³² − 1."""
     replicates: int = 5
     """Number of independent repetitions, each with its own initial prompts, partition and anchors."""
 

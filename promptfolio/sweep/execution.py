@@ -10,7 +10,7 @@ from typing import Literal
 
 from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
-from promptfolio.sweep.store import cell_path, common_settings, find_cells, refuse_foreign
+from promptfolio.sweep.store import cell_path, common_settings, find_cell, find_cells, refuse_foreign
 from promptfolio.sweep.worker import Runner, stop_reason
 from simulate.results.files import remove_leftovers
 from simulate.validation import ConfigurationError, require_integer
@@ -127,10 +127,15 @@ def _finished(
 
     with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
         _prepare(folder)
+        computed = []
         for cell, reason in compute_on(client, cells, folder, memory, settings):
             if not reason:
                 _require_shared(folder, cell)
+                computed.append(cell)
             yield cell, reason
+    if scheduler is not None:
+        # Only now: reading files would keep the cluster waiting, whose workers may be of unlike machines.
+        common_settings(find_cell(folder, cell.experiment) for cell in computed)
 
 
 def _require_shared(folder: pathlib.Path, cell: Cell) -> None:

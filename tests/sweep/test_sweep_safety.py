@@ -1,16 +1,19 @@
 """A sweep trusts no damaged file, mixes no cells of different settings, and stops when nothing can be written."""
 
+import contextlib
 import errno
 import json
 import os
 import pathlib
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import xarray as xr
 
 from promptfolio.sweep import (
+    Cell,
     cell_path,
     load_sweep,
     parse_specification,
@@ -170,3 +173,21 @@ def test_only_a_failure_to_write_ends_the_sweep(
     cell = SWEEP.cells[0]
     other = run_cell(json.dumps(dict(cell.settings)), cell.name, str(tmp_path), None, {"jax": "0.1"})
     assert "jax = '0.1'" in (stop_reason(other) or "")
+
+
+def test_cells_that_workers_with_other_settings_write_are_named(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(
+        client: object, cells: list[Cell], folder: pathlib.Path, *_: object
+    ) -> Iterator[tuple[Cell, str]]:
+        for number, cell in enumerate(cells):
+            path = cell_path(folder, cell.name)
+            save_result(path, run(cell.experiment))
+            _made_otherwise(path, jax=str(min(number, 1)))
+            yield cell, ""
+
+    monkeypatch.setattr("promptfolio.sweep.cluster.connected", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr("promptfolio.sweep.cluster.compute_on", computed)
+    with pytest.raises(ConfigurationError, match=r"^jax = '1' .* has this one, .* has '0'"):
+        run_sweep(SWEEP, tmp_path, scheduler="tcp://elsewhere:1")
