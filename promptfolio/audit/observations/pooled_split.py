@@ -12,7 +12,7 @@ from promptfolio.audit.numbers import mean_and_spread, points
 from promptfolio.audit.observation import Table
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
 from theory.numerics.best import best_index
