@@ -66,13 +66,19 @@ class Mixing:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
+        from promptfolio.checks.settings.mixing import compare_mixing, mixing_experiment, theta_grid
         from simulate.results.notices import notices_of
 
         self._check()
-        self.resources.apply()
         cells = [(setting, scheme) for setting in self._settings() for scheme in self.schemes]
         grid = theta_grid(self.theta_step)
+        varied: dict[str, Any] = {
+            "replicates": self.replicates,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+        self.resources.apply()
+        self.resources.check(*(mixing_experiment(*cell, self.rounds, grid, **varied) for cell in cells))
         rows: list[dict[str, Any]] = []
         notices: list[str] = []
         with tracking("mixing") as tracker:
@@ -85,9 +91,7 @@ class Mixing:
                     scheme,
                     self.rounds,
                     grid,
-                    replicates=self.replicates,
-                    seed=self.seed,
-                    precision=self.precision,
+                    **varied,
                     progress=tracker,
                     memory=self.resources.memory,
                 )
@@ -127,6 +131,8 @@ class Mixing:
             values = getattr(self, field)
             if not values or len(set(values)) != len(values):
                 raise ConfigurationError(field, values, "a list of at least one value, without repeats")
+        for rounds in self.rounds:
+            require_integer("rounds", rounds, 1)
         if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
@@ -155,7 +161,7 @@ def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset")
                 **dataclasses.asdict(setting),
                 "rounds": int(step),
                 "seeds": data.sizes["seed"],
-                **{name: float(at[name]) for name in _THETA},
+                **{name: _known(at.get(name)) for name in _THETA},
                 "theta_flat": bool(at.theta_flat),
                 **{name: float(at[name]) for name in _REGRET},
                 "ratio_global": float(ratio.isel(theta=0)),
@@ -173,6 +179,11 @@ def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset")
             }
         )
     return rows
+
+
+def _known(value: "xr.DataArray | None") -> float | None:
+    """A number that may not exist: the interval of one seed, θ* where all θ are equally good."""
+    return None if value is None or math.isnan(float(value)) else float(value)
 
 
 _THETA = (
@@ -195,8 +206,8 @@ _COLUMNS = (
     (">θ* empirical", "theta_empirical", ".3f"),
     (">95 % interval", "theta_low", ".3f"),
     (">R lost", "regret_ratio", ".1e"),
-    (">R mixture", "ratio_best", ".3f"),
-    (">R predicted", "ratio_best_predicted", ".3f"),
+    (">R mixture", "ratio_best", ".4g"),
+    (">R predicted", "ratio_best_predicted", ".4g"),
     (">global", "accuracy_global", ".4f"),
     (">local", "accuracy_local", ".4f"),
     (">mixture", "accuracy_best", ".4f"),
@@ -225,5 +236,5 @@ def _cell(row: dict[str, Any], key: str, how: str) -> str:
         return f"flat {row['theta_tied_low']:.3f}–{row['theta_tied_high']:.3f}"
     if key == "theta_low":
         low, high = row["theta_low"], row["theta_high"]
-        return f"{low:.3f}–{high:.3f}" if math.isfinite(low) and math.isfinite(high) else "unknown"
+        return "unknown" if low is None or high is None else f"{low:.3f}–{high:.3f}"
     return format(row[key], how)

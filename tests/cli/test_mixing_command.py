@@ -131,11 +131,35 @@ def test_simulate_says_which_predictions_a_run_leaves(
     words = ["simulate", "--rounds", "2", "--json", "-"]
     assert promptfolio.main([*words, "--participation", "0.5", "--out", str(path)]) == 0
     captured = capsys.readouterr()
-    (notice,) = json.loads(captured.out)["notices"]
-    assert "participation = 0.5" in notice
-    assert f"promptfolio: note: {notice}" in captured.err
-    assert notices_of(xr.load_dataset(path, engine="h5netcdf").attrs) == [notice]
+    notices = json.loads(captured.out)["notices"]
+    assert any("participation = 0.5; (T28)" in notice for notice in notices)
+    for notice in notices:
+        assert f"promptfolio: note: {notice}" in captured.err
+    assert notices_of(xr.load_dataset(path, engine="h5netcdf").attrs) == notices
     assert promptfolio.main(words) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["notices"] == []
     assert "note" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--noise-std", "1e-308"), "noise_std"),
+        (("--noise-std", "1e200"), "noise_std"),
+        (("--noise-feature-sq", "1e-300"), "noise_std"),
+        (("--strength", "1e300"), "strength"),
+        (("--strength", "1e-300"), "strength"),
+        (("--step-size", "1e300"), "step_size"),
+        (("--step-size", "1e-300"), "step_size"),
+        (("--rounds", "1000000000000000000"), "rounds"),
+    ],
+)
+def test_numbers_whose_products_are_none_are_refused(
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], named: str
+) -> None:
+    assert promptfolio.main([*SMALL, *more]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.strip().splitlines()
+    assert named in line

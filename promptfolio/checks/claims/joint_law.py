@@ -47,8 +47,8 @@ def collect(scale: Scale) -> xr.Dataset:
         )
         coords = {name: getattr(setting, name) for name in ("clients", "group_size", "local_share")}
         part = part.assign(accuracy=part.accuracy.mean("seed", skipna=False)).drop_dims("seed")
-        # times that a setting was not run for have no yes or no
-        part = part.drop_vars("theta_flat")
+        # times that a setting was not run for have no yes or no, and one seed has no interval
+        part = part.drop_vars(["theta_flat", "theta_low", "theta_high"], errors="ignore")
         parts.append(part.assign_coords(coords))
     return xr.concat(parts, "setting", join="outer")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,7 @@ from promptfolio.checks.optimum import (
     theta_interval,
 )
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Precision, TrainingScheme
+from simulate.experiment import Experiment, Precision, TrainingScheme
 from simulate.results.notices import with_notices
 from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
@@ -67,6 +68,34 @@ def predicted_ratios(
     return np.broadcast_to(ratio, (time.size, grid.size))
 
 
+def mixing_experiment(
+    setting: SymmetricSetting,
+    scheme: TrainingScheme,
+    steps: Sequence[int],
+    theta: Sequence[float],
+    *,
+    replicates: int = 1,
+    seed: int = 0,
+    precision: Precision = "float32",
+    engine: str = "auto",
+) -> Experiment:
+    """The experiment that `compare_mixing` runs; the arguments are the same.
+
+    Raises:
+        ConfigurationError: naming the first field that is not allowed.
+    """
+    return setting.experiment(
+        scheme=scheme,
+        theta=tuple(theta),
+        rounds=max(steps),
+        record=tuple(steps),
+        replicates=replicates,
+        seed=seed,
+        precision=precision,
+        engine=engine,
+    )
+
+
 def compare_mixing(
     setting: SymmetricSetting,
     scheme: TrainingScheme,
@@ -98,19 +127,19 @@ def compare_mixing(
         - theta_empirical: the θ with the largest ratio, mean over clients and seeds, between the θ of the run by
           interpolation; NaN where all θ are equally good. theta_tied_low, theta_tied_high and theta_flat:
           whether several θ are, and from where to where;
-        - theta_low, theta_high: interval that covers θ* with chance 95 %, by the jackknife over seeds; NaN,
-          unknown, with one seed. theta_by_seed (seed, step): of each seed;
+        - theta_low, theta_high: interval that covers θ* with chance 95 %, by the jackknife over seeds; left out,
+          being unknown, with one seed. theta_by_seed (seed, step): of each seed;
         - regret_ratio, regret_log_error, regret_accuracy: what the predicted θ loses against the best one;
         - advantage: accuracy at the best θ minus the better end point's.
 
         Besides band_occupancy and noise_overlap, and the conditions of `assumptions.record`. Its attributes are
         those of the run, with the setting as JSON, and its notices are `departures.of_mixing`.
     """
-    experiment = setting.experiment(
-        scheme=scheme,
-        theta=tuple(theta),
-        rounds=max(steps),
-        record=tuple(steps),
+    experiment = mixing_experiment(
+        setting,
+        scheme,
+        steps,
+        theta,
         replicates=replicates,
         seed=seed,
         precision=precision,
@@ -132,7 +161,7 @@ def compare_mixing(
     predicted = predicted.assign_coords(step=result.step)
     log_regret = regret(-errors, predicted, scheme)
     ratios = predicted_ratios(setting, scheme, theta, steps)
-    described = {
+    described: dict[str, Any] = {
         "ratio": (ratio, "signal-to-noise ratio of the mixture, mean over clients"),
         "ratio_predicted": ((("step", "theta"), ratios), "predicted ratio (T14)"),
         "accuracy": (measured, "test accuracy of the mixture, mean over clients"),
@@ -143,8 +172,6 @@ def compare_mixing(
         "theta_tied_low": (best.tied_low, "smallest θ that is as good as the best"),
         "theta_tied_high": (best.tied_high, "largest θ that is as good as the best"),
         "theta_flat": (best.flat, "whether several θ are equally good"),
-        "theta_low": (interval.low, "lower end of the 95 % interval of θ*, jackknife over seeds"),
-        "theta_high": (interval.high, "upper end of the 95 % interval of θ*, jackknife over seeds"),
         "theta_by_seed": (
             best_theta(ratio, scheme, rounding=rounding).theta,
             "θ with the largest ratio of each seed",
@@ -155,11 +182,16 @@ def compare_mixing(
         ),
         "regret_log_error": (log_regret, "log of the error at the predicted θ minus at the best θ"),
         "regret_accuracy": (
-            np.exp(errors.min("theta")) * np.expm1(log_regret),
+            # of two logarithms that may be far below 0, and far apart
+            -np.exp(errors.min("theta", skipna=False) + log_regret) * np.expm1(-log_regret),
             "accuracy at the best θ minus at the predicted θ",
         ),
         "advantage": (mean.max("theta") - better_end, "accuracy at the best θ minus the better prompt's"),
     }
+    if replicates > 1:
+        meaning = "end of the 95 % interval of θ*, jackknife over seeds"
+        described["theta_low"] = interval.low, f"lower {meaning}"
+        described["theta_high"] = interval.high, f"upper {meaning}"
     variables = {
         name: values.drop_vars(["predictor", "round"], errors="ignore").assign_attrs(
             long_name=meaning, units="1"

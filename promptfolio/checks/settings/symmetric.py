@@ -10,6 +10,9 @@ from simulate.validation import ConfigurationError, require_integer, require_num
 from theory.dynamics.margin_rate import local_rate
 from theory.model.federation import EqualClients
 
+SMALLEST = 1e-100
+"""Least energy, signal and step size: their products, and those of the greatest, are still numbers."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SymmetricSetting:
@@ -49,13 +52,33 @@ class SymmetricSetting:
         require_number("local_share", self.local_share, at_least=0, at_most=1)
         for field in ("strength", "noise_std", "noise_feature_sq", "step_size"):
             require_number(field, getattr(self, field), above=0)
+        energy = self.noise_std * self.noise_std * self.noise_feature_sq
+        for field, name, value in (
+            ("noise_std", "noise_std² noise_feature_sq", energy),
+            (
+                "strength",
+                "the signal, strength noise_std² noise_feature_sq √(noise_dim/samples),",
+                self.signal,
+            ),
+        ):
+            if not SMALLEST <= value <= 1 / SMALLEST:
+                allowed = (
+                    f"such that {name} lies between {SMALLEST:g} and {1 / SMALLEST:g} (here {value:.3g})"
+                )
+                raise ConfigurationError(field, getattr(self, field), allowed)
+        if not SMALLEST <= self.learning_rate <= 1 / SMALLEST:
+            allowed = f"such that η = step_size/κ_L lies between {SMALLEST:g} and {1 / SMALLEST:g}"
+            raise ConfigurationError(
+                "step_size", self.step_size, f"{allowed} (here {self.learning_rate:.3g})"
+            )
 
     @property
     def signal(self) -> float:
         """a + b."""
         return (
             self.strength
-            * self.noise_std**2
+            * self.noise_std
+            * self.noise_std
             * self.noise_feature_sq
             * float(np.sqrt(self.noise_dim / self.samples))
         )
