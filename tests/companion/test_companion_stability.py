@@ -81,20 +81,20 @@ def objective(scheme, scale, seed=0, samples=6, classes=3, dim=4):
     return lambda prompts, theta: loss(prompts[0], prompts[1], theta, batch), anchors
 
 
-@pytest.mark.parametrize("scale", [0.5, 4.0, 100.0])
+@pytest.mark.parametrize("scale", [0.5, 100.0])
 @pytest.mark.parametrize("scheme", ["joint", "posthoc"])
 def test_curvature_stays_below_its_bound(scheme, scale):
     random = np.random.default_rng(3)
     with jax.enable_x64(True):
         largest = 0.0
-        for seed in range(4):
+        for seed in range(2):
             loss, anchors = objective(scheme, scale, seed)
             for theta in (0.0, 0.4):
                 texts = random.standard_normal((2, *anchors.shape))
                 lengths = np.linalg.norm(texts, axis=-1, keepdims=True)
                 texts = jnp.asarray(texts / lengths * (1 + 0.2 * random.random(lengths.shape)))
-                prompts = texts - anchors
-                hessian = jax.hessian(loss)(prompts, jnp.asarray(theta))
+                prompts = texts - anchors[None]
+                hessian = jax.jit(jax.hessian(loss))(prompts, jnp.asarray(theta))
                 matrix = np.asarray(hessian).reshape(prompts.size, prompts.size)
                 largest = max(largest, np.abs(np.linalg.eigvalsh(matrix)).max())
     assert largest <= curvature_bound(scale)
@@ -105,12 +105,12 @@ def test_gradient_descent_with_the_safe_step_never_raises_the_loss():
     with jax.enable_x64(True):
         loss, anchors = objective("posthoc", scale)
         prompts, theta = jnp.zeros((2, *anchors.shape)), jnp.asarray(0.0)
-        losses = []
+        losses, differentiate = [], jax.jit(jax.value_and_grad(loss))
         for _ in range(60):
-            value, gradient = jax.value_and_grad(loss)(prompts, theta)
+            value, gradient = differentiate(prompts, theta)
             losses.append(float(value))
             prompts = prompts - safe_step(scale) * gradient
-        shortest = float(jnp.linalg.norm(anchors + prompts, axis=-1).min())
+        shortest = float(jnp.linalg.norm(anchors[None] + prompts, axis=-1).min())
     assert (np.diff(losses) <= 0).all()
     assert losses[-1] < losses[0]
     assert shortest >= 1 - 1e-12
