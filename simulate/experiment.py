@@ -22,6 +22,20 @@ MOST_CLIENTS = 100_000
 """Largest K: several fields hold an entry for each."""
 MOST_RECORDS = 1_000_000
 """Largest number of recorded rounds."""
+_RANGES = {"float32": (1.18e-38, 3.4e38), "float64": (2.23e-308, 1.79e308)}
+"""Smallest and largest size of a number that each arithmetic holds with all its digits."""
+_SIZES = (
+    "global_feature_sq",
+    "local_feature_sq",
+    "noise_feature_sq",
+    "prior_feature_sq",
+    "noise_std",
+    "signal_offset",
+    "noise_offset",
+    "init_std",
+    "learning_rate",
+    "activation_parameter",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +182,7 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("theta", self.theta, "a list without repeats")
         self._check_federation()
         require_choice("precision", self.precision, get_args(Precision))
+        self._check_precision()
         require_choice("engine", self.engine, (AUTO, *engine_names()))
         require_choice("gram", self.gram, get_args(Gram))
 
@@ -179,6 +194,15 @@ class Experiment(FederatedConfiguration):
             super()._check_record()
         else:
             self._resolve("record", _every_round(self.rounds))
+
+    def _check_precision(self) -> None:
+        """Refuse numbers that would be 0 or infinite in the arithmetic of the run."""
+        smallest, largest = _RANGES[self.precision]
+        for field in _SIZES:
+            value = getattr(self, field)
+            if value != 0 and not smallest <= abs(value) <= largest:
+                allowed = f"between {smallest:g} and {largest:g} with precision = {self.precision}"
+                raise ConfigurationError(field, value, allowed)
 
     def _check_engine(self) -> None:
         """Refuse what the named engine cannot run, or what none can when the choice is left open."""

@@ -8,7 +8,8 @@ import tyro
 
 from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ class Simulate:
         from simulate.results.notices import notices_of, with_notices
         from simulate.running.runner import run
 
-        require_writable_file("out", self.out)
-        require_json_target(self.json)
+        require_targets({"out": self.out, "json": self.json})
         self.resources.apply()
         self.resources.check(self.experiment)
         with tracking("rounds") as tracker:
@@ -64,7 +64,7 @@ class Simulate:
 
 
 def _last_step(result: "xr.Dataset") -> list[dict[str, Any]]:
-    last = result.isel(step=-1).mean(("seed", "client"))
+    last = result.isel(step=-1).mean(("seed", "client"), skipna=False)
     rows = []
     for theta in last.theta.values:
         at = last.sel(theta=theta)

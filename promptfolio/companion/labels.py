@@ -25,6 +25,7 @@ from promptfolio.companion.study_config import ClipStudy
 from promptfolio.naming import content_name
 from simulate.results.finiteness import NonFiniteError
 from simulate.results.provenance import provenance
+from simulate.running.arithmetic import numerics
 from theory.mixing.joint_law import joint_mixing
 
 PROMPTS = ("global", "local")
@@ -172,6 +173,7 @@ def label_study(
             **splits.roles.describe(),
             "baseline": splits.baseline,
             **provenance(),
+            "numerics": numerics("float32"),
         },
     )
 

@@ -29,11 +29,12 @@ from promptfolio.companion.training import (
     start,
     training_program,
 )
-from promptfolio.memory import memory_limit
 from simulate.experiment import TrainingScheme
 from simulate.model.keys import replicate_key
 from simulate.results.notices import with_notices
+from simulate.running.arithmetic import arithmetic
 from simulate.running.batching import GIB
+from simulate.running.cost import machine_memory
 from simulate.running.runner import Progress
 from simulate.validation import ConfigurationError
 
@@ -45,6 +46,7 @@ _PROMPT_COPIES = 10
 _PROMPT_BYTES = 2**30
 
 
+@arithmetic("float32")
 def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = None) -> xr.Dataset:
     """Run a prompt portfolio on the features of a bank, in float32.
 
@@ -207,7 +209,7 @@ def _check_sizes(study: ClipStudy, bank: FeatureBank, roles: SplitRoles) -> None
             )
     prompts = _PROMPT_COPIES * study.clients * bank.classes * bank.dim
     held_out = (roles.validation.size + roles.test.size) * (bank.dim + 3 * bank.classes)
-    needed, available = 4 * study.replicates * (prompts + held_out), memory_limit()
+    needed, available = 4 * study.replicates * (prompts + held_out), machine_memory()
     if available and needed > available:
         raise ConfigurationError(
             "replicates",

@@ -9,7 +9,13 @@ from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
 from simulate.experiment import TrainingScheme
-from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+from simulate.validation import (
+    ConfigurationError,
+    require_choice,
+    require_integer,
+    require_number,
+    require_seed,
+)
 
 Split = Literal["disjoint", "pooled"]
 
@@ -115,7 +121,7 @@ class ClipStudy(FederatedConfiguration):
         if self.validation_split and self.split == "pooled":
             raise ConfigurationError("validation_split", self.validation_split, "empty with a pooled split")
         if self.partition_seed is not None:
-            require_integer("partition_seed", self.partition_seed, 0)
+            require_seed("partition_seed", self.partition_seed)
         self._check_schemes()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)

@@ -16,8 +16,12 @@ from simulate.running.parallel import processor_cores
 
 _PROMPT_FIELDS = 9
 _PREDICTOR_FIELDS = 5
+# Whatever the precision of the run, records are in float64.
+_RECORD_BYTES = 8
 # Results are held as chunks, joined, and labelled.
 _RESULT_COPIES = 3
+
+_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 # Share of the machine's rate of matrix products that training reaches, and seconds of a step's other work: with
 # these, runs of very different shapes took between a third and three times their estimates.
@@ -73,23 +77,27 @@ def result_bytes(experiment: Experiment) -> float:
     prompts = (2 * _PROMPT_FIELDS + 1) * trainings
     predictors = 3 * _PREDICTOR_FIELDS * mixtures  # global, local, mixture
     numbers = experiment.clients * (prompts + predictors)
-    return np.dtype(experiment.precision).itemsize * float(
-        experiment.replicates * len(experiment.record) * numbers
-    )
+    return _RECORD_BYTES * float(experiment.replicates * len(experiment.record) * numbers)
 
 
 def machine_memory() -> int:
-    """Bytes of main memory that this process may use: the machine's, or its control group's if that is less; 0
-    where unknown."""
+    """Bytes of main memory that this process may use: the machine's, or less where its control group or its own
+    limits say so; 0 where unknown."""
     try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError, OSError):  # not every system has it
         return 0
+    for path in _GROUP_LIMITS:
+        try:
+            limits.append(int(pathlib.Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such controller, or "max"
+            continue
     try:
-        limit = pathlib.Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdecimal() else total
+        import resource
+    except ImportError:  # not every system has it
+        return min(limits)
+    own = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return min([*limits, own] if own != resource.RLIM_INFINITY else limits)
 
 
 def _seconds(experiment: Experiment, engine: Engine) -> float:

@@ -16,7 +16,11 @@ def test_the_estimated_size_of_results_is_that_of_a_run(changes: dict[str, str])
 
 @pytest.mark.parametrize(
     "larger",
-    [{"replicates": 5000}, {"noise_dim": 3_000_000, "prompt_dim": 0}, {"theta": tuple(i / 2000 for i in range(2000))}],
+    [
+        {"replicates": 5000},
+        {"noise_dim": 3_000_000, "prompt_dim": 0},
+        {"theta": tuple(i / 2000 for i in range(2000))},
+    ],
 )
 def test_larger_experiments_cost_more(larger: dict[str, int]) -> None:
     small, large = cost_of(SMALL), cost_of(SMALL.replace(**larger))

@@ -5,7 +5,7 @@ import xarray as xr
 from scipy.special import ndtr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, binomial_test, compare, t_test, welch_degrees
 from promptfolio.checks.optimum import best_theta, mean_of_logarithms
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
@@ -72,16 +72,16 @@ def _invariance(replicates: int) -> xr.Dataset:
     for name in _LAWS:
         for power in (1, 2):
             pair = [(values[name] ** power).mean("client") for values in (even, skewed)]
-            error = np.sqrt(sum(values.var("seed", ddof=1) / replicates for values in pair))
             moments[f"{name}, power {power}"] = [float(values.mean("seed")) for values in pair] + [
-                float(error)
+                float(values.std("seed", ddof=1)) / np.sqrt(replicates) for values in pair
             ]
     table = np.asarray(list(moments.values()))
     return xr.Dataset(
         {
             "law_even": ("moment", table[:, 0]),
             "law_skewed": ("moment", table[:, 1]),
-            "law_error": ("moment", table[:, 2]),
+            "law_even_error": ("moment", table[:, 2]),
+            "law_skewed_error": ("moment", table[:, 3]),
             "mirrored_negative": (("law", "case"), _flat(negative)),
             "mirrored_positive": (("law", "case"), _flat(positive)),
         },
@@ -204,7 +204,7 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """The law's moments by z-tests, mirrored runs exactly, counts by a z-test, the rest by the mean field."""
+    """The law's moments by t-tests, mirrored runs exactly, counts by binomial tests, the rest by the mean field."""
     seeds, fresh, labels = (data.attrs[name] for name in ("law_seeds", "fresh_samples", "labels"))
     best, expected = (
         {
@@ -218,13 +218,14 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         (
-            z_test(
+            t_test(
                 "moments of ratio, training loss and ‖H_ξ‖² at π = 0.9, against those at π = 0.5",
                 data.law_skewed,
                 data.law_even,
-                standard_error=data.law_error,
+                standard_error=np.hypot(data.law_even_error, data.law_skewed_error),
+                degrees=welch_degrees(data.law_even_error, data.law_skewed_error, seeds),
                 sample_size=seeds,
-                name="difference of means over independent seeds",
+                name="difference of means over independent seeds (Welch)",
             ),
             compare(
                 "the same quantities of runs with negative samples only, relative to positive ones only",
@@ -233,13 +234,12 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-9,
             ),
-            z_test(
+            binomial_test(
                 "accuracy counted on fresh samples with the clients' priors",
                 data.counted,
                 data.accuracy_exact,
-                standard_error=np.sqrt(data.accuracy_exact * (1 - data.accuracy_exact) / fresh),
-                sample_size=fresh,
-                name="count of correct answers, normal limit of the binomial",
+                trials=fresh,
+                name="correct answers",
             ),
             compare(
                 "accuracy that a run records, against the formula",
@@ -248,13 +248,12 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-12,
             ),
-            z_test(
+            binomial_test(
                 "share of positive training samples of each client",
                 data.positive_share.transpose("skew", "client"),
                 data.class_prior,
-                standard_error=np.sqrt(data.class_prior * (1 - data.class_prior) / labels),
-                sample_size=labels,
-                name="count of positive samples, normal limit of the binomial",
+                trials=labels,
+                name="positive samples",
             ),
             compare(
                 "ratio R of mixtures at every θ and time",

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, binomial_test, compare
 from promptfolio.checks.optimum import best_theta
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
@@ -140,13 +140,12 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         (
-            z_test(
+            binomial_test(
                 "share of training labels that contradict the true class",
                 noisy.flipped_share.mean(everyone),
                 noisy.rate,
-                standard_error=np.sqrt(noisy.rate * (1 - noisy.rate) / labels),
-                sample_size=labels,
-                name="count of wrong labels, normal limit of the binomial",
+                trials=labels,
+                name="wrong labels",
             ),
             compare(
                 "R of the local prompt after one step relative to clean labels, minus 1 − 2ε of"

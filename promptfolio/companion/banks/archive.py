@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from promptfolio.companion.banks.checks import Said, printable, shortened
-from promptfolio.memory import memory_limit
+from simulate.running.cost import machine_memory
 from simulate.validation import ConfigurationError
 
 _SUFFIX = ".npy"
@@ -52,7 +52,8 @@ def read_arrays(
     """
     shown = printable(path)
     with _one_line(shown), _opened(path, shown) as stream, zipfile.ZipFile(stream) as archive:
-        members = _members(shown, archive, {*required, *known, *ignored})
+        size = os.fstat(stream.fileno()).st_size
+        members = _members(shown, archive, {*required, *known, *ignored}, size)
         for key in required:
             if key not in members:
                 raise ConfigurationError(
@@ -65,7 +66,7 @@ def read_arrays(
         for key, member in wanted.items():
             with _one_line(f"{shown}[{key}]"):
                 needed += _declared_bytes(f"{shown}[{key}]", archive, member)
-        limit = int((memory_limit() or _UNKNOWN_MEMORY) * _MEMORY_SHARE)
+        limit = int((machine_memory() or _UNKNOWN_MEMORY) * _MEMORY_SHARE)
         if needed > limit:
             raise ConfigurationError(
                 shown,
@@ -110,8 +111,11 @@ def _opened(path: str, shown: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _members(shown: str, archive: zipfile.ZipFile, keys: Collection[str]) -> dict[str, zipfile.ZipInfo]:
-    """The archive's members by their keys, each known, unencrypted and compressed as NumPy does it."""
+def _members(
+    shown: str, archive: zipfile.ZipFile, keys: Collection[str], size: int
+) -> dict[str, zipfile.ZipInfo]:
+    """The members of an archive of ``size`` bytes by their keys, each known, unencrypted and compressed as NumPy
+    does it."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         key = member.filename.removesuffix(_SUFFIX)
@@ -131,6 +135,10 @@ def _members(shown: str, archive: zipfile.ZipFile, keys: Collection[str]) -> dic
         if member.compress_type not in _METHODS:
             method = Said(f"compressed by method {member.compress_type}")
             raise ConfigurationError(where, method, "stored (method 0) or deflated (method 8), as NumPy does")
+        if member.compress_size > size:
+            raise ConfigurationError(
+                where, Said(f"{member.compress_size:,} packed bytes"), f"within the file's {size:,}"
+            )
         members[key] = member
     return members
 

@@ -174,7 +174,7 @@ def _nearest_mean(bank: "FeatureBank", rows: np.ndarray) -> Int[np.ndarray, " ro
     return np.concatenate(nearest)
 
 
-def _class(bank: "FeatureBank", index: int) -> str:
+def _class(bank: "FeatureBank", index: int | np.integer) -> str:
     return repr(bank.class_names[index])
 
 
