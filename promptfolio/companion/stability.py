@@ -83,21 +83,21 @@ def require_sound(
 
     def refuse(what: str, seed: int, index: int) -> None:
         pair = "" if scheme == "posthoc" else f", θ = {theta[index]:g}"
-        raise NonFiniteError(f"{what} under scheme {scheme}{pair}", int(seed), rounds, likely_cause(study))
+        raise NonFiniteError(f"{what} under scheme {scheme}{pair}", seed, rounds, likely_cause(study))
 
     # NaN fails every comparison.
-    for seed, index in np.argwhere(~(measured.longest <= LONGEST)):
+    for seed, index in np.argwhere(~(measured.longest <= LONGEST)).tolist():
         longest = float(measured.longest[seed, index])
         refuse(f"length of a prompt = {longest:.3g} (float32 resolves at most {LONGEST:.2g})", seed, index)
     margins = prompt_margins(measured, splits)
     real = (splits.validation | splits.test)[:, None]
     for margin in margins:
-        for seed, index in np.argwhere((~np.isfinite(margin) & real).any(axis=(-2, -1))):
+        for seed, index in np.argwhere((~np.isfinite(margin) & real).any(axis=(-2, -1))).tolist():
             refuse("logits = not finite", seed, index)
     for margin in margins:
         tied = ((margin == 0) & real).sum(axis=(-2, -1)) - tied_before[:, None]
         images = real.sum(axis=(-2, -1))
-        for seed, index in np.argwhere(tied > _TIED_SHARE * images):
+        for seed, index in np.argwhere(tied > _TIED_SHARE * images).tolist():
             said = f"logits = equal for the true class and a rival, in float32, at {tied[seed, index]}"
             refuse(f"{said} of {images[seed, 0]} images", seed, index)
 

@@ -244,14 +244,49 @@ def test_clip_without_a_bank_says_synthetic_everywhere(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["synthetic"] == 1
     assert "SYNTHETIC" in captured.err
-    saved = xr.load_dataset(tmp_path / "clip.nc", engine="h5netcdf")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stem = names[0].removesuffix(".nc")
+    assert names == [f"{stem}.nc", f"{stem}.pdf", f"{stem}.png"]
+    assert stem.startswith("clip-synthetic-")
+    saved = xr.load_dataset(tmp_path / names[0], engine="h5netcdf")
     assert saved.attrs["synthetic"] == 1
     assert ClipStudy.from_json(saved.attrs["study"]).clients == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "clip.nc",
-        "clip_mixing.pdf",
-        "clip_mixing.png",
+
+
+def test_clip_says_what_it_ran_and_overwrites_no_other_study(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    small = [
+        "--clients",
+        "3",
+        "--rounds",
+        "2",
+        "--record",
+        "2",
+        "--schemes",
+        "posthoc",
+        "--theta-step",
+        "0.5",
     ]
+    fixed = ["--partition-seed", "0", "--replicates", "3"]
+    for beta in ("0.3", "1.0"):
+        run = ["clip", *small, *fixed, "--beta", beta, "--out", str(tmp_path)]
+        assert promptfolio.main([*run, "--json", str(tmp_path / "summary.json")]) == 0
+        captured = capsys.readouterr()
+    assert len(list(tmp_path.glob("*.nc"))) == 2
+    assert "nothing differs between the 3 replicates" in captured.err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    saved = xr.load_dataset(
+        tmp_path / f"{captured.out.split('saved to ')[1].split('.nc')[0]}.nc", engine="h5netcdf"
+    )
+    study = ClipStudy.from_json(saved.attrs["study"])
+    assert json.loads(study.to_json()) == summary["study"]
+    assert summary["study"]["train_split"] == summary["train_split"] == "val"
+    assert summary["bank_sha256"] == saved.attrs["bank_sha256"]
+    assert any("nothing differs" in notice for notice in summary["notices"])
+    assert summary["rounds"][-1]["global"]["std"] is None
+    for words in ("zero-shot", "mean of clients", "worst client", "trained on 480 images of split val"):
+        assert words in captured.out
 
 
 def test_help_does_not_load_jax() -> None:

@@ -228,3 +228,34 @@ def test_bounds_meet_for_two_classes():
     logits = random.standard_normal((2, 50, 2))
     bounds = error_bounds(margin_moments(*logits, random.integers(2, size=50)), [0.0, 0.4, 1.0])
     np.testing.assert_allclose(bounds.lower, bounds.upper, rtol=1e-12)
+
+
+def test_a_class_is_shrunk_towards_its_own_clients_covariance():
+    """Two clients of very different spread, both with data, and a moderate prior: each step, written out."""
+    random = np.random.default_rng(7)
+    spreads, sizes, prior = (1.0, 6.0), ((4, 9), (5, 3)), 3.0
+    labels = np.concatenate([np.repeat([0, 1], size) for size in sizes])
+    clients = np.repeat([0, 1], [sum(size) for size in sizes])
+    margins = np.concatenate(
+        [spread * random.standard_normal(sum(size)) for spread, size in zip(spreads, sizes, strict=True)]
+    )
+    # Two classes: the margin over the one rival is the difference of the logits.
+    logits = np.stack([margins / 2, -margins / 2], axis=1) * np.where(labels == 0, 1, -1)[:, None]
+    moments = margin_moments(logits, logits, labels, clients, prior_samples=prior)
+
+    def scatter(values):
+        return ((values - values.mean()) ** 2).sum()
+
+    cells = {(k, c): margins[(clients == k) & (labels == c)] for k in (0, 1) for c in (0, 1)}
+    for c in (0, 1):  # against the rival of class c, which differs between the classes
+        freedom = {k: cells[k, c].size - 1 for k in (0, 1)}
+        everyone = sum(scatter(cells[k, c]) for k in (0, 1)) / sum(freedom.values())
+        for k in (0, 1):
+            own = scatter(cells[k, c])
+            pooled = (prior * everyone + own) / (prior + freedom[k])
+            within = (prior * pooled + own) / (prior + freedom[k])
+            expected = within * (1 + 1 / cells[k, c].size)
+            cell = (moments.clients == k) & (moments.classes == c)
+            assert moments.variance_global[cell][0, 1 - c] == pytest.approx(expected, rel=1e-9)
+            to_everyone = (prior * everyone + own) / (prior + freedom[k]) * (1 + 1 / cells[k, c].size)
+            assert abs(to_everyone / expected - 1) > 0.05, "the two ways to shrink are told apart"
