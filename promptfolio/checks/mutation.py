@@ -8,14 +8,14 @@ import dataclasses
 import json
 import os
 import pickle
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
 from promptfolio.checks.mutant import Mutant
 from promptfolio.checks.workers import ENVIRONMENT
+from promptfolio.processes.children import answer_of, how_it_ended, kill_children
+from promptfolio.processes.ending import cleaned_up
+from promptfolio.processes.scratch import scratch_folder
 from simulate.running.compilation import cache_environment
 
 
@@ -36,8 +36,9 @@ class Outcome:
 def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
     """Try mutants in processes of their own, and yield each outcome as it is there."""
     with (
-        tempfile.TemporaryDirectory(prefix="compiled-") as compiled,
+        scratch_folder("compiled-") as compiled,
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
+        cleaned_up(kill_children),
     ):
         # Most of what one mutant compiles the next needs too. The cache knows programs by their content, so a
         # fault can neither hide in it nor leave anything behind.
@@ -51,18 +52,16 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
             for done in concurrent.futures.as_completed(pending):
                 yield done.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            kill_children()
 
 
 def _try_in_a_process(mutant: Mutant, environment: dict[str, str]) -> Outcome:
     started = time.perf_counter()
-    command = [sys.executable, "-m", "promptfolio.checks.planting"]
-    done = subprocess.run(
-        command, input=pickle.dumps(mutant), capture_output=True, env=environment, check=False
-    )
+    done = answer_of("promptfolio.checks.planting", pickle.dumps(mutant), environment=environment)
     try:
         verdicts = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        verdicts = {"process": (lines or ["no output"])[-1]}
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+        verdicts = {"process": lines[-1] if done.returncode >= 0 else how_it_ended(done.returncode)}
     return Outcome(mutant, verdicts, time.perf_counter() - started)

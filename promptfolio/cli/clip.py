@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, styled, table, tracking
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import (
     emit_json,
@@ -60,7 +60,8 @@ class Clip:
         console = console_for(self.json)
         if bank.synthetic:
             console.print(
-                "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
+                styled("SYNTHETIC", "bold", " feature bank: give --bank for real CLIP features"),
+                soft_wrap=True,
             )
         console.print(_table(summary))
         return 0

@@ -2,11 +2,10 @@
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.console import console_for
+from promptfolio.cli.console import complain, console_for
 from promptfolio.cli.output import require_writable_folder, write_figure
 from simulate.validation import ConfigurationError
 
@@ -33,7 +32,7 @@ class Figures:
         drawn = draw_all(datasets, pathlib.Path(self.out))
         failed = {name: error for name, error in drawn.items() if error is not None}
         for name, error in failed.items():
-            print(f"promptfolio: figure {name} is not drawn: {error}", file=sys.stderr)
+            complain(f"figure {name} is not drawn: {error}")
         console_for(None).print(f"{len(drawn) - len(failed)} figures in {self.out}")
         return int(bool(failed))
 

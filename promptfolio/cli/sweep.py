@@ -1,6 +1,7 @@
 """`promptfolio sweep`: a grid of experiments as independent cells, on one machine or many."""
 
 import collections
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder
 from promptfolio.sweep.cell import Cell, shown
@@ -18,6 +19,7 @@ from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +34,10 @@ class Sweep:
     out: str
     """Folder for the results; on a cluster, all machines must share it."""
     scheduler: str | None = None
-    """Address of a Dask scheduler (tcp://host:port) whose workers are used; if not given, processes of this
+    """Address of a Dask scheduler (tls://host:port) whose workers are used; if not given, processes of this
     machine."""
     workers: int | None = None
-    """Processes on this machine; one per core if not given. 0 computes in this process, cell after cell,
-    without Dask."""
+    """Processes on this machine; one per core if not given. 0 computes in this process, cell after cell."""
     threads: int | None = None
     """Cores for each of these processes; if not given, the machine's cores are divided among them."""
     status: bool = False
@@ -68,7 +69,10 @@ class Sweep:
                 "left out with a scheduler: its workers have their own",
             )
         self.resources.apply()
-        with tracking("sweeping") as tracker:
+        notices: list[str] = []
+        with contextlib.ExitStack() as stack:
+            stack.callback(show_notices, notices)
+            tracker = stack.enter_context(tracking("sweeping"))
             outcomes = run_sweep(
                 specification,
                 self.out,
@@ -77,6 +81,7 @@ class Sweep:
                 scheduler=self.scheduler,
                 memory=self.resources.memory,
                 progress=tracker,
+                notice=notices.append,
             )
         self._emit([(outcome.cell, outcome.state, outcome.reason) for outcome in outcomes])
         console = console_for(self.json)
@@ -109,12 +114,12 @@ _STYLES = {"done": "green", "missing": "yellow", "unreadable": "bold red", "fore
 
 
 def _status_table(specification: Specification, states: Mapping[str, str], folder: str) -> "Table":
-    rows = []
+    rows: "list[list[str | Text]]" = []
     for number, cell in enumerate(specification.cells, start=1):
         state = states[cell.name]
         values = [shown(value) for _, value in cell.varied]
         rows.append(
-            [str(number), *values, f"[{_STYLES[state]}]{state}[/]", stored_path(folder, cell.experiment).name]
+            [str(number), *values, styled(state, _STYLES[state]), stored_path(folder, cell.experiment).name]
         )
     done = sum(state == "done" for state in states.values())
     title = f"{_counted(len(rows), len(states))}: {done} done, {len(states) - done} to do"

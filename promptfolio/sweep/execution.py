@@ -1,4 +1,4 @@
-"""Compute the missing cells of a sweep: in this process, on processes of this machine, or on any Dask cluster."""
+"""Compute the missing cells of a sweep: in this process, in processes of this machine, or on any Dask cluster."""
 
 import contextlib
 import dataclasses
@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Literal
 
+from promptfolio.processes.ending import cleaned_up
 from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
 from promptfolio.sweep.store import cell_path, refuse_foreign, remove_leftovers, sweep_states
-from promptfolio.sweep.worker import Runner
+from promptfolio.sweep.worker import Runner, UnwritableError
 from simulate.validation import ConfigurationError, require_integer
 
 _PATIENCE = 10.0
@@ -19,6 +20,8 @@ _PATIENCE = 10.0
 
 Progress = Callable[[int, int], None]
 """Called with (cells done, cells in all)."""
+Notice = Callable[[str], None]
+"""Called with a sentence that the sweep's user must know."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,7 @@ def run_sweep(
     scheduler: str | None = None,
     memory: float | None = None,
     progress: Progress | None = None,
+    notice: Notice | None = None,
 ) -> list[Outcome]:
     """Compute the cells whose files are missing; a cell that fails does not keep the others from being computed.
 
@@ -52,24 +56,25 @@ def run_sweep(
         specification: the sweep.
         folder: for the results; created if it does not exist. On a cluster all machines must share it.
         workers: processes on this machine, each with one cell at a time. 0 computes in this process, one cell after
-            the other, without Dask; None takes one process per core, and at most one per 2 GiB of memory.
+            the other; None takes one process per core, and at most one per 2 GiB of memory.
         threads: cores for each process; None divides the machine's cores among them.
-        scheduler: address of a Dask scheduler, such as ``tcp://node:8786``, whose workers are used instead.
+        scheduler: address of a Dask scheduler, such as ``tls://node:8786``, whose workers are used instead.
         memory: GiB for the arrays of each cell, as of `simulate.run`.
         progress: called with (cells done, cells in all) at the start and after each cell.
+        notice: called when a worker process of this machine dies and its cell is tried again, and when a scheduler
+            is reached without TLS.
 
     Returns:
         One outcome per cell, in the specification's order.
 
     Raises:
         ConfigurationError: when an argument is not allowed, Dask is not installed, the scheduler does not answer,
-            the folder cannot be written, or a file in it has a cell's name and holds something else.
+            the folder or a result cannot be written, or a file in it has a cell's name and holds something else.
     """
     _check(workers, threads, scheduler)
-    if workers != 0:
-        from promptfolio.sweep.cluster import require_dask
-
-        require_dask(workers, scheduler)
+    notice = notice or _ignore
+    if scheduler is not None:
+        _check_scheduler(scheduler, notice)
     folder = pathlib.Path(folder).resolve()
     states = sweep_states(specification, folder)
     refuse_foreign(states, folder)
@@ -79,17 +84,21 @@ def run_sweep(
     if progress is not None:
         progress(found, len(states))
     if missing:
-        try:
-            # Closed at once on an interrupt, so that no process is left running.
-            with contextlib.closing(
-                _finished(missing, folder, workers, threads, scheduler, memory)
-            ) as arriving:
+        computing = _finished(missing, folder, workers, threads, scheduler, memory, notice)
+        # Closed at once on an interrupt, so that no process is left running.
+        with (
+            cleaned_up(lambda: remove_leftovers(folder, set(states))),
+            contextlib.closing(computing) as arriving,
+        ):
+            try:
                 for cell, reason in arriving:
                     reasons[cell.name] = reason
                     if progress is not None:
                         progress(found + len(reasons), len(states))
-        finally:
-            remove_leftovers(folder, set(states))
+            except UnwritableError as error:
+                raise ConfigurationError(
+                    "out", str(folder), f"a folder that can be written ({error})"
+                ) from None
     return [_outcome(cell, reasons.get(cell.name)) for cell in specification.cells]
 
 
@@ -112,6 +121,7 @@ def _finished(
     threads: int | None,
     scheduler: str | None,
     memory: float | None,
+    notice: Notice,
 ) -> Generator[tuple[Cell, str]]:
     if workers == 0:
         _prepare(folder, cells)
@@ -119,9 +129,15 @@ def _finished(
         for cell in cells:
             yield cell, runner.compute(cell.experiment, folder, memory)
         return
-    from promptfolio.sweep.cluster import compute_on, connected, local_cluster
+    if scheduler is None:
+        from promptfolio.sweep.local import compute_locally
 
-    with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
+        _prepare(folder, cells)
+        yield from compute_locally(cells, folder, memory, workers=workers, threads=threads, notice=notice)
+        return
+    from promptfolio.sweep.cluster import compute_on, connected
+
+    with connected(scheduler) as client:
         _prepare(folder, cells)
         for cell, reason in compute_on(client, cells, folder, memory):
             if not reason:
@@ -162,6 +178,21 @@ def _check(workers: int | None, threads: int | None, scheduler: str | None) -> N
             raise ConfigurationError(
                 "threads", threads, "left out when workers = 0, as this process uses all cores"
             )
+
+
+def _check_scheduler(scheduler: str, notice: Notice) -> None:
+    from promptfolio.sweep.cluster import is_open, require_dask
+
+    require_dask(scheduler)
+    if is_open(scheduler):
+        notice(
+            f"{scheduler} is reached without TLS: whoever else reaches its port can run code as the owner of its"
+            " workers; docs/sweep.md says how to use tls://"
+        )
+
+
+def _ignore(sentence: str) -> None:
+    pass
 
 
 def _prepare(folder: pathlib.Path, cells: Iterable[Cell]) -> None:

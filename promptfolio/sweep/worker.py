@@ -1,4 +1,4 @@
-"""Compute one cell, in the command's own process or on a worker of a cluster."""
+"""Compute one cell, in the command's own process or in a worker."""
 
 import pathlib
 import threading
@@ -7,6 +7,13 @@ from typing import Any
 from promptfolio.sweep.cell import cell_name, compiled_shape
 from promptfolio.sweep.store import cell_path, cell_state, experiment_from, save_cell
 from simulate.experiment import Experiment
+
+
+class UnwritableError(Exception):
+    """A result cannot be written, on a full disk, say: the next would not be either.
+
+    The message has the path and the operating system's reason.
+    """
 
 
 class Runner:
@@ -29,10 +36,15 @@ class Runner:
 
         Returns:
             Why there is no result, in one line; empty if there is one.
+
+        Raises:
+            UnwritableError: when the result cannot be written.
         """
         with self._turn:
             try:
                 return self._compute(experiment, folder, memory)
+            except UnwritableError:
+                raise
             except Exception as error:
                 return one_line(error)
 
@@ -51,7 +63,11 @@ class Runner:
         if self._shape not in (None, shape):
             jax.clear_caches()
         self._shape = shape
-        save_cell(folder, name, run(experiment, memory=memory))
+        result = run(experiment, memory=memory)
+        try:
+            save_cell(folder, name, result)
+        except OSError as error:
+            raise UnwritableError(f"{cell_path(folder, name)}: {error.strerror or error}") from None
         return ""
 
 
@@ -70,6 +86,9 @@ def run_cell(settings: str, name: str, folder: str, memory: float | None = None)
 
     Returns:
         Why there is no result, in one line; empty if there is one.
+
+    Raises:
+        UnwritableError: when the result cannot be written.
     """
     if not pathlib.Path(folder).is_dir():
         return f"folder {folder} does not exist on the worker's machine: it must be shared by all machines"
