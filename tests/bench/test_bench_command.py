@@ -54,6 +54,10 @@ def case_time(name: CaseName = "S1") -> CaseTime:
     )
 
 
+def nothing_is_lost(name: str, reason: str) -> None:
+    raise AssertionError(f"{name}: {reason}")
+
+
 MACHINE = Machine("A processor", "x86_64", 2, 2**34, "cpu", ("cpu",), {"jax": "0"}, "abc")
 SIZES = ("seeds", "thetas", "clients", "samples", "noise_dim", "rounds")
 CURVES = (
@@ -201,7 +205,7 @@ def test_scaling_measures_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[object] = []
     monkeypatch.setattr("promptfolio.bench.scaling.fresh_run", fake_fresh_run)
     monkeypatch.setattr("promptfolio.bench.scaling.run", ran.append)
-    curves = measure_scaling(turns=3, quick=True, describe=lambda text: None, lose=pytest.fail)
+    curves = measure_scaling(turns=3, quick=True, describe=lambda text: None, lose=nothing_is_lost)
     by_size = {curve.size: curve for curve in curves}
     assert list(by_size) == [*sizes_of(TINY), "devices"]
     assert asked == [(4, 1), (4, 2)]
@@ -262,7 +266,7 @@ def test_a_missing_package_is_said_not_fatal(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("promptfolio.bench.report.PEERS", (absent, PEERS[1]))
     monkeypatch.setattr(comparison, "fresh_run", lambda experiment: fresh_run.FreshRun(5.0, (), 9, 8, 1, 0))
     case = Case("S1", "tiny", sweep(**{**TINY, "rounds": 5}, engine="gram"))
-    found = comparison.compare([case], quick, lambda text: None, pytest.fail)
+    found = comparison.compare([case], quick, lambda text: None, nothing_is_lost)
     assert found.skipped == {absent.title: absent.missing}
     assert [peer.name for peer in found.cases[0].peers] == ["numpy"]
     text = markdown(Report(MACHINE, False, 1, found), "caption")

@@ -168,7 +168,7 @@ def test_killed_workers_cost_only_the_cells_they_had(
     # The same cluster goes on; a cell that kills every worker it gets is given up, and no other is.
     more = sweep_over(*FREE, KILLER, 7)
     outcomes = run_sweep(more, out, scheduler=scheduler)
-    assert [outcome.state for outcome in outcomes] == ["found", "found", "failed", "computed"]
+    assert [outcome.state for outcome in outcomes] == ["found", "found", "failed", "computed"], outcomes
     assert outcomes[2].reason == "its worker died 2 times (out of memory?)"
     assert len(started(KILLER)) == 2
 

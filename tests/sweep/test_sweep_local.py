@@ -151,9 +151,7 @@ def no_room(*arguments: object) -> None:
 
 
 def cell_without_room(settings: str, name: str, folder: str, memory: float | None) -> str:
-    import promptfolio.sweep.worker
-
-    promptfolio.sweep.worker.save_cell = no_room
+    pytest.MonkeyPatch().setattr("promptfolio.sweep.worker.save_cell", no_room)
     return run_cell(settings, name, folder, memory)
 
 
