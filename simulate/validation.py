@@ -29,6 +29,16 @@ def require_integer(field: str, value: Any, minimum: int) -> None:
         raise ConfigurationError(field, value, f"an integer >= {minimum}")
 
 
+LARGEST_SEED = 2**32 - 1
+"""Of 32 bits, all that a seed has in float32: there, a larger one would silently be another seed."""
+
+
+def require_seed(field: str, value: Any) -> None:
+    """Raise `ConfigurationError` unless ``value`` is an integer from 0 to `LARGEST_SEED`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+        raise ConfigurationError(field, value, f"an integer >= 0 and <= {LARGEST_SEED}")
+
+
 def require_number(
     field: str,
     value: Any,

@@ -4,12 +4,11 @@ import dataclasses
 import importlib.metadata
 import json
 import os
-import pathlib
 import platform
 
 import jax
 
-from simulate.results.provenance import provenance
+from simulate.results.provenance import processor_name, provenance
 from simulate.running.parallel import processor_cores
 
 
@@ -59,7 +58,7 @@ def this_machine() -> Machine:
     except importlib.metadata.PackageNotFoundError:
         versions["torch"] = "not installed"
     return Machine(
-        processor=_processor(),
+        processor=processor_name(),
         architecture=platform.machine(),
         cores=processor_cores(),
         memory=_memory(),
@@ -68,16 +67,6 @@ def this_machine() -> Machine:
         versions=versions,
         commit=provenance()["git_commit"],
     )
-
-
-def _processor() -> str:
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"
 
 
 def _memory() -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from promptfolio.cli.console import coloured, console_for, styled, table, tracking
 from promptfolio.cli.findings import exit_status, show_errors, without_data
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+from promptfolio.cli.output import emit_json, write_text
+from promptfolio.cli.targets import require_targets
 
 if TYPE_CHECKING:
     from promptfolio.checks.checking import Checked
@@ -35,8 +36,7 @@ class Audit:
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.companion import load_bank
 
-        require_writable_file("out", self.out)
-        require_json_target(self.json)
+        require_targets({"out": self.out, "json": self.json}, inputs={"bank": self.bank})
         banks = [load_bank(path) for path in self.bank]
         self.compilation.apply()
         with tracking("auditing") as tracker:

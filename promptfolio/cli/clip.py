@@ -8,13 +8,8 @@ import tyro
 
 from promptfolio.cli.console import console_for, styled, table, tracking
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import (
-    emit_json,
-    require_json_target,
-    require_writable_folder,
-    write_dataset,
-    write_figure,
-)
+from promptfolio.cli.output import emit_json, write_dataset, write_figure
+from promptfolio.cli.targets import require_targets
 from promptfolio.companion.study_config import ClipStudy
 
 if TYPE_CHECKING:
@@ -42,8 +37,11 @@ class Clip:
         from figures.style import in_style
         from promptfolio.companion import run_study, summarise
 
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        names = ("clip.nc", "clip_mixing.png", "clip_mixing.pdf")
+        written = [] if self.out is None else [pathlib.Path(self.out) / name for name in names]
+        require_targets(
+            {"json": self.json, "out": written}, folders={"out": self.out}, inputs={"bank": self.bank}
+        )
         bank = self._load()
         self.compilation.apply()
         with tracking("rounds") as tracker:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Precision, TrainingScheme
-from simulate.validation import ConfigurationError, require_integer
+from simulate.validation import ConfigurationError, require_integer, require_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -121,9 +122,8 @@ class Mixing:
         if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
-        require_integer("seed", self.seed, 0)
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        require_seed("seed", self.seed)
+        require_targets({"json": self.json}, folders={"out": self.out})
 
 
 def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from promptfolio.cli.output import require_writable_folder
+from promptfolio.cli.targets import require_targets
 from simulate.validation import require_number
 
 
@@ -22,7 +22,7 @@ class Compilation:
         if self.compilation_cache is not None:
             from simulate.running.compilation import keep_compiled
 
-            require_writable_folder("compilation_cache", self.compilation_cache)
+            require_targets(folders={"compilation_cache": self.compilation_cache})
             keep_compiled(self.compilation_cache)
 
 

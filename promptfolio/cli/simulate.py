@@ -8,7 +8,8 @@ import tyro
 
 from promptfolio.cli.console import console_for, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ class Simulate:
         """Run the command and return its exit status."""
         from simulate.running.runner import run
 
-        require_writable_file("out", self.out)
-        require_json_target(self.json)
+        require_targets({"out": self.out, "json": self.json})
         self.resources.apply()
         with tracking("rounds") as tracker:
             result = run(self.experiment, tracker, self.resources.memory)

@@ -11,10 +11,11 @@ import tyro
 
 from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder
+from promptfolio.cli.output import emit_json
+from promptfolio.cli.targets import require_targets
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.specification import Specification, read_specification
-from promptfolio.sweep.store import as_json, stored_path, sweep_states
+from promptfolio.sweep.store import as_json, cell_path, stored_path, sweep_states
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class Sweep:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         specification = read_specification(self.spec)
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        cells = {cell_path(self.out, cell.name) for cell in specification.cells} if self.json else ()
+        require_targets(
+            {"json": self.json}, folders={"out": self.out}, inputs={"spec": self.spec, "cells": cells}
+        )
         return self._show(specification) if self.status else self._run(specification)
 
     def _show(self, specification: Specification) -> int:

@@ -11,6 +11,7 @@ from promptfolio.companion.client_splits import ClientSplits
 from promptfolio.companion.evaluate import CHOICES, SPLITS, Record, overall_accuracy, sample_counts
 from promptfolio.companion.study_config import ClipStudy
 from simulate.results.provenance import provenance
+from simulate.running.arithmetic import numerics
 from theory.mixing.joint_law import joint_mixing
 
 PROMPTS = ("global", "local")
@@ -118,7 +119,7 @@ def label_study(
                 {"long_name": "test images that some client also trained on"},
             ),
         },
-        attrs={"study": study.to_json(), **bank.describe(), **provenance()},
+        attrs={"study": study.to_json(), **bank.describe(), **provenance(), "numerics": numerics("float32")},
     )
 
 

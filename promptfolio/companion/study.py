@@ -28,6 +28,7 @@ from promptfolio.companion.training import (
 )
 from simulate.experiment import TrainingScheme
 from simulate.model.keys import replicate_key
+from simulate.running.arithmetic import arithmetic
 from simulate.running.runner import Progress
 
 Measured = HeldOutLogits | HeldOutMargins
@@ -38,6 +39,7 @@ _PROMPT_COPIES = 10
 _PROMPT_BYTES = 2**30
 
 
+@arithmetic("float32")
 def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = None) -> xr.Dataset:
     """Run a prompt portfolio on the features of a bank, in float32.
 

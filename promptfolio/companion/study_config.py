@@ -9,7 +9,13 @@ from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
 from simulate.experiment import TrainingScheme
-from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+from simulate.validation import (
+    ConfigurationError,
+    require_choice,
+    require_integer,
+    require_number,
+    require_seed,
+)
 
 Split = Literal["disjoint", "pooled"]
 
@@ -99,7 +105,7 @@ class ClipStudy(FederatedConfiguration):
             raise ConfigurationError("train_split", self.train_split, "another split than heldout_split")
         require_choice("split", self.split, get_args(Split))
         if self.partition_seed is not None:
-            require_integer("partition_seed", self.partition_seed, 0)
+            require_seed("partition_seed", self.partition_seed)
         self._check_schemes()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)

@@ -69,7 +69,7 @@ def _numbers(record: xr.Dataset) -> dict[str, np.ndarray]:
         best_single = np.maximum(numbers["global"], numbers["local"])
         numbers["posthoc_regret"] = 100 * (numbers["posthoc_best"] - numbers["posthoc_predicted"])
         numbers["posthoc_gain"] = 100 * (numbers["posthoc_predicted"] - best_single)
-        for scheme in set(schemes) - {"posthoc"}:
+        for scheme in (each for each in schemes if each != "posthoc"):
             numbers[f"{scheme}_deficit"] = 100 * (
                 numbers["posthoc_validation"] - numbers[f"{scheme}_validation"]
             )

@@ -22,6 +22,7 @@ _START = (
     " from promptfolio.processes.children import begin; begin()"
 )
 _running: "set[subprocess.Popen[bytes]]" = set()
+_started: set[int] = set()
 _lifeline: list[int] = []  # the two ends of a pipe, once there are children
 _opening = threading.Lock()
 
@@ -70,6 +71,7 @@ def child(
         pass_fds=(lifeline, *descriptors),
     )
     _running.add(process)
+    _started.add(process.pid)
     try:
         yield process
     finally:
@@ -95,6 +97,11 @@ def answer_of(
     ) as process:
         output, errors = process.communicate(request)
         return subprocess.CompletedProcess(module, process.returncode, output, errors)
+
+
+def own_processes() -> set[int]:
+    """Numbers of this process and of all that it has started with `child`, whether they still run or not."""
+    return {os.getpid(), *_started}
 
 
 def kill_children() -> None:

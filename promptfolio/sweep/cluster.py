@@ -7,14 +7,14 @@ import contextlib
 import importlib.util
 import logging
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
-from promptfolio.sweep.worker import UnwritableError, one_line, run_cell
+from promptfolio.sweep.worker import one_line, run_cell
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ async def _try_connection(address: str) -> None:
 
 
 def compute_on(
-    client: "Client", cells: list[Cell], folder: pathlib.Path, memory: float | None
+    client: "Client",
+    cells: list[Cell],
+    folder: pathlib.Path,
+    memory: float | None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Cell, str]]:
     """Compute cells on workers, and yield (cell, reason) as each is finished; the reason is empty on success.
 
@@ -98,9 +102,7 @@ def compute_on(
         cells: what to compute, without repeats.
         folder: for the results, shared by all workers.
         memory: GiB for the arrays of each cell; None as in `simulate.run`.
-
-    Raises:
-        UnwritableError: when a result cannot be written.
+        settings: under which the results in the folder were computed, which the workers' own must agree with.
     """
     pending, running = PendingCells(cells), dict["Future", Cell]()
     sweep = f"promptfolio-sweep-{uuid4().hex}"
@@ -109,7 +111,7 @@ def compute_on(
             for _ in range(min(len(client.nthreads()) - len(running), len(pending))):
                 cell = pending.take()
                 key = (sweep, cell.name)
-                task = (settings_json(cell), cell.name, str(folder), memory)
+                task = (settings_json(cell), cell.name, str(folder), memory, dict(settings or {}))
                 running[client.submit(run_cell, *task, key=key, pure=False)] = cell
             for future in _finished(client, running):
                 cell = running.pop(future)
@@ -140,8 +142,6 @@ def _reason(future: "Future") -> str:
     if future.status != "error":
         return str(future.result())
     error = future.exception()
-    if isinstance(error, UnwritableError):
-        raise error
     if isinstance(error, KilledWorker):
         return f"its worker died {error.allowed_failures + 1} times (out of memory?)"
     while error.__cause__ is not None:  # such as a module that is missing on the worker's machine

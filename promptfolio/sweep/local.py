@@ -4,7 +4,7 @@ import collections
 import contextlib
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from promptfolio.processes.machine import machine_bytes, machine_cores
@@ -13,7 +13,7 @@ from promptfolio.processes.scratch import scratch_folder
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
-from promptfolio.sweep.worker import UnwritableError, one_line, run_cell
+from promptfolio.sweep.worker import one_line, run_cell
 from simulate.running.compilation import cache_environment
 
 LIVES = 4
@@ -60,6 +60,7 @@ def compute_locally(
     cells: list[Cell],
     folder: pathlib.Path,
     memory: float | None,
+    settings: Mapping[str, str] | None = None,
     *,
     workers: int | None,
     threads: int | None,
@@ -73,11 +74,9 @@ def compute_locally(
         cells: what to compute, without repeats.
         folder: for the results.
         memory: GiB for the arrays of each cell; None as in `simulate.run`.
+        settings: under which the results in the folder were computed, which the workers' own must agree with.
         workers, threads: as of `run_sweep`.
         notice: told of a process that died whose cell is tried again.
-
-    Raises:
-        UnwritableError: when a result cannot be written.
     """
     number = workers_for(len(cells), workers, threads)
     pending, running = PendingCells(cells), dict[Future[str], Cell]()
@@ -86,7 +85,8 @@ def compute_locally(
         while pending or running:
             while pending and len(running) < number:
                 cell = pending.take()
-                running[pool.submit(run_cell, settings_json(cell), cell.name, str(folder), memory)] = cell
+                task = (settings_json(cell), cell.name, str(folder), memory, settings)
+                running[pool.submit(run_cell, *task)] = cell
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 cell = running.pop(future)
                 error = future.exception()
@@ -96,8 +96,6 @@ def compute_locally(
                         notice(f"{error}; its cell ({cell}) is computed again")
                         pending.put_back(cell)
                         continue
-                if isinstance(error, UnwritableError):
-                    raise error
                 pending.finished(cell)
                 yield cell, _reason(error, deaths[cell.name]) if error else future.result()
 

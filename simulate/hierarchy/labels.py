@@ -8,6 +8,7 @@ from simulate.hierarchy.config import Hierarchy
 from simulate.hierarchy.measure import LevelRecord, MixtureRecord
 from simulate.results.measure import signal_to_noise
 from simulate.results.provenance import provenance
+from simulate.running.arithmetic import numerics
 
 _LEVELS = {
     "signal": "s = H_μ + H_ν of each level's prompt alone (T7)",
@@ -64,6 +65,11 @@ def label_levels(
         "level": list(hierarchy.levels),
         "other_level": list(hierarchy.levels),
     }
-    attributes = {"experiment": experiment.to_json(), "hierarchy": hierarchy.to_json(), **provenance()}
+    attributes = {
+        "experiment": experiment.to_json(),
+        "hierarchy": hierarchy.to_json(),
+        **provenance(),
+        "numerics": numerics(experiment.precision),
+    }
     order = ("seed", "portfolio", "step", "client", "level", "other_level")
     return xr.Dataset(variables, coordinates, attributes).transpose(*order)

@@ -27,6 +27,7 @@ from simulate.model.program import Parameters, Program, split
 from simulate.model.schemes import Scalar
 from simulate.model.world import World, streams_of
 from simulate.results.conditions import overlaps
+from simulate.running.arithmetic import arithmetic
 from simulate.running.devices import ONE_DEVICE
 from simulate.running.jit import quick_jit
 
@@ -77,7 +78,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
         (True, False)
     """
     experiment = hierarchy.experiment
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         prepared = prepare_hierarchy(hierarchy)
         gaps = jnp.asarray(np.diff(experiment.record, prepend=0))
         levels, mixtures = jax.device_get(simulate_hierarchy(prepared.program, prepared[1:], gaps))

@@ -16,6 +16,7 @@ from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
 from simulate.model.world import World
 from simulate.results.conditions import overlaps
+from simulate.running.arithmetic import arithmetic
 from simulate.running.devices import Layout
 from simulate.running.jit import quick_jit
 from simulate.running.prepared import prepare_rows
@@ -60,7 +61,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         >>> portfolio.feature_local.shape
         (1, 1, 2, 23)
     """
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         # Compiled as a run of the experiment would be.
         layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
         run = prepare_rows(experiment, layout)

@@ -17,6 +17,7 @@ from simulate.experiment import Experiment
 from simulate.results.conditions import LabelShares
 from simulate.results.labels import label
 from simulate.results.measure import Measurement, measure
+from simulate.running.arithmetic import arithmetic
 from simulate.running.batching import RECORD_CHUNKS, Batching, batches, batching_for
 from simulate.running.parallel import parallel_map
 from simulate.running.prepared import prepare
@@ -73,7 +74,7 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
         require_number("memory", memory, above=0)
     everything = np.arange(experiment.replicates)
     engine = choose_engine(experiment)
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         outcome = _run_replicates(experiment, engine, everything, progress, memory)
         if outcome.fallback.any():
             outcome = _fall_back(experiment, engine, outcome, progress, memory)
@@ -117,7 +118,7 @@ def _run_replicates(
     counter = _Counter(progress, len(cells) * experiment.record[-1])
 
     def outcome(cell: tuple[np.ndarray, np.ndarray]) -> Outcome:
-        with jax.enable_x64(experiment.precision == "float64"):  # a setting of the thread's own
+        with arithmetic(experiment.precision):  # a setting of the thread's own
             return _run_batch(experiment, engine, batching, *cell, counter)
 
     outcomes = parallel_map(outcome, cells, batching.threads)

@@ -5,7 +5,7 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import xarray as xr
@@ -65,7 +65,7 @@ def started(log: pathlib.Path, name: str) -> list[int]:
     return [int(path.name.split("-")[1]) for path in log.glob(f"{name}-*")]
 
 
-def gated_cell(settings: str, name: str, folder: str, memory: float | None) -> str:
+def gated_cell(settings: str, name: str, folder: str, memory: float | None, numerics: object) -> str:
     """A cell that waits for a gate, or ends its process, in place of `run_cell`; it runs in a worker."""
     log = pathlib.Path(folder).parent / "log"
     (log / f"{name}-{os.getpid()}").touch()
@@ -150,9 +150,11 @@ def no_room(*arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def cell_without_room(settings: str, name: str, folder: str, memory: float | None) -> str:
+def cell_without_room(
+    settings: str, name: str, folder: str, memory: float | None, numerics: Mapping[str, str]
+) -> str:
     pytest.MonkeyPatch().setattr("promptfolio.sweep.worker.save_cell", no_room)
-    return run_cell(settings, name, folder, memory)
+    return run_cell(settings, name, folder, memory, numerics)
 
 
 def test_a_worker_refuses_what_it_cannot_do(tmp_path: pathlib.Path) -> None:

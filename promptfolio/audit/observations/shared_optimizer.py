@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
@@ -20,6 +19,7 @@ from promptfolio.audit.setting import Setting
 from promptfolio.audit.turns import Turns, measure_in_turns, take_turns
 from promptfolio.checks.claim import Claim, Finding, compare
 from simulate.experiment import Experiment
+from simulate.running.arithmetic import arithmetic
 
 ORDER = 4
 OBSERVATION = Claim(
@@ -60,7 +60,7 @@ _LEAST_SPREAD = 0.1
 
 def demonstrate(setting: Setting) -> xr.Dataset:
     """Both demonstrations, with a shared optimizer and with one for each client; the model trains jointly."""
-    with jax.enable_x64(True):
+    with arithmetic("float64"):
         parts = [_scalar_dataset(), _model_dataset(setting.experiment)]
     return xr.merge(parts).assign_attrs(experiment=setting.experiment.to_json())
 
