@@ -2,7 +2,9 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Protocol
 
 import tyro
@@ -36,6 +38,7 @@ Command = (
 )
 
 _DEBUG_FLAG = "--debug"
+_LEAST_COLUMNS = 60
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -66,7 +69,7 @@ class _Executable(Protocol):
 def _parse(arguments: Sequence[str]) -> _Executable:
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), _wide_enough():
             return tyro.cli(
                 Command,
                 prog="promptfolio",
@@ -81,6 +84,21 @@ def _parse(arguments: Sequence[str]) -> _Executable:
         if stop.code == BAD_INPUT:
             complain(_first_paragraph(complaint.getvalue()))
         raise
+
+
+@contextlib.contextmanager
+def _wide_enough() -> Iterator[None]:
+    """Context in which help is laid out in `_LEAST_COLUMNS` at least; in very few it would never be done."""
+    before = os.environ.get("COLUMNS")
+    if shutil.get_terminal_size().columns < _LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(_LEAST_COLUMNS)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("COLUMNS", None)
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def _first_paragraph(box: str) -> str:

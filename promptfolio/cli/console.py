@@ -48,7 +48,9 @@ class _PlainConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print objects; see `rich.console.Console.print`. Strings are text to show, without markup."""
         fitting = self.width
-        self.width = max([fitting, *(_least_width(each) for each in objects if isinstance(each, Table))])
+        self.width = max(
+            [fitting, _LEAST_WIDTH, *(_least_width(each) for each in objects if isinstance(each, Table))]
+        )
         super().print(*(shown(each) if isinstance(each, str) else each for each in objects), **options)
         self.width = fitting
 
@@ -58,7 +60,6 @@ def console_for(json_path: str | None) -> Console:
     console = _PlainConsole(stderr=json_path == STANDARD_OUTPUT, highlight=False, markup=False, emoji=False)
     if not console.is_terminal or not _is_terminal(console.file):
         console.width = _FILE_WIDTH
-    console.width = max(console.width, _LEAST_WIDTH)
     return console
 
 
