@@ -48,9 +48,9 @@ def _run(arguments: Sequence[str]) -> int:
     from promptfolio.cli.shadowing import shadowed_package
 
     if complaint := shadowed_package():
-        from promptfolio.processes.ending import say
+        import sys
 
-        say(complaint)
+        print(f"promptfolio: {complaint}", file=sys.stderr)
         return 2
     from promptfolio.cli.application import run_command
 
