@@ -33,6 +33,7 @@ _FILE_WIDTH = 160
 _LEAST_WIDTH = 20
 _LEAST_TEXT = 12
 """Columns of text are at least so wide, or as wide as their longest cell."""
+_LONGEST_LINE = 1000
 _SILENCE = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 _SHOW_CURSOR = b"\x1b[?25h\n"
@@ -116,7 +117,15 @@ def styled(text: str, style: str, more: str = "") -> Text:
 def complain(line: str) -> None:
     """Print one line on standard error, after the program's name; a standard error that is closed is no error."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"promptfolio: {one_line(line)}", file=sys.stderr, flush=True)
+        print(f"promptfolio: {_shortened(one_line(line))}", file=sys.stderr, flush=True)
+
+
+def _shortened(line: str) -> str:
+    """A line without the middle of what is too long to read, such as a value of thousands of digits."""
+    if len(line) <= _LONGEST_LINE:
+        return line
+    kept = _LONGEST_LINE // 2
+    return f"{line[:kept]} ... {line[-kept:]}"
 
 
 def show_notices(notices: Iterable[str]) -> None:
