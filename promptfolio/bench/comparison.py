@@ -13,7 +13,7 @@ import jax
 import xarray as xr
 
 from promptfolio.bench.cases import Case
-from promptfolio.bench.fresh_run import FreshRun, fresh_run
+from promptfolio.bench.fresh_run import FreshRun, FreshRunError, Lose, fresh_run
 from promptfolio.bench.peers import PEERS, Train
 from promptfolio.bench.peers.problem import Problem, problem_of
 from promptfolio.bench.products import SQUARE, Products, own_products, square_products
@@ -149,21 +149,27 @@ class Comparison:
     skipped: dict[str, str]
 
 
-def compare(cases: Sequence[Case], effort: Effort, describe: Describe) -> Comparison:
+def compare(cases: Sequence[Case], effort: Effort, describe: Describe, lose: Lose) -> Comparison:
     """Time the cases in turns.
 
     Args:
         cases: what to time.
         effort: how much to spend.
         describe: called with a description of each measurement.
+        lose: called with the name of a case whose fresh process fails, and the reason; that case is left out.
     """
     # Before this process initialises an accelerator, whose memory it would then reserve.
     fresh = {}
     for case in cases:
         describe(f"{case.name} in a fresh process")
-        fresh[case.name] = fresh_run(case.experiment)
+        try:
+            fresh[case.name] = fresh_run(case.experiment)
+        except FreshRunError as error:
+            lose(case.name, str(error))
     subjects = []
     for case in cases:
+        if case.name not in fresh:
+            continue
         describe(f"{case.name}: warming up")
         subjects.append(_Subject(case, effort))
     tasks: dict[str, Task] = {}

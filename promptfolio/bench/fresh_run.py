@@ -10,13 +10,13 @@ import json
 import os
 import pathlib
 import resource
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 
+from promptfolio.processes.children import answer_of, how_it_ended
 from simulate.experiment import Experiment
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _DEVICES = "--xla_force_host_platform_device_count"
 
 
@@ -41,6 +41,14 @@ class FreshRun:
     device_bytes: int
 
 
+class FreshRunError(RuntimeError):
+    """A fresh process did not give its measurements; the message says how it ended."""
+
+
+Lose = Callable[[str, str], None]
+"""Called with the name of a measurement whose fresh process failed, and the reason; the others go on."""
+
+
 def fresh_run(
     experiment: Experiment, *, repetitions: int = 1, virtual_devices: int | None = None
 ) -> FreshRun:
@@ -53,24 +61,18 @@ def fresh_run(
             as it is.
 
     Raises:
-        RuntimeError: when the process fails, with the last line of its error output.
+        FreshRunError: when the process fails or is killed, with the last line of its error output.
     """
     environment = dict(os.environ)
     if virtual_devices is not None:
         flags = [flag for flag in environment.get("XLA_FLAGS", "").split() if not flag.startswith(_DEVICES)]
         environment["XLA_FLAGS"] = " ".join([*flags, f"{_DEVICES}={virtual_devices}"])
     request = json.dumps({"experiment": experiment.to_json(), "repetitions": repetitions})
-    answer = subprocess.run(
-        [sys.executable, "-m", "promptfolio.bench.fresh_run"],
-        input=request,
-        cwd=_ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    answer = answer_of("promptfolio.bench.fresh_run", request.encode(), environment=environment)
     if answer.returncode:
-        words = answer.stderr.strip().splitlines() or ["no message"]
-        raise RuntimeError(f"a fresh process failed with status {answer.returncode}: {words[-1]}")
+        said = "" if answer.returncode < 0 else answer.stderr.decode(errors="replace").strip()
+        reason = f": {said.splitlines()[-1]}" if said else ""
+        raise FreshRunError(f"a fresh process {how_it_ended(answer.returncode)}{reason}")
     fields = json.loads(answer.stdout.splitlines()[-1])
     return FreshRun(**{**fields, "later_seconds": tuple(fields["later_seconds"])})
 

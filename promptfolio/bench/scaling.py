@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from promptfolio.bench.cases import sweep
-from promptfolio.bench.fresh_run import fresh_run
+from promptfolio.bench.fresh_run import FreshRunError, Lose, fresh_run
 from promptfolio.bench.timing import Describe, in_turns
 from simulate.experiment import Experiment
 from simulate.running.runner import run
@@ -103,16 +103,21 @@ class Curve:
         return float(np.max(np.abs(per_unit / per_unit[-1] - 1)))
 
 
-def measure_scaling(*, turns: int, quick: bool, describe: Describe) -> tuple[Curve, ...]:
+def measure_scaling(*, turns: int, quick: bool, describe: Describe, lose: Lose) -> tuple[Curve, ...]:
     """Measure all curves.
 
     All are run by the Gram engine, so that the engine is the same at all points of a curve. Numbers of devices
     are virtual ones that share a processor, each in a process of its own; on an accelerator that curve is left
-    out.
+    out. It is left out, too, when a process of it fails: then ``lose`` is called with its title and the reason.
     """
     base = _QUICK_BASE if quick else BASE
     values = sizes_of(base)
-    curves = [] if jax.default_backend() != "cpu" else [_over_devices(base, turns, quick, describe)]
+    curves = []
+    if jax.default_backend() == "cpu":
+        try:
+            curves.append(_over_devices(base, turns, quick, describe))
+        except FreshRunError as error:
+            lose(f"scaling with {TITLES['devices']}", str(error))
     experiments = {
         (name, value): gram_sweep(base, **{name: value})
         for name, several in values.items()

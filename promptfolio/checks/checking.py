@@ -85,5 +85,5 @@ def _check(reference: str, scale: Scale) -> Checked | Unjudged:
         if not isinstance(finding, Finding) or finding.claim != module.CLAIM:
             raise TypeError(f"judge returned {finding!r}; allowed: a Finding on the module's CLAIM")
         return Checked(finding, data)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return unjudged(name_of(reference), error)

@@ -47,7 +47,7 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
             for done in concurrent.futures.as_completed(pending):
                 yield done.result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _without_a_fault(detect: Detect, detectors: Sequence[str]) -> dict[str, str]:

@@ -184,7 +184,7 @@ def _import_file(path: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigurationError("claim", path, f"Python that can be imported ({one_line(error)})") from error
     return module

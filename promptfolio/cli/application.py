@@ -2,8 +2,9 @@
 
 import contextlib
 import io
-import sys
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Protocol
 
 import tyro
@@ -12,15 +13,16 @@ from promptfolio.cli.audit import Audit
 from promptfolio.cli.bench import Bench
 from promptfolio.cli.check import Check
 from promptfolio.cli.clip import Clip
+from promptfolio.cli.console import complain
 from promptfolio.cli.derive import Derive
+from promptfolio.cli.failures import BAD_INPUT, DEBUG, report
 from promptfolio.cli.figures import Figures
 from promptfolio.cli.former_flags import with_present_flags
 from promptfolio.cli.mixing import Mixing
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
 from promptfolio.cli.sweep import Sweep
-from simulate.results.finiteness import NonFiniteError
-from simulate.validation import ConfigurationError
+from promptfolio.processes.ending import reason
 
 Command = (
     Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
@@ -35,49 +37,68 @@ Command = (
     | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 
-_BAD_INPUT = 2
+_DEBUG_FLAG = "--debug"
+_LEAST_COLUMNS = 60
 
 
-def run_command(arguments: Sequence[str] | None = None) -> int:
-    """Parse and run one command.
+def run_command(arguments: Sequence[str]) -> int:
+    """Parse and run one command; every exception that leaves it becomes one line on standard error.
 
     Args:
-        arguments: words of the command line after the program's name; None takes the process's own.
+        arguments: words of the command line after the program's name. ``--debug`` may stand anywhere among them:
+            then the traceback of an error is shown, too.
 
     Returns:
-        The exit status: 0, 1 when a claim or a derivation fails, 2 for bad input, 130 when interrupted.
+        The exit status, as `promptfolio.cli.main` has it.
     """
+    DEBUG.set(_DEBUG_FLAG in arguments)
     try:
-        return _parse(arguments).execute()
-    except ConfigurationError as error:
-        return _refuse(str(error))
-    except NonFiniteError as error:
-        print(f"promptfolio: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("promptfolio: interrupted", file=sys.stderr)
-        return 130
+        return _parse([word for word in arguments if word != _DEBUG_FLAG]).execute()
+    except SystemExit as stop:
+        if reason() is None:
+            raise
+        return report(stop)
+    except BaseException as error:
+        return report(error)
 
 
 class _Executable(Protocol):
     def execute(self) -> int: ...
 
 
-def _parse(arguments: Sequence[str] | None) -> _Executable:
+def _parse(arguments: Sequence[str]) -> _Executable:
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), _wide_enough():
             return tyro.cli(
                 Command,
                 prog="promptfolio",
-                description="Verify the feature-learning theory of federated prompt portfolios.",
-                args=with_present_flags(sys.argv[1:] if arguments is None else arguments),
+                description=(
+                    "Verify the feature-learning theory of federated prompt portfolios."
+                    f" With {_DEBUG_FLAG}, any command shows the traceback of an error."
+                ),
+                args=with_present_flags(arguments),
                 config=(tyro.conf.OmitArgPrefixes,),
             )
     except SystemExit as stop:
-        if stop.code == _BAD_INPUT:
-            sys.exit(_refuse(_first_paragraph(complaint.getvalue())))
+        if stop.code == BAD_INPUT:
+            complain(_first_paragraph(complaint.getvalue()))
         raise
+
+
+@contextlib.contextmanager
+def _wide_enough() -> Iterator[None]:
+    """Context in which help is laid out in `_LEAST_COLUMNS` at least; in very few it would never be done."""
+    before = os.environ.get("COLUMNS")
+    if shutil.get_terminal_size().columns < _LEAST_COLUMNS:
+        os.environ["COLUMNS"] = str(_LEAST_COLUMNS)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("COLUMNS", None)
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def _first_paragraph(box: str) -> str:
@@ -90,8 +111,3 @@ def _first_paragraph(box: str) -> str:
         if line.startswith("│"):
             lines.append(text)
     return " ".join(lines) or " ".join(box.split())
-
-
-def _refuse(reason: str) -> int:
-    print(f"promptfolio: {reason}", file=sys.stderr)
-    return _BAD_INPUT

@@ -5,10 +5,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from promptfolio.cli.console import coloured, console_for, table, tracking
-from promptfolio.cli.findings import show_errors
+from promptfolio.cli.console import coloured, console_for, styled, table, tracking
+from promptfolio.cli.findings import exit_status, show_errors, without_data
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, write_text
 from promptfolio.cli.targets import require_targets
@@ -38,7 +36,6 @@ class Audit:
         from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.audit.setting import audit_setting
-        from promptfolio.checks.unjudged import Unjudged
         from promptfolio.companion.banks import load_banks
 
         require_targets({"out": self.out, "json": self.json}, inputs={"bank": self.bank})
@@ -58,8 +55,7 @@ class Audit:
             write_text(pathlib.Path(self.out), audit_section(results))
         emit_json(self.json, as_records(results))
         self._show(results)
-        holds = [not isinstance(each, Unjudged) and each.finding.verdict == "holds" for each in results]
-        return int(not all(holds))
+        return exit_status([without_data(each) for each in results])
 
     def _show(self, results: "Sequence[Checked | Unjudged]") -> None:
         from promptfolio.audit.registry import load_observation
@@ -68,15 +64,16 @@ class Audit:
         console = console_for(self.json)
         if not self.bank:
             console.print(
-                "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
+                styled("SYNTHETIC", "bold", " feature bank: give --bank for real CLIP features"),
+                soft_wrap=True,
             )
         columns = ("observation", "provenance", "measured effect", "verdict")
         rows = []
         for each in results:
             if isinstance(each, Unjudged):
-                rows.append((each.name, "", escape(each.error), coloured(each.verdict)))
+                rows.append((each.name, "", each.error, coloured(each.verdict)))
                 continue
-            effect = escape(load_observation(each.name).effect(each.data))
+            effect = load_observation(each.name).effect(each.data)
             rows.append((each.name, each.finding.claim.provenance, effect, coloured(each.finding.verdict)))
         console.print(table("Audit of the released code", columns, rows))
         for each in results:

@@ -5,7 +5,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from promptfolio.bench.cases import CASES, CaseName
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import complain, console_for, table, tracking
 from promptfolio.cli.output import emit_json, write_figure, write_text
 from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Bench:
     """Time whole sweeps, and the same training as plain PyTorch, NumPy and JAX loops, in one run.
 
-    Speeds depend on the machine; quote the ratios. The PyTorch loop needs the extra `reference`.
+    Speeds depend on the machine; quote the ratios. The PyTorch loop needs the extra `reference`. A sweep whose
+    fresh process fails or is killed is named, with exit status 1; the others are measured.
     """
 
     cases: tuple[CaseName, ...] = CASES
@@ -36,8 +37,10 @@ class Bench:
         """Run the command and return its exit status."""
         self._check()
         document = self._document()
-        report = self._measure()
-        if self.record is not None:
+        lost: dict[str, str] = {}
+        report = self._measure(lost)
+        # What is recorded stays as it is when a part of it would be missing.
+        if self.record is not None and not lost:
             from figures.style import in_style
             from promptfolio.bench.figure import caption, draw
             from promptfolio.bench.report import FIGURE, markdown, replaced
@@ -47,7 +50,11 @@ class Bench:
                 write_figure(folder, FIGURE, draw(report))
             write_text(folder / "README.md", replaced(document, markdown(report, caption(report))))
         self._show(report)
-        return 0
+        for name, reason in lost.items():
+            complain(f"{name} is not measured: {reason}")
+        if lost and self.record is not None:
+            complain(f"nothing is recorded in {self.record}")
+        return int(bool(lost))
 
     def _check(self) -> None:
         if not self.cases or len(set(self.cases)) != len(self.cases):
@@ -71,7 +78,7 @@ class Bench:
         replaced(document, "")
         return document
 
-    def _measure(self) -> "Report":
+    def _measure(self, lost: dict[str, str]) -> "Report":
         from promptfolio.bench.cases import cases
         from promptfolio.bench.comparison import QUICK, Effort, compare
         from promptfolio.bench.machine import this_machine
@@ -80,17 +87,22 @@ class Bench:
 
         effort = QUICK if self.quick else Effort()
         with tracking("bench") as tracker:
-            comparison = compare(cases(self.cases, quick=self.quick), effort, tracker.describe)
+            comparison = compare(
+                cases(self.cases, quick=self.quick), effort, tracker.describe, lost.__setitem__
+            )
             curves = (
-                measure_scaling(turns=effort.scaling_turns, quick=self.quick, describe=tracker.describe)
+                measure_scaling(
+                    turns=effort.scaling_turns,
+                    quick=self.quick,
+                    describe=tracker.describe,
+                    lose=lost.__setitem__,
+                )
                 if self.scaling
                 else ()
             )
         return Report(this_machine(), self.quick, effort.turns, comparison, curves, effort.square)
 
     def _show(self, report: "Report") -> None:
-        from rich.markup import escape
-
         from promptfolio.bench.report import as_record, notes, tables
 
         emit_json(self.json, as_record(report))
@@ -98,4 +110,4 @@ class Bench:
         for one in tables(report):
             console.print(table(one.title, one.columns, one.rows))
         for note in notes(report):
-            console.print(f"• {escape(note)}")
+            console.print(f"• {note}")

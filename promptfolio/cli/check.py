@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import sys
 from typing import TYPE_CHECKING
 
 from promptfolio.cli.console import console_for
@@ -68,7 +69,8 @@ class Check:
             raise ConfigurationError("report", self.report, "given without --mutants")
         if self.mutants and any(map(is_file, self.claims)):
             raise ConfigurationError("claims", self.claims, "names of the project's claims, with --mutants")
-        references = resolve(self.claims)
+        with contextlib.redirect_stdout(sys.stderr):
+            references = resolve(self.claims)
         self.compilation.apply()
         if self.mutants:
             return check_mutants(references, self.faults, self.json, self.record)
@@ -82,7 +84,10 @@ class Check:
 
         try:
             # One claim needs no process of its own.
-            with start_workers() if len(references) > 1 else contextlib.nullcontext() as workers:
+            with (
+                start_workers() if len(references) > 1 else contextlib.nullcontext() as workers,
+                contextlib.redirect_stdout(sys.stderr),  # what a claim prints is no result
+            ):
                 run_checks(references, scale, workers, receive)
         finally:
             findings = [without_data(found[name]) for name in files if name in found]

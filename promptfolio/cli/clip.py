@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, show_notices, table, tracking
+from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, write_dataset, write_figure
 from promptfolio.cli.targets import require_targets
@@ -57,11 +57,12 @@ class Clip:
         emit_json(self.json, {"study": study, **summary})
         if bank.synthetic:
             console.print(
-                "[bold]SYNTHETIC[/] feature bank: give --bank for real CLIP features", soft_wrap=True
+                styled("SYNTHETIC", "bold", " feature bank: give --bank for real CLIP features"),
+                soft_wrap=True,
             )
         console.print(_images(summary), soft_wrap=True, markup=False)
         title, rounds = _table(summary)
-        console.print(f"[italic]{escape(title)}[/]", soft_wrap=True)
+        console.print(styled(title, "italic"), soft_wrap=True)
         console.print(rounds)
         console.print(_last_round(summary))
         show_notices(summary["notices"])

@@ -1,9 +1,9 @@
 """Say what work will cost before it starts, and refuse what the machine cannot hold."""
 
 import shutil
-import sys
 from pathlib import Path
 
+from promptfolio.cli.console import complain
 from simulate.validation import ConfigurationError
 
 _LONG = 60.0
@@ -47,7 +47,7 @@ def require_disk(folder: str, needed: float, force: bool, less: str) -> None:
 def announce(seconds: float) -> None:
     """Say on standard error how long work will take, if that is long."""
     if _LONG < seconds < float("inf"):
-        print(f"promptfolio: this will take roughly {duration(seconds)} on this machine", file=sys.stderr)
+        complain(f"this will take roughly {duration(seconds)} on this machine")
 
 
 def duration(seconds: float) -> str:

@@ -2,10 +2,9 @@
 
 import dataclasses
 import pathlib
-import sys
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import complain, console_for, table, tracking
 from promptfolio.cli.output import STANDARD_OUTPUT, write_standard_output, write_text
 from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError, require_choice
@@ -44,7 +43,7 @@ class Derive:
         try:
             derivations = _derive(tags)
         except DerivationError as error:
-            print(f"promptfolio: {error}", file=sys.stderr)
+            complain(f"{error}")
             return 1
         if committed is not None:
             return self._compare(tags, committed, target)
@@ -70,7 +69,7 @@ class Derive:
         )
         stale = [name for name in names if written.get(name) != now.get(name)]
         if stale:
-            print(f"promptfolio: {path} is stale: {', '.join(stale)}", file=sys.stderr)
+            complain(f"{path} is stale: {', '.join(stale)}")
         else:
             console_for(None).print(f"{path} is up to date: {len(tags)} results")
         return int(bool(stale))

@@ -2,11 +2,10 @@
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.console import console_for, show_notices
+from promptfolio.cli.console import complain, console_for, show_notices
 from promptfolio.cli.output import write_figure
 from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
@@ -39,7 +38,7 @@ class Figures:
         drawn = draw_all(datasets, pathlib.Path(self.out))
         failed = {name: error for name, error in drawn.items() if error is not None}
         for name, error in failed.items():
-            print(f"promptfolio: figure {name} is not drawn: {error}", file=sys.stderr)
+            complain(f"figure {name} is not drawn: {error}")
         console_for(None).print(f"{len(drawn) - len(failed)} figures in {self.out}")
         return int(bool(failed))
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from promptfolio.cli.console import coloured, table, tracking
+from promptfolio.cli.console import coloured, complain, table, tracking
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,24 +84,28 @@ def findings_table(findings: "Sequence[Finding | Unjudged]", missing: int = 0) -
 
     rows = []
     for finding in findings:
-        verdict = coloured(finding.verdict)
         if isinstance(finding, Unjudged):
-            rows.append((finding.name, "", "", "", "", f"{verdict}: {escape(finding.error)}"))
+            rows.append((finding.name, "", "", "", "", coloured(finding.verdict, f": {finding.error}")))
             continue
         claim = finding.claim
         slack = slack_of(finding.worst)
-        rows.append((claim.name, claim.equation, claim.provenance, claim.bound, slack, verdict))
+        rows.append(
+            (claim.name, claim.equation, claim.provenance, claim.bound, slack, coloured(finding.verdict))
+        )
     title = f"Claims: {missing} not checked" if missing else "Claims"
     return table(title, ("claim", "equation", "provenance", "bound", ">slack", "verdict"), rows)
 
 
 def show_errors(findings: "Sequence[Finding | Unjudged]") -> None:
-    """Print the traceback of every check that raised, on standard error."""
+    """Name every check that raised on standard error, with its traceback if --debug asks for it."""
     from promptfolio.checks.unjudged import Unjudged
+    from promptfolio.cli.failures import DEBUG
 
     for finding in findings:
         if isinstance(finding, Unjudged):
-            print(f"promptfolio: {finding.name} raised an exception\n{finding.trace}", file=sys.stderr)
+            if DEBUG.get():
+                print(finding.trace, file=sys.stderr)
+            complain(f"{finding.name} has no verdict: {finding.error} (--debug shows the traceback)")
 
 
 def exit_status(findings: "Sequence[Finding | Unjudged]") -> int:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from promptfolio.cli.console import console_for, show_notices, table, tracking
+from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
 from promptfolio.cli.output import emit_json
 from simulate.validation import ConfigurationError
 
@@ -109,7 +109,7 @@ def _outcomes_table(outcomes: "list[Outcome]") -> "Table":
             outcome.mutant.module,
             outcome.mutant.fault,
             ", ".join(f"{name}: {verdict}" for name, verdict in outcome.verdicts.items()),
-            "[green]killed[/]" if outcome.killed else "[bold red]survives[/]",
+            styled("killed", "green") if outcome.killed else styled("survives", "bold red"),
         )
         for outcome in outcomes
     ]

@@ -1,10 +1,12 @@
 """Options of commands that train."""
 
 import dataclasses
+import os
+import stat
 from typing import TYPE_CHECKING
 
 from promptfolio.cli.targets import require_targets
-from simulate.validation import require_number
+from simulate.validation import ConfigurationError, require_number
 
 if TYPE_CHECKING:
     from simulate.experiment import Experiment
@@ -24,13 +26,29 @@ class Compilation:
         """Turn the cache on; call it before anything is compiled.
 
         Raises:
-            ConfigurationError: when the folder cannot be written.
+            ConfigurationError: when the folder cannot be written, or everybody may write to it.
         """
         if self.compilation_cache is not None:
             from simulate.running.compilation import keep_compiled
 
             require_targets(folders={"compilation_cache": self.compilation_cache})
+            _require_private("compilation_cache", self.compilation_cache)
             keep_compiled(self.compilation_cache)
+
+
+def _require_private(field: str, folder: str) -> None:
+    """Refuse a folder of programs that will be run if everybody may put programs there."""
+    try:
+        mode = os.stat(folder).st_mode
+    except FileNotFoundError:
+        os.makedirs(folder, mode=0o700)
+        return
+    if mode & stat.S_IWOTH:
+        raise ConfigurationError(
+            field,
+            folder,
+            "a folder that not every user can write to, since what lies in it is run (chmod o-w)",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,7 +102,13 @@ def emit_json(path: str | None, content: Any) -> None:
     """
     if path is None:
         return
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8") if path == STANDARD_OUTPUT else "utf-8"
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        # JSON can say every character in ASCII: those that the encoding lacks, and bytes of paths that are no text.
+        text = json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
     if path == STANDARD_OUTPUT:
         write_standard_output(text)
     else:

@@ -3,11 +3,11 @@ them."""
 
 import os
 import pathlib
-import sys
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from promptfolio.cli.console import complain
 from promptfolio.cli.figures import draw_all
 from promptfolio.cli.findings import exit_status, show_errors, without_data
 from promptfolio.cli.output import emit_json, write_dataset, write_text
@@ -93,7 +93,7 @@ class Record:
         show_errors(self.findings)
         show_errors([without_data(each) for each in self._audited()])
         for problem in self.problems:
-            print(f"promptfolio: {problem}", file=sys.stderr)
+            complain(f"{problem}")
 
     def write(self) -> None:
         """Write paper_checks.md and summary.json into the folder, each whole."""

@@ -2,11 +2,10 @@
 
 import dataclasses
 import pathlib
-import sys
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.console import console_for
+from promptfolio.cli.console import complain, console_for
 from promptfolio.cli.figures import figure_files
 from promptfolio.cli.findings import findings_table, run_checks, start_workers
 from promptfolio.cli.options import Compilation
@@ -95,7 +94,7 @@ class Reproduce:
         record.show_problems()
         status = record.exit_status
         if expected is not None and (stale := first_difference(expected, record.report(out))):
-            print(f"promptfolio: {self.against} is stale: {stale}", file=sys.stderr)
+            complain(f"{self.against} is stale: {stale}")
             status = 1
         return status
 

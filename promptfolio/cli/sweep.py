@@ -1,6 +1,7 @@
 """`promptfolio sweep`: a grid of experiments as independent cells, on one machine or many."""
 
 import collections
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
 from promptfolio.cli.cost import announce, require_disk, require_memory
 from promptfolio.cli.options import LARGE_FIELDS, Resources
 from promptfolio.cli.output import emit_json
@@ -20,6 +21,7 @@ from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _CELL_SECONDS = 0.5
 """Of a cell beside its training: starting, now and then compiling, writing."""
@@ -37,11 +39,10 @@ class Sweep:
     out: str
     """Folder for the results; on a cluster, all machines must share it."""
     scheduler: str | None = None
-    """Address of a Dask scheduler (tcp://host:port) whose workers are used; if not given, processes of this
+    """Address of a Dask scheduler (tls://host:port) whose workers are used; if not given, processes of this
     machine."""
     workers: int | None = None
-    """Processes on this machine; one per core if not given. 0 computes in this process, cell after cell,
-    without Dask."""
+    """Processes on this machine; one per core if not given. 0 computes in this process, cell after cell."""
     threads: int | None = None
     """Cores for each of these processes; if not given, the machine's cores are divided among them."""
     status: bool = False
@@ -77,7 +78,10 @@ class Sweep:
         self.resources.apply()
         if self.scheduler is None:
             self._check_cost(specification)
-        with tracking("sweeping") as tracker:
+        notices: list[str] = []
+        with contextlib.ExitStack() as stack:
+            stack.callback(show_notices, notices)
+            tracker = stack.enter_context(tracking("sweeping"))
             outcomes = run_sweep(
                 specification,
                 self.out,
@@ -86,6 +90,7 @@ class Sweep:
                 scheduler=self.scheduler,
                 memory=self.resources.memory,
                 progress=tracker,
+                notice=notices.append,
             )
         self._emit([(outcome.cell, outcome.state, outcome.reason) for outcome in outcomes])
         console = console_for(self.json)
@@ -130,12 +135,12 @@ _STYLES = {"done": "green", "missing": "yellow", "unreadable": "bold red", "fore
 
 
 def _status_table(specification: Specification, states: Mapping[str, str], folder: str) -> "Table":
-    rows = []
+    rows: "list[list[str | Text]]" = []
     for number, cell in enumerate(specification.cells, start=1):
         state = states[cell.name]
         values = [shown(value) for _, value in cell.varied]
         rows.append(
-            [str(number), *values, f"[{_STYLES[state]}]{state}[/]", stored_path(folder, cell.experiment).name]
+            [str(number), *values, styled(state, _STYLES[state]), stored_path(folder, cell.experiment).name]
         )
     done = sum(state == "done" for state in states.values())
     title = f"{_counted(len(rows), len(states))}: {done} done, {len(states) - done} to do"

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from promptfolio.cli.output import STANDARD_OUTPUT
+from promptfolio.cli.streams import output_is_closed
 from simulate.validation import ConfigurationError
 
 Path = str | os.PathLike[str]
@@ -37,6 +38,9 @@ def require_targets(
         ConfigurationError: naming the option, the path and what is allowed.
     """
     taken: dict[object, str] = {}
+    for field, path in _each(files):
+        if path == STANDARD_OUTPUT and output_is_closed():
+            raise ConfigurationError(field, STANDARD_OUTPUT, "a file, since standard output is closed")
     for field, folder in _each(folders):
         _require_folder(field, folder, folder)
         taken[_place(folder)] = f"the folder of {field}"

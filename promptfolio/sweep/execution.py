@@ -1,4 +1,4 @@
-"""Compute the missing cells of a sweep: in this process, on processes of this machine, or on any Dask cluster."""
+"""Compute the missing cells of a sweep: in this process, in processes of this machine, or on any Dask cluster."""
 
 import contextlib
 import dataclasses
@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Literal
 
+from promptfolio.processes.children import own_processes
+from promptfolio.processes.ending import cleaned_up
 from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
 from promptfolio.sweep.store import cell_path, common_settings, find_cell, find_cells, refuse_foreign
 from promptfolio.sweep.worker import Runner, stop_reason
-from simulate.results.files import remove_leftovers
+from simulate.results.files import remove_files_of, remove_leftovers
 from simulate.validation import ConfigurationError, require_integer
 
 _PATIENCE = 10.0
@@ -20,6 +22,8 @@ _PATIENCE = 10.0
 
 Progress = Callable[[int, int], None]
 """Called with (cells done, cells in all)."""
+Notice = Callable[[str], None]
+"""Called with a sentence that the sweep's user must know."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,7 @@ def run_sweep(
     scheduler: str | None = None,
     memory: float | None = None,
     progress: Progress | None = None,
+    notice: Notice | None = None,
 ) -> list[Outcome]:
     """Compute the cells whose files are missing; a cell that fails does not keep the others from being computed.
 
@@ -53,25 +58,27 @@ def run_sweep(
         specification: the sweep.
         folder: for the results; created if it does not exist. On a cluster all machines must share it.
         workers: processes on this machine, each with one cell at a time. 0 computes in this process, one cell after
-            the other, without Dask; None takes one process per core, and at most one per 2 GiB of memory.
+            the other; None takes one process per core, and at most one per 2 GiB of memory.
         threads: cores for each process; None divides the machine's cores among them.
-        scheduler: address of a Dask scheduler, such as ``tcp://node:8786``, whose workers are used instead.
+        scheduler: address of a Dask scheduler, such as ``tls://node:8786``, whose workers are used instead.
         memory: GiB for the arrays of each cell, as of `simulate.run`.
         progress: called with (cells done, cells in all) at the start and after each cell.
+        notice: called when a worker process of this machine dies and its cell is tried again, and when a scheduler
+            is reached without TLS.
 
     Returns:
         One outcome per cell, in the specification's order.
 
     Raises:
         ConfigurationError: when an argument is not allowed, Dask is not installed, the scheduler does not answer,
-            the folder cannot be written, a file in it has a cell's name and holds something else, or results
-            in it were computed under other settings, or other versions of JAX, than the missing ones would be.
+            the folder or a result cannot be written, a file in it has a cell's name and holds something else, or
+            results in it were computed under other settings, or other versions of JAX, than the missing ones
+            would be.
     """
     _check(workers, threads, scheduler)
-    if workers != 0:
-        from promptfolio.sweep.cluster import require_dask
-
-        require_dask(workers, scheduler)
+    notice = notice or _ignore
+    if scheduler is not None:
+        _check_scheduler(scheduler, notice)
     folder = pathlib.Path(folder).resolve()
     there = find_cells(specification, folder)
     states = {name: found.state for name, found in there.items()}
@@ -83,10 +90,12 @@ def run_sweep(
     if progress is not None:
         progress(found, len(states))
     if missing:
+        computing = _finished(missing, folder, workers, threads, scheduler, memory, settings, notice)
         # Closed at once on an interrupt, so that no process is left running.
-        with contextlib.closing(
-            _finished(missing, folder, workers, threads, scheduler, memory, settings)
-        ) as arriving:
+        with (
+            cleaned_up(lambda: remove_files_of(folder, own_processes())),
+            contextlib.closing(computing) as arriving,
+        ):
             for cell, reason in arriving:
                 if (allowed := stop_reason(reason)) is not None:
                     raise ConfigurationError("out", str(folder), f"a folder {allowed}")
@@ -116,6 +125,7 @@ def _finished(
     scheduler: str | None,
     memory: float | None,
     settings: Mapping[str, str],
+    notice: Notice,
 ) -> Generator[tuple[Cell, str]]:
     if workers == 0:
         _prepare(folder)
@@ -123,9 +133,17 @@ def _finished(
         for cell in cells:
             yield cell, runner.compute(cell.experiment, folder, memory, settings)
         return
-    from promptfolio.sweep.cluster import compute_on, connected, local_cluster
+    if scheduler is None:
+        from promptfolio.sweep.local import compute_locally
 
-    with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
+        _prepare(folder)
+        yield from compute_locally(
+            cells, folder, memory, settings, workers=workers, threads=threads, notice=notice
+        )
+        return
+    from promptfolio.sweep.cluster import compute_on, connected
+
+    with connected(scheduler) as client:
         _prepare(folder)
         computed = []
         for cell, reason in compute_on(client, cells, folder, memory, settings):
@@ -171,6 +189,21 @@ def _check(workers: int | None, threads: int | None, scheduler: str | None) -> N
             raise ConfigurationError(
                 "threads", threads, "left out when workers = 0, as this process uses all cores"
             )
+
+
+def _check_scheduler(scheduler: str, notice: Notice) -> None:
+    from promptfolio.sweep.cluster import is_open, require_dask
+
+    require_dask(scheduler)
+    if is_open(scheduler):
+        notice(
+            f"{scheduler} is reached without TLS: whoever else reaches its port can run code as the owner of its"
+            " workers; docs/sweep.md says how to use tls://"
+        )
+
+
+def _ignore(sentence: str) -> None:
+    pass
 
 
 def _prepare(folder: pathlib.Path) -> None:

@@ -10,6 +10,7 @@ import platform
 import re
 import secrets
 import time
+from collections.abc import Collection
 
 _HOUR = 3600.0
 _OLD = 24 * _HOUR
@@ -85,6 +86,20 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> None:
                 age > _HOUR and found["machine"] == _machine() and not _alive(int(found["process"]))
             ):
                 os.unlink(entry.path)
+
+
+def remove_files_of(folder: str | os.PathLike[str], processes: Collection[int]) -> None:
+    """Remove the temporary files of processes of this machine that have ended, or are about to, however new.
+
+    Args:
+        folder: where they wrote; it need not exist.
+        processes: their numbers.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            found = _TEMPORARY.fullmatch(name)
+            if found and found["machine"] == _machine() and int(found["process"]) in processes:
+                os.unlink(os.path.join(folder, name))
 
 
 @functools.lru_cache(maxsize=64)

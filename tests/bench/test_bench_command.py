@@ -6,7 +6,6 @@ import json
 import math
 import pathlib
 import subprocess
-import sys
 from typing import Any, cast
 
 import numpy as np
@@ -53,6 +52,10 @@ def case_time(name: CaseName = "S1") -> CaseTime:
             for n, peer in enumerate(PEERS)
         ),
     )
+
+
+def nothing_is_lost(name: str, reason: str) -> None:
+    raise AssertionError(f"{name}: {reason}")
 
 
 MACHINE = Machine("A processor", "x86_64", 2, 2**34, "cpu", ("cpu",), {"jax": "0"}, "abc")
@@ -202,7 +205,7 @@ def test_scaling_measures_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[object] = []
     monkeypatch.setattr("promptfolio.bench.scaling.fresh_run", fake_fresh_run)
     monkeypatch.setattr("promptfolio.bench.scaling.run", ran.append)
-    curves = measure_scaling(turns=3, quick=True, describe=lambda text: None)
+    curves = measure_scaling(turns=3, quick=True, describe=lambda text: None, lose=nothing_is_lost)
     by_size = {curve.size: curve for curve in curves}
     assert list(by_size) == [*sizes_of(TINY), "devices"]
     assert asked == [(4, 1), (4, 2)]
@@ -216,25 +219,43 @@ def test_scaling_measures_every_size(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fresh_process_takes_the_devices_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, Any] = {}
 
-    def fake_process(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        seen.update(options, words=words)
+    def fake_process(module: str, request: bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        seen.update(options, module=module, request=request)
         fields = json.dumps(dataclasses.asdict(fresh_run.FreshRun(2, (1,), 5, 4, 3, 6)))
-        return subprocess.CompletedProcess(words, 0, stdout=f"chatter\n{fields}\n", stderr="")
+        return subprocess.CompletedProcess(module, 0, stdout=f"chatter\n{fields}\n".encode(), stderr=b"")
 
     monkeypatch.setenv("XLA_FLAGS", "--a=1 --xla_force_host_platform_device_count=7")
-    monkeypatch.setattr(fresh_run.subprocess, "run", fake_process)
+    monkeypatch.setattr(fresh_run, "answer_of", fake_process)
     answer = fresh_run.fresh_run(sweep(**TINY), repetitions=2, virtual_devices=3)
     assert answer == fresh_run.FreshRun(2, (1,), 5, 4, 3, 6)
-    assert seen["env"]["XLA_FLAGS"] == "--a=1 --xla_force_host_platform_device_count=3"
-    assert json.loads(seen["input"])["repetitions"] == 2
-    assert seen["words"][0] == sys.executable
+    assert seen["environment"]["XLA_FLAGS"] == "--a=1 --xla_force_host_platform_device_count=3"
+    assert json.loads(seen["request"])["repetitions"] == 2
+    assert seen["module"] == fresh_run.__name__
 
 
-def test_a_failed_process_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = subprocess.CompletedProcess([], 1, stdout="", stderr="Traceback\nMemoryError: no more\n")
-    monkeypatch.setattr(fresh_run.subprocess, "run", lambda words, **options: failed)
-    with pytest.raises(RuntimeError, match="MemoryError: no more"):
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(1, "ended with status 1: MemoryError: no more"), (-9, "was killed by SIGKILL")],
+)
+def test_a_failed_process_says_why(monkeypatch: pytest.MonkeyPatch, status: int, said: str) -> None:
+    failed = subprocess.CompletedProcess([], status, stdout=b"", stderr=b"Traceback\nMemoryError: no more\n")
+    monkeypatch.setattr(fresh_run, "answer_of", lambda module, request, environment: failed)
+    with pytest.raises(fresh_run.FreshRunError, match=said):
         fresh_run.fresh_run(sweep(**TINY))
+
+
+def test_a_killed_process_costs_its_case_and_what_is_recorded_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(experiment: Experiment) -> fresh_run.FreshRun:
+        raise fresh_run.FreshRunError("a fresh process was killed by SIGKILL")
+
+    monkeypatch.setattr(comparison, "fresh_run", lost)
+    path = tmp_path / "bench.json"
+    assert Bench(cases=("S1",), quick=True, record=str(tmp_path), json=str(path)).execute() == 1
+    assert json.loads(path.read_text())["cases"] == []
+    assert "S1 is not measured: a fresh process was killed by SIGKILL" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bench.json"]
 
 
 def test_a_missing_package_is_said_not_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +266,7 @@ def test_a_missing_package_is_said_not_fatal(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("promptfolio.bench.report.PEERS", (absent, PEERS[1]))
     monkeypatch.setattr(comparison, "fresh_run", lambda experiment: fresh_run.FreshRun(5.0, (), 9, 8, 1, 0))
     case = Case("S1", "tiny", sweep(**{**TINY, "rounds": 5}, engine="gram"))
-    found = comparison.compare([case], quick, lambda text: None)
+    found = comparison.compare([case], quick, lambda text: None, nothing_is_lost)
     assert found.skipped == {absent.title: absent.missing}
     assert [peer.name for peer in found.cases[0].peers] == ["numpy"]
     text = markdown(Report(MACHINE, False, 1, found), "caption")

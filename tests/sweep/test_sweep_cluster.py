@@ -1,28 +1,26 @@
-"""A sweep on real worker processes: equal results, workers that are killed, cells that kill them."""
+"""A sweep on a real Dask cluster, over TLS where certificates can be made: workers that die, and strangers."""
 
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import xarray as xr
 
 from promptfolio.sweep import (
     Specification,
     cell_path,
-    load_cell,
     parse_specification,
     run_sweep,
-    sweep_states,
 )
-from promptfolio.sweep.cluster import local_cluster
 from promptfolio.sweep.execution import Outcome
-from promptfolio.sweep.store import settings_json
-from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
 
 dask = pytest.importorskip("dask")
@@ -79,21 +77,56 @@ def log(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path
 
 
 @pytest.fixture
-def scheduler(log: pathlib.Path) -> Iterator[str]:
+def tls(tmp_path: pathlib.Path) -> dict[str, object]:
+    """Dask's configuration for TLS, with a certificate that signs itself; none where it cannot be made."""
+    program = shutil.which("openssl")
+    if program is None:
+        return {}
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [program, *words.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    prefix = "distributed.comm"
+    own = {
+        f"{prefix}.tls.{role}.{what}": str(path)
+        for role in ("client", "scheduler", "worker")
+        for what, path in (("key", key), ("cert", certificate))
+    }
+    return {f"{prefix}.require-encryption": True, f"{prefix}.tls.ca-file": str(certificate), **own}
+
+
+@pytest.fixture
+def scheduler(log: pathlib.Path, tls: dict[str, object]) -> Iterator[str]:
     """A cluster of two processes that belongs to somebody else."""
     with (
         # One death, of the worker that the test kills, must not condemn a cell; two must.
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, **tls}),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
+            protocol="tls://" if tls else "tcp://",
+            security=distributed.Security(),
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             preload=[PRELOAD],
             local_directory=str(log),
         ) as cluster,
     ):
         yield cluster.scheduler_address
+
+
+def refuses_strangers(address: str) -> None:
+    """Who has no certificate is told nothing but that one is required."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    host, port = address.removeprefix("tls://").split(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=LIMIT) as plain,
+        pytest.raises(ssl.SSLError, match="certificate required"),
+        context.wrap_socket(plain) as encrypted,
+    ):
+        encrypted.recv(1)
 
 
 def test_killed_workers_cost_only_the_cells_they_had(
@@ -129,33 +162,15 @@ def test_killed_workers_cost_only_the_cells_they_had(
     assert victim not in started(lucky)
     assert len(os.listdir(out)) == len(cells), "no temporary file is left"
 
+    if scheduler.startswith("tls://"):
+        refuses_strangers(scheduler)
+
     # The same cluster goes on; a cell that kills every worker it gets is given up, and no other is.
     more = sweep_over(*FREE, KILLER, 7)
     outcomes = run_sweep(more, out, scheduler=scheduler)
-    assert [outcome.state for outcome in outcomes] == ["found", "found", "failed", "computed"]
+    assert [outcome.state for outcome in outcomes] == ["found", "found", "failed", "computed"], outcomes
     assert outcomes[2].reason == "its worker died 2 times (out of memory?)"
     assert len(started(KILLER)) == 2
-
-
-def test_local_processes_compute_what_this_one_does(tmp_path: pathlib.Path) -> None:
-    sweep = sweep_over(0, 1, 2, 3)
-    steps: list[tuple[int, int]] = []
-    run_sweep(sweep, tmp_path / "two", workers=2, progress=lambda *step: steps.append(step))
-    run_sweep(sweep, tmp_path / "none", workers=0)
-    assert steps == [(done, 4) for done in range(5)]
-    assert set(sweep_states(sweep, tmp_path / "two").values()) == {"done"}
-    for cell in sweep.cells:
-        there, here = (load_cell(tmp_path / folder, cell.experiment) for folder in ("two", "none"))
-        xr.testing.assert_identical(there, here)
-        for name in here.data_vars:
-            assert there[name].values.tobytes() == here[name].values.tobytes()
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_workers_know_their_share_of_the_cores(threads: int) -> None:
-    with local_cluster(1, threads, 1) as client:
-        told = [client.submit(os.getenv, name).result() for name in ("OMP_NUM_THREADS", "NPROC")]
-    assert told == [str(threads)] * 2
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere", "tcp://nowhere.invalid:8786"])
@@ -180,10 +195,11 @@ def test_a_folder_that_workers_do_not_share(monkeypatch: pytest.MonkeyPatch, tmp
         run_sweep(sweep, tmp_path, scheduler="tcp://elsewhere:1")
 
 
-def test_a_worker_refuses_what_it_cannot_do(tmp_path: pathlib.Path) -> None:
-    (cell,) = sweep_over(0).cells
-    settings = settings_json(cell)
-    assert "must be shared" in run_cell(settings, cell.name, str(tmp_path / "elsewhere"))
-    assert "another version" in run_cell(settings, "0" * 16, str(tmp_path))
-    cell_path(tmp_path, cell.name).mkdir()
-    assert "holds another experiment" in run_cell(settings, cell.name, str(tmp_path))
+def test_a_scheduler_without_tls_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr("promptfolio.sweep.cluster.connected", lambda address: contextlib.nullcontext())
+    monkeypatch.setattr("promptfolio.sweep.cluster.compute_on", lambda *arguments: iter(()))
+    said: dict[str, list[str]] = {"tcp://node:1": [], "tls://node:1": []}
+    for address, sentences in said.items():
+        run_sweep(sweep_over(0), tmp_path, scheduler=address, notice=sentences.append)
+    assert "can run code as the owner of its workers" in said["tcp://node:1"][0]
+    assert said["tls://node:1"] == []

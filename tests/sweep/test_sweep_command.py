@@ -111,7 +111,7 @@ def test_bad_options_are_refused_and_write_nothing(
     assert os.listdir(tmp_path) == ["spec.toml"]
 
 
-def test_without_dask_it_says_what_to_install(
+def test_without_dask_a_scheduler_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, spec: str
 ) -> None:
     real = importlib.util.find_spec
@@ -121,7 +121,7 @@ def test_without_dask_it_says_what_to_install(
 
     monkeypatch.setattr(importlib.util, "find_spec", hidden)
     with pytest.raises(ConfigurationError, match=r"pip install 'promptfolio\[cluster\]'"):
-        sweep(spec, "--out", str(tmp_path / "out"))
+        sweep(spec, "--out", str(tmp_path / "out"), "--scheduler", "tls://127.0.0.1:1")
     assert sweep(spec, "--out", str(tmp_path / "out"), "--workers", "0") == 0
 
 

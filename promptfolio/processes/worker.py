@@ -1,0 +1,15 @@
+"""A worker process of `promptfolio.processes.pool`, as a program: its argument is the connection's descriptor."""
+
+import os
+import sys
+from multiprocessing.connection import Connection
+
+from promptfolio.processes.pool import serve
+
+if __name__ == "__main__":
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    try:
+        serve(Connection(descriptor))
+    finally:
+        os._exit(0)  # whatever libraries would still wait for
