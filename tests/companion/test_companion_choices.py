@@ -1,5 +1,8 @@
 """Nothing that is chosen, or said about a choice, depends on test images; weights are those of the images."""
 
+# mypy: disable-error-code="arg-type, call-arg, misc"
+# Measurements are host arrays here, and a starred sequence may fill every position, as far as mypy knows.
+
 import jax
 import jax.numpy as jnp
 import numpy as np

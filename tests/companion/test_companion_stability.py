@@ -55,6 +55,7 @@ def test_logits_that_underflow_to_ties_are_an_error():
 
 
 def test_equal_class_texts_tie_from_the_start_and_are_no_divergence():
+    assert BANK.text_features is not None
     texts = BANK.text_features.copy()
     texts[1] = texts[0]
     bank = type(BANK)(
@@ -92,8 +93,8 @@ def test_curvature_stays_below_its_bound(scheme, scale):
             for theta in (0.0, 0.4):
                 texts = random.standard_normal((2, *anchors.shape))
                 lengths = np.linalg.norm(texts, axis=-1, keepdims=True)
-                texts = jnp.asarray(texts / lengths * (1 + 0.2 * random.random(lengths.shape)))
-                prompts = texts - anchors[None]
+                texts *= (1 + 0.2 * random.random(lengths.shape)) / lengths
+                prompts = jnp.asarray(texts) - anchors[None]
                 hessian = jax.jit(jax.hessian(loss))(prompts, jnp.asarray(theta))
                 matrix = np.asarray(hessian).reshape(prompts.size, prompts.size)
                 largest = max(largest, np.abs(np.linalg.eigvalsh(matrix)).max())
