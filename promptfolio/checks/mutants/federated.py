@@ -154,12 +154,4 @@ MUTANTS: tuple[Mutant, ...] = (
         "lambda before, leaf: before + weight * leaf",
         "lambda before, leaf: before + leaf / federation_weights.size",
     ),
-    Edited(
-        "cluster_average_diluted",
-        "simulate.hierarchy.run",
-        "a cluster's average counts every client's own prompt half",
-        ("many_assets",),
-        "shares = together * weights[None, :]",
-        "shares = (together - 0.5 * jnp.eye(together.shape[0], dtype=together.dtype)) * weights[None, :]",
-    ),
 )

@@ -1,0 +1,82 @@
+"""Faults to plant in the checks themselves: how a comparison is read, and what makes a verdict."""
+
+from promptfolio.checks.mutant import Edited, Mutant
+
+_COMPARISON = "promptfolio.checks.comparison"
+_CLAIM = "promptfolio.checks.claim"
+_TESTS = "tests/checks/test_checks_claim.py::"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Edited(
+        "bounds_read_backwards",
+        _COMPARISON,
+        "upper bounds are read as lower ones, and the other way round",
+        (f"{_TESTS}test_comparison_reads_its_bound",),
+        '{"upper": difference, "lower": -difference}',
+        '{"upper": -difference, "lower": difference}',
+    ),
+    Edited(
+        "best_point_reported",
+        _COMPARISON,
+        "a comparison keeps its best point",
+        (f"{_TESTS}test_the_worst_point_is_reported",),
+        "np.lexsort((strain, fails))[-1]",
+        "np.lexsort((strain, fails))[0]",
+    ),
+    Edited(
+        "interval_one_sided",
+        _COMPARISON,
+        "a two-sided test takes the quantile of a one-sided one",
+        (f"{_TESTS}test_z_test_keeps_its_promises",),
+        "norm.isf(false_alarm / (2 * max(points, 1)))",
+        "norm.isf(false_alarm / max(points, 1))",
+    ),
+    Edited(
+        "many_points_uncorrected",
+        _COMPARISON,
+        "the chance of a false alarm is that of each point, not of all together",
+        (f"{_TESTS}test_z_test_keeps_its_promises",),
+        "norm.isf(false_alarm / (2 * max(points, 1)))",
+        "norm.isf(false_alarm / 2)",
+    ),
+    Edited(
+        "not_a_number_passes",
+        _COMPARISON,
+        "points that are not numbers are passed over",
+        (f"{_TESTS}test_what_is_not_a_number_is_the_worst_point",),
+        "fails = ~((deviation <= tolerance) & (deviation < np.inf))",
+        "fails = (deviation > tolerance) | (deviation == np.inf)",
+    ),
+    Edited(
+        "infinite_deviation_tolerated",
+        _COMPARISON,
+        "an infinite tolerance excuses a run that diverged",
+        (f"{_TESTS}test_every_slack_says_whether_its_comparison_holds",),
+        "return bool(self.deviation <= self.tolerance and self.deviation < math.inf)",
+        "return bool(self.deviation <= self.tolerance)",
+    ),
+    Edited(
+        "violated_assumption_ignored",
+        _CLAIM,
+        "a claim whose assumptions are violated is judged all the same",
+        (f"{_TESTS}test_verdicts",),
+        "if not all(assumption.holds for assumption in self.assumptions):",
+        "if self.assumptions and not any(assumption.holds or True for assumption in self.assumptions):",
+    ),
+    Edited(
+        "one_comparison_suffices",
+        _CLAIM,
+        "a claim holds if one of its comparisons does",
+        (f"{_TESTS}test_verdicts",),
+        'return "holds" if all(comparison.holds for',
+        'return "holds" if any(comparison.holds for',
+    ),
+    Edited(
+        "limit_excluded",
+        _CLAIM,
+        "a condition that just meets its limit counts as violated",
+        (f"{_TESTS}test_every_condition_is_described",),
+        "return bool(self.value <= self.limit)",
+        "return bool(self.value < self.limit)",
+    ),
+)
