@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 TORCH := .venv-torch
 LOWEST := .venv-lowest
 
-.PHONY: reproduce test lint wheel test-torch lowest quick mutants fresh record bench clean
+.PHONY: reproduce test lint wheel stress test-torch lowest quick mutants fresh record bench clean
 
 # The main job: all checks, all figures and the report, into out/.
 reproduce: $(STAMP)
@@ -37,6 +37,10 @@ lint: $(STAMP)
 # The sdist and the wheel, the wheel used from an empty folder in an environment of its own.
 wheel:
 	PYTHON=$(PYTHON) .ci/wheel
+
+# Bad inputs for every command, and faults while they run: counts go into docs/reliability.md. Under twenty minutes.
+stress: $(STAMP)
+	$(BIN)/python -m tests.stress.run --document docs/reliability.md
 
 # The tests that need PyTorch: the plain loop of promptfolio bench, held to the simulator.
 test-torch: $(TORCH)/installed

@@ -16,7 +16,8 @@ from promptfolio.cli.findings import (
 )
 from promptfolio.cli.mutants import check_mutants
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+from promptfolio.cli.output import emit_json, write_text
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Check:
         from promptfolio.checks.registry import all_claims, file_of, is_file, name_of, resolve
         from promptfolio.checks.report import claims_report
 
-        require_json_target(self.json)
-        require_writable_file("report", self.report)
-        require_writable_file("record", self.record)
+        require_targets(
+            {"json": self.json, "report": self.report, "record": self.record},
+            inputs={"claims": [claim for claim in self.claims if is_file(claim)]},
+        )
         if self.record is not None and not self.mutants:
             raise ConfigurationError("record", self.record, "given together with --mutants")
         if self.faults and not self.mutants:
