@@ -224,6 +224,10 @@ def _choices(
     steps = accuracy_steps(*validation)
     predicted = optimal_mixing(moments)
     interval = steps.best_interval()
+    if np.array_equal(
+        validation[0], validation[1]
+    ):  # as at the start: not even rounding tells mixtures apart
+        predicted = predicted._replace(theta=0.5, low=0.0, high=1.0)
     choices = [
         Choice(predicted.theta, predicted.low, predicted.high),
         Choice(float(np.mean(interval)), *interval),

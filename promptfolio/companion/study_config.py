@@ -19,6 +19,13 @@ from simulate.validation import (
 
 Split = Literal["disjoint", "pooled"]
 
+_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Of float32, the smallest at full precision."""
+_LARGEST_BETA = 1e6
+"""With it, shares of the clients differ by a thousandth, far less than one image."""
+_CLOSEST = 1e-6
+"""Least distance of two θ that float32 tells apart."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipStudy(FederatedConfiguration):
@@ -94,7 +101,7 @@ class ClipStudy(FederatedConfiguration):
 
     def __post_init__(self) -> None:
         require_integer("clients", self.clients, 2)
-        require_number("beta", self.beta, above=0)
+        require_number("beta", self.beta, above=0, at_most=_LARGEST_BETA)
         require_number("validation_fraction", self.validation_fraction, above=0, at_most=0.9)
         require_integer("min_rows", self.min_rows, 1)
         require_integer("anchor_images", self.anchor_images, 1)
@@ -118,10 +125,21 @@ class ClipStudy(FederatedConfiguration):
         self._check_schemes()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)
+        self._check_single_precision()
         require_number("prior_samples", self.prior_samples, above=0)
         if not self.record:
             self._resolve("record", _one_two_five(self.rounds))
         self._check_record()
+
+    def _check_single_precision(self) -> None:
+        """Refuse what would be zero or infinite in float32, in which studies run."""
+        named = {name: getattr(self, name) for name in ("learning_rate", "logit_scale", "init_std")}
+        named |= {f"optimizer_options[{name}]": value for name, value in self.optimizer_options}
+        for field, value in named.items():
+            if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
+                raise ConfigurationError(
+                    field, value, f"of a size that float32 holds, from {_SMALLEST:.4g} to {_LARGEST:.4g}"
+                )
 
     def _check_schemes(self) -> None:
         if not self.schemes or len(set(self.schemes)) != len(self.schemes):
@@ -137,6 +155,9 @@ class ClipStudy(FederatedConfiguration):
             raise ConfigurationError(
                 "trained_theta", self.trained_theta, "strictly increasing numbers in [0, 1]"
             )
+        gaps = zip(self.trained_theta, self.trained_theta[1:], strict=False)
+        if any(after - before < _CLOSEST for before, after in gaps):
+            raise ConfigurationError("trained_theta", self.trained_theta, f"at least {_CLOSEST:g} apart")
 
     @property
     def theta(self) -> tuple[float, ...]:
@@ -144,7 +165,7 @@ class ClipStudy(FederatedConfiguration):
         count = round(1 / self.theta_step)
         grid = {round(index / count, 12) for index in range(count + 1)}
         # A trained θ that is a grid point but for rounding must not appear twice.
-        extra = {theta for theta in self.trained_theta if round(theta, 12) not in grid}
+        extra = {theta for theta in self.trained_theta if min(abs(theta - each) for each in grid) > 1e-9}
         return tuple(sorted(grid | extra))
 
 

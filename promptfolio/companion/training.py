@@ -164,14 +164,17 @@ def advance(
 
             longest = jnp.maximum(length(state.global_prompt), jax.vmap(length)(state.local_prompts).max())
             scale = hyperparameters.logit_scale
-            logits_global = jax.vmap(class_logits, (None, None, 0))(scale, feature_global, replicate.held_out)
+
+            def logits_everywhere(features: Array) -> Array:
+                return jax.vmap(class_logits, (None, None, 0))(scale, features, replicate.held_out)
+
+            logits_global = logits_everywhere(feature_global)
             logits_local = jax.vmap(class_logits, (None, 0, 0))(scale, features_local, replicate.held_out)
             labels = replicate.held_out_labels
             if program.scheme == "posthoc":
 
                 def classifies(features: Array) -> Array:
-                    logits = class_logits(scale, features, replicate.held_out)
-                    return smallest_margins(logits, labels) > 0
+                    return smallest_margins(logits_everywhere(features), labels) > 0
 
                 # One prompt at a time: all at once would need memory for clients × images × classes.
                 elsewhere = jax.lax.map(classifies, features_local)

@@ -1,5 +1,6 @@
 """Whole studies: what the dataset holds, how θ is chosen, and the promised bound on real features."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -9,10 +10,15 @@ import pytest
 import xarray as xr
 
 from promptfolio.companion.banks import draw_synthetic_bank, load_bank
-from promptfolio.companion.evaluate import accuracy_of
-from promptfolio.companion.study import run_study
+from promptfolio.companion.client_splits import gather
+from promptfolio.companion.evaluate import accuracy_of, choosing_images
+from promptfolio.companion.labels import study_name
+from promptfolio.companion.study import draw_partitions, run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.summary import summarise
+from simulate.model.keys import replicate_key
+from simulate.results.notices import notices_of
+from simulate.validation import ConfigurationError
 from tests.support import double_by_default
 
 BANK = draw_synthetic_bank(classes=5, dim=16)
@@ -40,7 +46,9 @@ def test_dataset_is_complete_and_labelled(result):
     for variable in result.data_vars.values():
         assert variable.attrs["long_name"]
         assert variable.attrs["units"]
-    assert ClipStudy.from_json(result.attrs["study"]) == STUDY
+    resolved = STUDY.replace(train_split="val", validation_split="test")
+    assert ClipStudy.from_json(result.attrs["study"]) == resolved
+    assert result.attrs["distinct_replicates"] == 2
     assert result.attrs["synthetic"] == 1
     assert "jax" in json.loads(result.attrs["versions"])
     assert result["round"].values.tolist() == [0, 3, 12]
@@ -82,7 +90,7 @@ def test_round_zero_is_zero_shot(result):
     for theta in (0.0, 0.5, 1.0):
         np.testing.assert_allclose(
             start.sel(theta=theta),
-            result.zero_shot_accuracy.transpose("split", "seed", "client"),
+            result.baseline_accuracy.transpose("split", "seed", "client"),
             atol=1e-12,
         )
 
@@ -138,11 +146,132 @@ def test_disjoint_study_reuses_nothing(result):
 
 
 def test_a_fixed_partition_leaves_only_the_prompts_random():
+    study = STUDY.replace(schemes=("posthoc",), partition_seed=1, rounds=3, record=(3,), init_std=0.05)
+    other = run_study(study, BANK)
+    assert (other.samples.isel(seed=0) == other.samples.isel(seed=1)).all()
+    assert not np.array_equal(other.accuracy.isel(seed=0), other.accuracy.isel(seed=1))
+    assert summarise(other)["rounds"][-1]["global"]["std"] is not None
+
+
+def test_replicates_that_are_the_same_run_are_run_once():
     study = STUDY.replace(schemes=("posthoc",), partition_seed=1, rounds=3, record=(3,))
-    alike = run_study(study, BANK).accuracy
-    np.testing.assert_array_equal(alike.isel(seed=0), alike.isel(seed=1))
-    other = run_study(study.replace(init_std=0.05), BANK).accuracy
-    assert not np.array_equal(other.isel(seed=0), other.isel(seed=1))
+    once = run_study(study, BANK)
+    assert once.sizes["seed"] == 1
+    assert "nothing differs between the 2 replicates" in notices_of(once.attrs)[-1]
+    summary = summarise(once)
+    assert (summary["seeds"], summary["rounds"][-1]["global"]["std"]) == (1, None)
+    xr.testing.assert_equal(once, run_study(study.replace(replicates=1), BANK))
+    # Absent clients are drawn anew for each replicate.
+    absent = run_study(study.replace(participation=0.7), BANK)
+    assert (absent.sizes["seed"], absent.attrs["distinct_replicates"]) == (2, 2)
+    # Initial prompts that rounding swallows are noticed in the numbers themselves.
+    tiny = run_study(study.replace(init_std=1e-30), BANK)
+    assert (tiny.sizes["seed"], tiny.attrs["distinct_replicates"]) == (2, 1)
+    assert "all 2 replicates are the same run" in notices_of(tiny.attrs)[-1]
+    assert summarise(tiny)["rounds"][-1]["global"]["std"] is None
+
+
+def test_summary_averages_over_images_and_over_clients(result):
+    last = summarise(result)["rounds"][-1]
+    for name, theta in (("global", 0.0), ("local", 1.0)):
+        at = result.accuracy.isel(step=-1).sel(scheme="posthoc", split="test", theta=theta).values
+        counts = result.samples.sel(split="test").values
+        overall = (at * counts).sum(axis=1) / counts.sum(axis=1)
+        assert last[name]["mean"] == pytest.approx(overall.mean())
+        assert last[f"{name}_client_mean"]["mean"] == pytest.approx(at.mean())
+        assert last[f"{name}_client_mean"]["std"] == pytest.approx(at.mean(axis=1).std(ddof=1))
+        assert last[f"{name}_client_std"]["mean"] == pytest.approx(at.std(axis=1, ddof=1).mean())
+        assert last[f"{name}_worst_client"]["mean"] == pytest.approx(at.min(axis=1).mean())
+        assert f"{name}_untrained" not in last  # every class is trained on
+    everywhere = result.generalisation.isel(step=-1).sel(prompt="local").values
+    assert last["generalisation_local"]["mean"] == pytest.approx(everywhere.mean())
+    assert last["generalisation_local_worst"]["mean"] == pytest.approx(everywhere.min(axis=1).mean())
+
+
+def test_chosen_accuracy_is_that_of_its_clients(result):
+    weights = result.samples.sel(split="test")
+    clients = (result.chosen_client_accuracy * weights).sum("client", skipna=False) / weights.sum("client")
+    np.testing.assert_allclose(clients, result.chosen_accuracy)
+    assert (result.tied_low <= result.chosen_theta + 1e-12).where(result.tied_low.notnull(), True).all()
+    assert (result.tied_high >= result.chosen_theta - 1e-12).where(result.tied_low.notnull(), True).all()
+
+
+def test_at_the_start_every_theta_is_as_good(result):
+    start = result.isel(step=0).sel(scheme="posthoc", choice=["predicted", "validation"])
+    assert (start.tied_low == 0).all()
+    assert (start.tied_high == 1).all()
+    np.testing.assert_allclose(start.chosen_theta, 0.5, atol=0.1)
+
+
+def base_to_new():
+    """A bank of which only the first three of five classes have training images."""
+    keep = ~((BANK.split == 0) & (BANK.labels >= 3))
+    rows = {name: getattr(BANK, name)[keep] for name in ("image_features", "labels", "split")}
+    return dataclasses.replace(BANK, **rows)
+
+
+def test_classes_without_training_images_are_reported_apart_and_choose_nothing():
+    study = STUDY.replace(beta=3.0, rounds=3, record=(3,))
+    result = run_study(study, base_to_new())
+    summary = summarise(result)
+    last = summary["rounds"][-1]
+    counts = result.group_samples
+    for seed in range(2):
+        parts = result.group_accuracy.isel(seed=seed) * counts.isel(seed=seed)
+        np.testing.assert_allclose(
+            parts.sum("group", skipna=False) / counts.isel(seed=seed).sum(),
+            result.overall_accuracy.sel(split="test").isel(seed=seed).transpose(*parts.dims[:1], ...),
+        )
+    for name in ("global", "local", "posthoc_predicted", "joint_validation", "detached_validation"):
+        assert {f"{name}_trained", f"{name}_untrained", f"{name}_harmonic"} <= set(last)
+    assert 0 < summary["baseline"]["untrained"]["mean"] < 1
+    assert any("no training image" in notice for notice in summary["notices"])
+    # Only the labels of validation images of new classes change, hence nothing that is chosen.
+    keys = jax.vmap(lambda replicate: replicate_key(0, replicate))(np.arange(2))
+    splits = gather(base_to_new(), draw_partitions(study, base_to_new(), keys))
+    assert (choosing_images(splits) == splits.validation & (splits.labels < 3)).all()
+    assert (choosing_images(splits) != splits.validation).any()
+
+
+def test_without_class_texts_nothing_is_called_zero_shot():
+    bare = draw_synthetic_bank(classes=5, dim=16, texts=False)
+    result = run_study(STUDY.replace(schemes=("posthoc",), rounds=2, record=(2,)), bare)
+    summary = summarise(result)
+    assert (summary["baseline"]["name"], summary["text_features"]) == ("one-shot anchors", 0)
+    assert "zero" not in json.dumps(summary) + str(sorted(result.data_vars))
+
+
+def test_result_says_which_images_were_used(result):
+    summary = summarise(result)
+    assert (summary["train_split"], summary["validation_split"], summary["test_split"]) == (
+        "val",
+        "test",
+        "test",
+    )
+    assert summary["train_images"] == 120
+    assert summary["validation_images"] + summary["test_images"] == 180
+    assert summary["bank_sha256"] == BANK.sha256
+    other = dataclasses.replace(BANK, labels=np.roll(BANK.labels, 1))
+    name, again = study_name(result.attrs), study_name(run_study(STUDY, BANK).attrs)
+    assert name == again
+    assert name.startswith("clip-synthetic-")
+    for changed in ({"bank_sha256": other.sha256}, {"study": STUDY.replace(seed=9).to_json()}):
+        assert study_name(result.attrs | changed) != name
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"clients": 1000}, "clients"),
+        ({"clients": 10**9}, "clients"),
+        ({"replicates": 10**9}, "replicates"),
+        ({"beta": 1e-300, "clients": 5, "min_rows": 24}, "beta, clients, min_rows"),
+    ],
+)
+def test_studies_that_no_bank_or_machine_can_hold_are_refused(changes, field):
+    with pytest.raises(ConfigurationError) as caught:
+        run_study(STUDY.replace(**changes), BANK)
+    assert caught.value.field == field
 
 
 def test_progress_reaches_its_total():
