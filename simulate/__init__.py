@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from simulate.experiment import Experiment
+from simulate.results.finiteness import NonFiniteError
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "Engine",
     "Experiment",
     "Hierarchy",
+    "NonFiniteError",
     "engine_names",
     "load_result",
     "register_engine",

@@ -26,7 +26,7 @@ _PROMPT_VARIABLES = {
     "band_occupancy": "max |z_r|/c_r; below 1 the whole encoder is in ReLU's linear band (T2)",
 }
 _PREDICTOR_VARIABLES = {
-    "ratio": "R = s/(σ_p ‖H_ξ‖), signal-to-noise ratio: learned signal over memorised noise (T7)",
+    "ratio": "R = s/(σ_p ‖H_ξ‖), signal-to-noise ratio: learned signal over memorised noise (T7); infinite without",
     "accuracy": "exact accuracy on fresh samples of the client: Φ(R) (T7), with a bias (T27)",
     "training_loss": "mean logistic loss on the client's own samples (T3)",
     "margin_mean": "mean training margin y f(g), with the labels that the loss is told",
