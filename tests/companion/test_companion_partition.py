@@ -246,3 +246,189 @@ def test_holdings_count_the_test_images_that_were_trained_on(split):
         for client, rows in enumerate(partition.test):
             own = np.asarray(splits.replicates.held_out)[seed, client][splits.test[seed, client]]
             assert {tuple(image) for image in own} == {tuple(image) for image in BANK.image_features[rows]}
+
+
+def test_proportions_are_drawn_for_each_class_alone():
+    # Moments of Dirichlet(β, …, β) over K clients. A client's total varies as a sum of independent classes does:
+    # more if all classes shared one draw, and a third as much if clients drew proportions over classes instead.
+    clients, beta, draws = 3, 0.5, 120
+    study = ClipStudy(clients=clients, beta=beta, min_rows=1)
+    proportions = np.array(
+        [partition_bank(study, BANK, replicate_key(1, draw)).proportions for draw in range(draws)]
+    )
+    variance = (clients - 1) / (clients**2 * (clients * beta + 1))
+    np.testing.assert_allclose(proportions.mean(axis=(0, 1)), 1 / clients, atol=0.04)
+    np.testing.assert_allclose(
+        (proportions**2).sum(axis=2).mean(), (beta + 1) / (clients * beta + 1), rtol=0.05
+    )
+    np.testing.assert_allclose(proportions.var(axis=0).mean(), variance, rtol=0.1)
+    np.testing.assert_allclose(
+        proportions.mean(axis=1).var(axis=0).mean(), variance / BANK.classes, rtol=0.25
+    )
+
+
+def test_classes_with_few_images_are_divided_at_random():
+    # With two test images of a class and a third for validation, rounding down or to the nearest would always
+    # give one part the same number.
+    bank = draw_synthetic_bank(classes=40, dim=8, train_per_class=8, test_per_class=2)
+    study = ClipStudy(clients=2, beta=1.0, min_rows=1)
+    partition = partition_bank(study, bank, replicate_key(0, 0))
+    chosen, held = (
+        np.array([counts(bank, rows) for rows in part]) for part in (partition.validation, partition.test)
+    )
+    for size in (1, 2):
+        own = chosen + held == size
+        assert set(chosen[own]) == {0, 1}
+        np.testing.assert_allclose(chosen[own].mean(), size / 3, atol=0.25)
+
+
+def test_weights_are_shares_of_the_training_images():
+    partitions = [partition_bank(ClipStudy(clients=3), BANK, replicate_key(0, r)) for r in range(2)]
+    splits = gather(BANK, partitions, padding=1)
+    sizes = np.array([[rows.size for rows in partition.train] for partition in partitions])
+    assert np.ptp(sizes, axis=1).min() > 20, "equal weights must not pass"
+    weights = np.asarray(splits.replicates.client_weights)
+    np.testing.assert_allclose(weights, sizes / sizes.sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(splits.train_rows, sizes)
+    images = np.asarray(splits.replicates.train.weights)
+    for seed in range(2):
+        for client, size in enumerate(sizes[seed]):
+            np.testing.assert_allclose(
+                images[seed, client][images[seed, client] > 0], np.full(size, 1 / size), rtol=1e-6
+            )
+
+
+def test_labels_of_padded_images_belong_to_them():
+    partitions = [partition_bank(ClipStudy(clients=3), BANK, replicate_key(0, 0))]
+    splits = gather(BANK, partitions, padding=2)
+    index = {tuple(image): row for row, image in enumerate(BANK.image_features)}
+    train = jax.tree.map(np.asarray, splits.replicates.train)
+    held, held_labels = (
+        np.asarray(part) for part in (splits.replicates.held_out, splits.replicates.held_out_labels)
+    )
+    for client in range(3):
+        for images, labels, used in (
+            (train.images[0, client], train.labels[0, client], train.weights[0, client] > 0),
+            (
+                held[0, client],
+                splits.labels[0, client],
+                splits.validation[0, client] | splits.test[0, client],
+            ),
+        ):
+            rows = [index[tuple(image)] for image in images[used]]
+            np.testing.assert_array_equal(labels[used], BANK.labels[rows])
+            assert not images[~used].any()
+    np.testing.assert_array_equal(held_labels, splits.labels)
+
+
+THIRDS = dataclasses.replace(
+    BANK, split=np.arange(BANK.labels.size, dtype=np.int32) % 3, split_names=("train", "val", "test")
+)
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_validation_split_is_shared_out_by_the_same_proportions(texts):
+    bank = THIRDS if texts else dataclasses.replace(THIRDS, text_features=None)
+    partition = partition_bank(ClipStudy(clients=3, min_rows=1), bank, replicate_key(0, 0))
+    rows = all_rows(partition)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(bank.labels.size))
+    for name, part in (("val", partition.validation), ("test", partition.test)):
+        np.testing.assert_array_equal(np.sort(np.concatenate(part)), bank.rows(name))
+        for client in range(3):
+            expected = 20 * partition.proportions[:, client]
+            assert np.abs(counts(bank, part[client]) - expected).max() <= 1
+    assert np.isin(np.concatenate(partition.train), bank.rows("train")).all()
+
+
+def test_shuffled_training_labels_matter():
+    labels = THIRDS.labels.copy()
+    train = THIRDS.rows("train")
+    labels[train] = np.roll(labels[train], 7)
+    first, second = (
+        gather(bank, [partition_bank(ClipStudy(clients=3, min_rows=1), bank, replicate_key(0, 0))])
+        for bank in (THIRDS, dataclasses.replace(THIRDS, labels=labels))
+    )
+    assert not np.array_equal(first.replicates.train.labels, second.replicates.train.labels)
+
+
+GIVEN = dataclasses.replace(BANK, client=np.arange(BANK.labels.size) % 4)
+
+
+@pytest.mark.parametrize("split", ["disjoint", "pooled"])
+def test_given_clients_keep_their_images(split):
+    assert GIVEN.client is not None
+    partition = partition_bank(ClipStudy(clients=4, split=split), GIVEN, replicate_key(0, 0))
+    for part in (partition.train, partition.validation, partition.test):
+        for client, rows in enumerate(part):
+            assert (GIVEN.client[rows] == client).all()
+    rows = np.unique(all_rows(partition))
+    np.testing.assert_array_equal(rows, np.arange(BANK.labels.size))
+    np.testing.assert_allclose(partition.proportions, 0.25)
+    assert any("the 4 that the bank names: beta is not used" in notice for notice in partition.notices)
+
+
+def test_given_clients_must_be_as_many_as_the_study_has():
+    with pytest.raises(ConfigurationError) as caught:
+        partition_bank(ClipStudy(clients=5), GIVEN, replicate_key(0, 0))
+    assert caught.value.field == "clients"
+    assert caught.value.allowed.startswith("4,")
+
+
+def test_given_client_with_too_few_images_is_named():
+    few = dataclasses.replace(BANK, client=np.where(np.arange(BANK.labels.size) < 8, "small", "large"))
+    with pytest.raises(ConfigurationError, match="client 'small'") as caught:
+        partition_bank(ClipStudy(clients=2), few, replicate_key(0, 0))
+    assert caught.value.field == "min_rows"
+
+
+def without_training(bank, first):
+    keep = ~((bank.split == 0) & (bank.labels >= first))
+    return dataclasses.replace(
+        bank, image_features=bank.image_features[keep], labels=bank.labels[keep], split=bank.split[keep]
+    )
+
+
+def test_classes_that_nobody_trains_on_are_counted():
+    bank = without_training(BANK, 4)
+    partitions = [partition_bank(ClipStudy(clients=3), bank, replicate_key(0, r)) for r in range(2)]
+    splits = gather(bank, partitions)
+    np.testing.assert_array_equal(splits.class_counts, [[24, 24, 24, 24, 0, 0]] * 2)
+    assert any(
+        "2 of the 6 classes with test images have no training image" in each for each in splits.notices
+    )
+    assert len(set(splits.notices)) == len(splits.notices)
+
+
+def test_classes_whose_images_are_all_anchors_are_counted():
+    study = ClipStudy(clients=3, anchor_images=24)
+    keep = (BARE.split == 1) | (BARE.labels == 0) | (np.arange(BARE.labels.size) % 60 < 24)
+    bank = dataclasses.replace(
+        BARE, image_features=BARE.image_features[keep], labels=BARE.labels[keep], split=BARE.split[keep]
+    )
+    study = study.replace(min_rows=1)
+    more = dataclasses.replace(bank, split=np.where(np.arange(bank.labels.size) < 60, 0, bank.split))
+    partition = partition_bank(study, more, replicate_key(0, 0))
+    assert partition.class_counts.tolist() == [36, 0, 0, 0, 0, 0]
+    assert any("are spent on anchors: 'class 1'" in notice for notice in partition.notices)
+
+
+@pytest.mark.parametrize(
+    ("bank", "shots", "name"),
+    [(BANK, 3, "zero-shot"), (BARE, 1, "one-shot anchors"), (BARE, 3, "3-shot anchors")],
+)
+def test_the_classifier_without_prompts_is_named(bank, shots, name):
+    partitions = [partition_bank(ClipStudy(clients=3, anchor_images=shots), bank, replicate_key(0, 0))]
+    assert gather(bank, partitions).baseline == name
+
+
+def test_anchor_images_that_cancel_each_other_are_refused():
+    features = BARE.image_features.copy()
+    train = BARE.rows("val")
+    own = train[BARE.labels[train] == 2]
+    features[own[::2]] = features[own[0]]
+    features[own[1::2]] = -features[own[0]]
+    # Repeated images are dropped: two are left, and each is the other's opposite.
+    bank = dataclasses.replace(BARE, image_features=features)
+    partition = partition_bank(ClipStudy(clients=2, anchor_images=2), bank, replicate_key(0, 0))
+    with pytest.raises(ConfigurationError, match="class 2"):
+        class_anchors(bank, partition)
