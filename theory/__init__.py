@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from theory.model.federation import EqualClients as EqualClients
     from theory.model.federation import Federation as Federation
     from theory.model.schemes import TrainingScheme as TrainingScheme
+    from theory.numerics.best import best_place as best_place
     from theory.proof.catalogue import derive as derive
     from theory.proof.catalogue import results as results
     from theory.proof.notation import NOTATION as NOTATION
@@ -60,6 +61,7 @@ _NAMES = {
     "model.accuracy": "accuracy",
     "model.federation": "EqualClients Federation",
     "model.schemes": "TrainingScheme",
+    "numerics.best": "best_place",
     "proof.catalogue": "derive results",
     "proof.notation": "NOTATION",
 }

@@ -70,9 +70,9 @@ class Mixing:
         from simulate.results.notices import notices_of
 
         self._check()
-        self.resources.apply()
         cells = [(setting, scheme) for setting in self._settings() for scheme in self.schemes]
         grid = theta_grid(self.theta_step)
+        self.resources.apply()
         rows: list[dict[str, Any]] = []
         notices: list[str] = []
         with tracking("mixing") as tracker:
@@ -195,8 +195,8 @@ _COLUMNS = (
     (">θ* empirical", "theta_empirical", ".3f"),
     (">95 % interval", "theta_low", ".3f"),
     (">R lost", "regret_ratio", ".1e"),
-    (">R mixture", "ratio_best", ".3f"),
-    (">R predicted", "ratio_best_predicted", ".3f"),
+    (">R mixture", "ratio_best", ".4g"),
+    (">R predicted", "ratio_best_predicted", ".4g"),
     (">global", "accuracy_global", ".4f"),
     (">local", "accuracy_local", ".4f"),
     (">mixture", "accuracy_best", ".4f"),

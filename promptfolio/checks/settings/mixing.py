@@ -155,7 +155,8 @@ def compare_mixing(
         ),
         "regret_log_error": (log_regret, "log of the error at the predicted θ minus at the best θ"),
         "regret_accuracy": (
-            np.exp(errors.min("theta")) * np.expm1(log_regret),
+            # of two logarithms that may be far below 0, and far apart
+            -np.exp(errors.min("theta", skipna=False) + log_regret) * np.expm1(-log_regret),
             "accuracy at the best θ minus at the predicted θ",
         ),
         "advantage": (mean.max("theta") - better_end, "accuracy at the best θ minus the better prompt's"),
