@@ -5,6 +5,7 @@ from promptfolio.checks.mutant import Edited, Mutant
 _COMPARISON = "promptfolio.checks.comparison"
 _CLAIM = "promptfolio.checks.claim"
 _TESTS = "tests/checks/test_checks_claim.py::"
+_SIGNIFICANCE = "tests/checks/test_significance.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     Edited(
@@ -25,19 +26,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Edited(
         "interval_one_sided",
-        _COMPARISON,
+        "promptfolio.checks.significance",
         "a two-sided test takes the quantile of a one-sided one",
-        (f"{_TESTS}test_z_test_keeps_its_promises",),
-        "norm.isf(false_alarm / (2 * max(points, 1)))",
-        "norm.isf(false_alarm / max(points, 1))",
+        (f"{_SIGNIFICANCE}test_a_t_test_alarms_and_detects_as_stated",),
+        "return false_alarm / (2 * max(points, 1))",
+        "return false_alarm / max(points, 1)",
     ),
     Edited(
         "many_points_uncorrected",
-        _COMPARISON,
+        "promptfolio.checks.significance",
         "the chance of a false alarm is that of each point, not of all together",
-        (f"{_TESTS}test_z_test_keeps_its_promises",),
-        "norm.isf(false_alarm / (2 * max(points, 1)))",
-        "norm.isf(false_alarm / 2)",
+        (f"{_SIGNIFICANCE}test_a_t_test_alarms_and_detects_as_stated",),
+        "return false_alarm / (2 * max(points, 1))",
+        "return false_alarm / 2",
     ),
     Edited(
         "not_a_number_passes",
@@ -78,5 +79,29 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{_TESTS}test_every_condition_is_described",),
         "return bool(self.value <= self.limit)",
         "return bool(self.value < self.limit)",
+    ),
+    Edited(
+        "standard_error_squared",
+        "promptfolio.checks.significance",
+        "a difference of means has the degrees of freedom of one mean",
+        (f"{_SIGNIFICANCE}test_a_difference_of_means_has_welchs_degrees",),
+        "(sample_size - 1) * (first + second) ** 2 / (first**2 + second**2)",
+        "(sample_size - 1) * (first + second) ** 0",
+    ),
+    Edited(
+        "counts_beyond_the_limit_kept",
+        "promptfolio.checks.significance",
+        "the binomial test keeps one count more on the upper side than it may",
+        (f"{_SIGNIFICANCE}test_a_binomial_test_keeps_exactly_the_counts_it_may",),
+        "most, least = binom.isf(tail, trials, chance),",
+        "most, least = 1 + binom.isf(tail, trials, chance),",
+    ),
+    Edited(
+        "noise_energy_of_setting_unsquared",
+        "promptfolio.checks.settings.symmetric",
+        "a setting's signals are scaled with σ_p instead of σ_p²",
+        ("tests/checks/test_settings.py::test_a_setting_reaches_its_strength_whatever_the_noise",),
+        "* self.noise_std**2\n",
+        "* self.noise_std\n",
     ),
 )

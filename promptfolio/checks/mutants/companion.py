@@ -9,34 +9,22 @@ _PROMPTS = "promptfolio.companion.prompts"
 _STUDY = "promptfolio.companion.study"
 
 _IN_PARTITION = "tests/companion/test_companion_partition.py::"
+_EVALUATE = "promptfolio.companion.evaluate"
+_SUMMARY = "promptfolio.companion.summary"
+_IN_CHOICES = "tests/companion/test_companion_choices.py::"
+_IN_SUMMARY = "tests/companion/test_companion_summary.py::"
 _IN_STUDY = "tests/companion/test_companion_study.py::"
 _IN_TRAINING = "tests/companion/test_companion_training.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     # --- whose images ---
     Edited(
-        "duplicates_used_twice",
-        _PARTITION,
-        "an image that occurs in training and test is used in both",
-        (f"{_IN_PARTITION}test_an_image_that_occurs_twice_is_used_once",),
-        "_, first = np.unique(bank.image_features[rows], axis=0, return_index=True)",
-        "_, first = np.unique(rows, return_index=True)",
-    ),
-    Edited(
         "anchors_trained_on",
         _PARTITION,
         "anchor images are training images, too",
         (f"{_IN_PARTITION}test_every_row_has_one_purpose_and_one_client",),
-        "pool = np.setdiff1d(pool, anchors)",
-        "pool = np.setdiff1d(pool, anchors[:, :0])",
-    ),
-    Edited(
-        "test_classes_of_others",
-        _PARTITION,
-        "a client is tested on another client's mix of classes",
-        (f"{_IN_PARTITION}test_train_and_held_out_rows_follow_the_same_proportions",),
-        "held = _share_out(bank.labels, held_out, proportions, random)",
-        "held = _share_out(bank.labels, held_out, proportions[:, ::-1], random)",
+        "pool = np.setdiff1d(roles.train, anchors)\n    for _ in range(_TRIES):",
+        "pool = roles.train\n    for _ in range(_TRIES):",
     ),
     Edited(
         "proportions_inverted",
@@ -70,6 +58,70 @@ MUTANTS: tuple[Mutant, ...] = (
         "present / counts[:, :, None]",
         "present / counts.max(axis=1)[:, None, None]",
     ),
+    Edited(
+        "federated_weights_equal",
+        _SPLITS,
+        "the server averages clients with equal weights instead of n_k/N",
+        (f"{_IN_CHOICES}test_federated_averages_weigh_clients_by_their_training_images",),
+        "counts / counts.sum(axis=1, keepdims=True)",
+        "counts / counts / counts.shape[1]",
+    ),
+    Edited(
+        "proportions_by_client",
+        _PARTITION,
+        "proportions are drawn for each client instead of each class",
+        (f"{_IN_PARTITION}test_proportions_are_drawn_for_each_class_alone",),
+        "proportions = random.dirichlet(np.full(study.clients, study.beta), bank.classes)\n",
+        "proportions = random.dirichlet(np.full(bank.classes, study.beta), study.clients).T\n"
+        "        proportions = proportions / proportions.sum(axis=1, keepdims=True)\n",
+    ),
+    # --- what chooses θ ---
+    Edited(
+        "test_images_predict",
+        _EVALUATE,
+        "θ* is predicted (T24) from test images",
+        (f"{_IN_CHOICES}test_nothing_chosen_moves_when_every_test_image_changes",),
+        "_choices(study, theta, part(choosing[seed]), owner[choosing[seed]], tested)",
+        "_choices(study, theta, part(splits.test[seed]), owner[splits.test[seed]], tested)",
+    ),
+    Edited(
+        "test_images_choose_posthoc",
+        _EVALUATE,
+        "the post-hoc choice by validation images looks at test images",
+        (
+            f"{_IN_CHOICES}test_nothing_chosen_moves_when_every_test_image_changes",
+            f"{_IN_CHOICES}test_halves_that_disagree_are_told_apart_under_the_posthoc_scheme",
+        ),
+        "for curve in (steps, tested):",
+        "for curve in (tested, tested):",
+    ),
+    Edited(
+        "test_images_choose_trained",
+        _EVALUATE,
+        "the choice among trained pairs by validation images looks at test images",
+        (
+            f"{_IN_CHOICES}test_nothing_chosen_moves_when_every_test_image_changes",
+            f"{_IN_CHOICES}test_halves_that_disagree_are_told_apart_for_trained_pairs",
+        ),
+        '"validation": _share(right, choosing_images(splits))',
+        '"validation": _share(right, splits.test)',
+    ),
+    Edited(
+        "best_is_that_of_validation",
+        _EVALUATE,
+        "the reference choice among trained pairs looks at validation images",
+        (f"{_IN_CHOICES}test_halves_that_disagree_are_told_apart_for_trained_pairs",),
+        '"best": _share(right, splits.test)',
+        '"best": _share(right, splits.validation)',
+    ),
+    Edited(
+        "chosen_accuracy_on_validation",
+        _EVALUATE,
+        "the accuracy at a chosen θ is that on the images that chose it",
+        (f"{_IN_CHOICES}test_halves_that_disagree_are_told_apart_for_trained_pairs",),
+        'curves["best"][seed, index]',
+        "curve[seed, index]",
+    ),
     # --- training ---
     Edited(
         "logit_scale_in_loss_fixed",
@@ -92,8 +144,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _TRAINING,
         "θ and 1−θ are swapped where a trained pair is measured",
         (f"{_IN_TRAINING}test_measured_mixture_is_the_pairs_own",),
-        "three = (*logits, mix(theta, *logits))",
-        "three = (*logits, mix(1 - theta, *logits))",
+        "smallest_margins(mix(theta, logits_global, logits_local), labels)",
+        "smallest_margins(mix(1 - theta, logits_global, logits_local), labels)",
     ),
     Edited(
         "images_of_padding_trained_on",
@@ -114,11 +166,11 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- what is measured ---
     Edited(
         "baseline_splits_swapped",
-        _STUDY,
+        "promptfolio.companion.baseline",
         "the zero-shot baseline's validation and test images are swapped",
         (f"{_IN_STUDY}test_round_zero_is_zero_shot",),
-        "for mask in (splits.validation, splits.test)])",
-        "for mask in (splits.test, splits.validation)])",
+        "for mask in (splits.validation, splits.test)]),",
+        "for mask in (splits.test, splits.validation)]),",
     ),
     Edited(
         "ties_count_as_correct",
@@ -133,7 +185,40 @@ MUTANTS: tuple[Mutant, ...] = (
         "promptfolio.companion.evaluate",
         "the accuracy over all images is the plain mean over clients",
         (f"{_IN_STUDY}test_overall_accuracy_weighs_clients_by_their_images",),
-        "return (accuracy * counts).sum(axis=-1) / counts.sum(axis=-1)",
-        "return (accuracy * counts / counts).mean(axis=-1)",
+        "return np.rint(accuracy * counts).sum(axis=-1) / counts.sum(axis=-1)",
+        "return (np.rint(accuracy * counts) / counts).mean(axis=-1)",
+    ),
+    # --- what is reported ---
+    Edited(
+        "regret_reversed",
+        _SUMMARY,
+        "what the best θ gains over the predicted one has the wrong sign",
+        (f"{_IN_SUMMARY}test_differences_are_those_of_the_dataset",),
+        'numbers["posthoc_best"] - numbers["posthoc_predicted"]',
+        'numbers["posthoc_predicted"] - numbers["posthoc_best"]',
+    ),
+    Edited(
+        "gain_over_the_worse_prompt",
+        _SUMMARY,
+        "the mixture is compared with the worse of the two prompts",
+        (f"{_IN_SUMMARY}test_differences_are_those_of_the_dataset",),
+        'np.maximum(numbers["global"], numbers["local"])',
+        'np.minimum(numbers["global"], numbers["local"])',
+    ),
+    Edited(
+        "deficit_of_the_best",
+        _SUMMARY,
+        "the deficit of joint training is taken at the θ that test images chose",
+        (f"{_IN_SUMMARY}test_differences_are_those_of_the_dataset",),
+        'numbers["posthoc_validation"] - numbers[f"{scheme}_validation"]',
+        'numbers["posthoc_validation"] - numbers[f"{scheme}_best"]',
+    ),
+    Edited(
+        "conversion_skipped",
+        "promptfolio.companion.labels",
+        "the predicted θ* is used for joint training as it is, without its conversion (T21)",
+        (f"{_IN_SUMMARY}test_the_conversion_is_that_of_the_odds",),
+        "np.asarray(joint_mixing(odds))",
+        "np.asarray(theta)",
     ),
 )

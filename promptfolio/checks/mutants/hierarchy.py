@@ -57,11 +57,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Edited(
         "level_risk_without_noise_std",
-        _MEASURE,
+        "simulate.hierarchy.labels",
         "the ratio of a portfolio of several levels lacks σ_p",
         (f"{_TESTS}test_two_levels_are_the_portfolio_of_two",),
-        "risk = parameters.noise_std * jnp.linalg.norm(mixed[-noise_dim:])",
-        "risk = jnp.linalg.norm(mixed[-noise_dim:])",
+        "risk = experiment.noise_std * (norm.scale * norm.value)",
+        "risk = norm.scale * norm.value",
     ),
     Edited(
         "levels_trained_unmixed",

@@ -12,10 +12,6 @@ _IN_RESULTS = "tests/sweep/test_sweep_results.py::"
 _IN_SPECIFICATION = "tests/sweep/test_sweep_specification.py::"
 
 
-def _keeps_them(original: Any) -> Any:
-    return lambda folder, names: None
-
-
 def _in_the_order_given(original: Any) -> Any:
     return lambda cells: list({cell.name: cell for cell in cells}.values())
 
@@ -26,32 +22,16 @@ MUTANTS: tuple[Mutant, ...] = (
         _STORE,
         "a result file that cannot be read counts as done",
         (f"{_IN_RESULTS}test_a_broken_file_is_not_done",),
-        'return "unreadable"',
-        'return "done"',
+        'return Found("unreadable", path)',
+        'return Found("done", path)',
     ),
     Edited(
         "foreign_file_is_done",
         _STORE,
         "a file of another experiment counts as a cell's result",
         (f"{_IN_RESULTS}test_a_foreign_file_is_an_error_and_no_hit",),
-        'return "done" if same else "foreign"',
-        'return "foreign" if stored is None else "done"',
-    ),
-    Replaced(
-        "leftovers_kept",
-        _EXECUTION,
-        "temporary files of killed processes stay",
-        (f"{_IN_RESULTS}test_what_a_killed_process_left_is_ignored_and_removed",),
-        "remove_leftovers",
-        _keeps_them,
-    ),
-    Edited(
-        "leftovers_of_others_removed",
-        _STORE,
-        "temporary files of other names are removed, too",
-        (f"{_IN_RESULTS}test_what_a_killed_process_left_is_ignored_and_removed",),
-        "if entry.name[:length] in prefixes and entry.name.endswith(_SUFFIX):",
-        'if entry.name.startswith(".") and entry.name.endswith(_SUFFIX):',
+        "if stored is None or canonical_json(stored) != canonical_json(experiment):",
+        "if stored is None:",
     ),
     Edited(
         "finished_cells_computed_again",
@@ -100,5 +80,29 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{_IN_SPECIFICATION}test_grid_and_together_are_crossed",),
         "rows = tuple(zip(*columns.values(), strict=True))",
         "rows = tuple(zip(*(values[:: (-1) ** at] for at, values in enumerate(columns.values())), strict=True))",
+    ),
+    Edited(
+        "names_rounded",
+        "promptfolio.sweep.cell",
+        "names of cells round numbers to 1e-6",
+        (f"{_IN_SPECIFICATION}test_names_tell_the_closest_numbers_apart",),
+        'if kind == "number":\n        return float(value) + 0.0',
+        'if kind == "number":\n        return round(float(value), 6) + 0.0',
+    ),
+    Edited(
+        "options_not_in_names",
+        "promptfolio.sweep.cell",
+        "options of the optimizer do not count in a cell's name",
+        (f"{_IN_SPECIFICATION}test_every_field_changes_the_name",),
+        "return sorted((name, float(number) + 0.0) for name, number in value)",
+        "return sorted(name for name, number in value)",
+    ),
+    Edited(
+        "settings_mixed",
+        "simulate.results.provenance",
+        "results computed under other settings are taken for equal",
+        ("tests/sweep/test_sweep_safety.py::test_cells_of_other_settings_are_not_mixed",),
+        "if name in other and one[name] != other[name]",
+        "if name not in other and one[name] != other.get(name, one[name])",
     ),
 )
