@@ -46,7 +46,7 @@ def on_test_images(splits, measured, random):
     test = splits.test[:, None]
 
     def other(values):
-        if values.shape[-3:] == splits.labels.shape[1:] + (BANK.classes,):
+        if values.shape[-3:] == (*splits.labels.shape[1:], BANK.classes):
             return np.where(test[..., None], 9 * random.standard_normal(values.shape), values).astype(
                 np.float32
             )

@@ -162,8 +162,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _FEDERATED,
         "the clients that take part are averaged without their numbers of samples",
         _LITERAL,
-        "chosen = jnp.where(participating, weights, 0)",
-        "chosen = jnp.where(participating, jnp.ones_like(weights), 0)",
+        "masked = jnp.where(participating, weights, 0)",
+        "masked = jnp.where(participating, jnp.ones_like(weights), 0)",
     ),
     Edited(
         "momentum_halved",

@@ -16,8 +16,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _FILES,
         "a file is written under its own name, where a failure leaves half of it",
         (f"{_IN_FILES}test_a_failure_leaves_what_was_there",),
-        'temporary = folder / temporary_name()\n    try:\n        with temporary.open("xb")',
-        'temporary = folder / temporary_name()\n    try:\n        temporary = path\n        with temporary.open("wb")',
+        "temporary = folder / temporary_name()\n",
+        "path.write_bytes(content)\n    temporary = folder / temporary_name()\n",
     ),
     Edited(
         "temporary_left",
