@@ -81,10 +81,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "return bool(self.value < self.limit)",
     ),
     Edited(
-        "standard_error_squared",
+        "degrees_of_one_mean",
         "promptfolio.checks.significance",
         "a difference of means has the degrees of freedom of one mean",
-        (f"{_SIGNIFICANCE}test_a_difference_of_means_has_welchs_degrees",),
+        (f"{_SIGNIFICANCE}test_welchs_degrees_are_those_of_scipy",),
         "(sample_size - 1) * (first + second) ** 2 / (first**2 + second**2)",
         "(sample_size - 1) * (first + second) ** 0",
     ),
