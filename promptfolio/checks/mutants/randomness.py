@@ -24,10 +24,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "derived_key(flip_key, 0 * client, index), ()",
     ),
     Edited(
-        "label_noise_follows_the_data",
+        "label_noise_inverted",
         "simulate.model.program",
-        "label noise leaves no label alone where clean ones should stay",
-        (f"{_STREAMS}test_label_noise_of_every_client_sample_and_replicate_is_its_own", "label_noise"),
+        "labels are flipped with chance 1−ε instead of ε",
+        (f"{_STREAMS}test_label_noise_of_every_client_sample_and_replicate_is_its_own",),
         "label_noise=array(experiment.label_noise)",
         "label_noise=array(1 - experiment.label_noise)",
     ),

@@ -92,8 +92,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "options_not_in_names",
         "promptfolio.sweep.cell",
-        "options of the optimizer do not count in a cell's name",
-        (f"{_IN_SPECIFICATION}test_every_field_changes_the_name",),
+        "numbers of the optimizer's options do not count in a cell's name",
+        (f"{_IN_SPECIFICATION}test_numbers_of_options_change_the_name",),
         "return sorted((name, float(number) + 0.0) for name, number in value)",
         "return sorted(name for name, number in value)",
     ),
