@@ -17,7 +17,7 @@ reproduce: $(STAMP)
 quick: $(STAMP)
 	$(BIN)/promptfolio reproduce --quick --out out/quick
 
-# Plant faults in the code one at a time: each must make its claims fail.
+# Plant faults in the code one at a time: each must make its claims or tests fail.
 mutants: $(STAMP)
 	$(BIN)/promptfolio check --mutants
 

@@ -33,6 +33,8 @@ Detect = Callable[[Mutant | None, Sequence[str]], dict[str, str]]
 def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
     """A function that plants a fault in a process of its own and asks detectors there; threads may share it.
 
+    Processes that are still at work when the context ends are ended.
+
     Args:
         limit: seconds after which a process is ended.
     """
@@ -42,12 +44,14 @@ def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
     context.set_forkserver_preload(_LIBRARIES)
     added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.environ.update(added)
-    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+    running: set[Any] = set()
+    with tempfile.TemporaryDirectory(prefix="planted-", ignore_cleanup_errors=True) as folder:
 
         def detect(mutant: Mutant | None, detectors: Sequence[str]) -> dict[str, str]:
             here, there = context.Pipe(duplex=False)
             process = context.Process(target=_answer, args=(there, folder, mutant, tuple(detectors)))
             process.start()
+            running.add(process)
             there.close()
             try:
                 if not here.poll(limit):
@@ -57,6 +61,7 @@ def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
                 process.join()
                 return {"process": f"ended with exit status {process.exitcode}"}
             finally:
+                running.discard(process)
                 process.kill()
                 process.join()
                 here.close()
@@ -64,6 +69,8 @@ def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
         try:
             yield detect
         finally:
+            for process in list(running):
+                process.kill()
             for name in added:
                 del os.environ[name]
 

@@ -37,7 +37,7 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
         mutants: to plant; tests among their detectors need a checkout.
         workers: processes at a time.
     """
-    with detecting_processes() as detect, concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool, detecting_processes() as detect:
         batches = in_batches(detector for mutant in mutants for detector in mutant.caught_by)
         useless: dict[str, str] = {}
         for verdicts in pool.map(lambda batch: _without_a_fault(detect, batch), batches):
@@ -47,6 +47,7 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
             for done in concurrent.futures.as_completed(pending):
                 yield done.result()
         finally:
+            # Processes that are still at work are ended as the context is left, and then the threads are.
             pool.shutdown(wait=False, cancel_futures=True)
 
 

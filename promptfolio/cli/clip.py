@@ -35,7 +35,6 @@ class Clip:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
-        from rich.markup import escape
 
         from promptfolio.companion import run_study, summarise
 

@@ -81,8 +81,8 @@ def _plantable(mutants: "Sequence[Mutant]") -> "Sequence[Mutant]":
     if left:
         show_notices(
             [
-                f"{len(left)} faults are not planted, as tests notice them, which need a checkout with the extra"
-                f" `test`: {', '.join(left)}"
+                f"{len(left)} faults are not planted, as tests notice them, and those need a checkout"
+                f" with the extra `test`: {', '.join(left)}"
             ]
         )
     return [mutant for mutant in mutants if mutant.name not in left]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import binom, t
+from scipy.stats import binom, t, ttest_ind
 
 from promptfolio.checks.claim import Comparison, binomial_test, t_test, welch_degrees
 from promptfolio.checks.significance import t_power
@@ -94,6 +94,15 @@ def test_a_difference_of_means_has_welchs_degrees() -> None:
     assert_rate(found, 0.9 * ALARM, 1.1 * ALARM)
 
 
+def test_welchs_degrees_are_those_of_scipy() -> None:
+    random = np.random.default_rng(2)
+    for scale in (0.3, 1.0, 7.0):
+        samples = random.normal(size=8), scale * random.normal(size=8)
+        errors = [values.std(ddof=1) / np.sqrt(8) for values in samples]
+        expected = ttest_ind(*samples, equal_var=False).df
+        np.testing.assert_allclose(welch_degrees(*errors, sample_size=8), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("trials", "chance"), [(20, 0.5), (300, 0.93), (5000, 0.999), (100, 0.0004)])
 def test_a_binomial_test_alarms_and_detects_as_stated(trials: int, chance: float) -> None:
     random = np.random.default_rng(trials)
@@ -113,13 +122,17 @@ def test_a_binomial_test_alarms_and_detects_as_stated(trials: int, chance: float
         assert_rate(alarms(test, null), POWER, 1.0)
 
 
-def test_a_binomial_test_keeps_exactly_the_counts_it_may() -> None:
-    """Against the cumulative sums of the distribution itself, at a chance close to one."""
-    trials, chance, alarm = 10_000, 0.9995, 1e-5
+@pytest.mark.parametrize(
+    ("trials", "chance", "counts"),
+    [(10_000, 0.9995, range(9960, 10_001)), (10_000, 0.0005, range(41)), (60, 0.3, range(61))],
+)
+def test_a_binomial_test_keeps_exactly_the_counts_it_may(trials: int, chance: float, counts: range) -> None:
+    """Against the cumulative sums of the distribution itself, at chances close to one, to zero and to neither."""
+    alarm = 1e-5
     tails = np.minimum(
         binom.cdf(np.arange(trials + 1), trials, chance), binom.sf(np.arange(-1, trials), trials, chance)
     )
-    for count in range(9960, trials + 1):
+    for count in counts:
         kept = binomial_test("x", count / trials, chance, trials=trials, name="n").holds
         assert kept == (tails[count] > alarm / 2)
 

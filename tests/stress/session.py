@@ -39,7 +39,7 @@ class Session:
     def __init__(self, given: argparse.Namespace, scratch: pathlib.Path):
         self._given, self._scratch = given, scratch
         self._counts = report.Counts()
-        self._bad: list[str] = []
+        self._bad = 0
 
     @property
     def exit_status(self) -> int:
@@ -57,9 +57,8 @@ class Session:
         self._counts.seconds = time.monotonic() - started
 
     def show(self) -> None:
-        """Print the counts and every bad outcome, and write the document."""
+        """Print the counts, and write the document."""
         print(self._counts.tables())
-        print(*self._bad, sep="\n")
         print(self._counts.sentence())
         if self._given.document is not None:
             text = self._counts.document(self._given.seed, self._given.lanes)
@@ -98,12 +97,14 @@ class Session:
             self._complain(job.name, said, _words(job.case))
 
     def _complain(self, name: str, said: str, words: str) -> None:
+        """Print a bad outcome at once, with the command that repeats it."""
         rerun = f"python -m tests.stress.run --seed {self._given.seed} --only {name}"
-        self._bad.append("\n    ".join(filter(None, (_printable(said), rerun, words))))
+        print("\n    ".join(filter(None, (_printable(said), rerun, words))), flush=True)
+        self._bad += 1
 
     def _report_progress(self, done: int, every: int, what: str) -> None:
         if done % every == 0:
-            print(f"{done} {what}, {len(self._bad)} bad outcomes", file=sys.stderr, flush=True)
+            print(f"{done} {what}, {self._bad} bad outcomes", file=sys.stderr, flush=True)
 
     def _materials(self) -> Materials:
         """Good inputs, made by the commands themselves."""

@@ -277,6 +277,12 @@ def test_names_tell_the_closest_numbers_apart(field: str, value: Any) -> None:
     assert len({cell_name(base), cell_name(twice)}) == 2
 
 
+def test_numbers_of_options_change_the_name() -> None:
+    momenta = (0.5, 0.9, 0.9 + 1e-16 * 2)
+    names = {cell_name(Experiment(optimizer_options=(("momentum", momentum),))) for momentum in momenta}
+    assert len(names) == len(set(momenta)) == 3
+
+
 def test_small_step_sizes_are_different_cells() -> None:
     sweep = parse_specification({"experiment": {"clients": 2}, "grid": {"learning_rate": [1e-7, 2e-7]}})
     assert len({cell.name for cell in sweep.cells}) == 2

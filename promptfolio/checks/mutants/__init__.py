@@ -1,4 +1,4 @@
-"""Faults to plant, and the claims that must notice each (see `promptfolio.checks.mutation`).
+"""Faults to plant, and the claims and tests that must notice each (see `promptfolio.checks.mutation`).
 
 They are the slips one makes in such code: a sum for a mean, two weights swapped, a factor or a root forgotten, a
 round too many, a prompt averaged that should stay with its client. Every module here has some, as `MUTANTS`.

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
 _FEDERATED = "simulate.model.federated"
+_LITERAL = (
+    "tests/simulate/test_literal_training.py::test_gradient_descent_with_unequal_clients_of_whom_half_take_part",
+)
 
 
 def _sums_clients(original: Any) -> Any:
@@ -155,11 +158,37 @@ MUTANTS: tuple[Mutant, ...] = (
         "lambda before, leaf: before + leaf / federation_weights.size",
     ),
     Edited(
-        "cluster_average_diluted",
-        "simulate.hierarchy.run",
-        "a cluster's average counts every client's own prompt half",
-        ("many_assets",),
-        "shares = together * weights[None, :]",
-        "shares = (together - 0.5 * jnp.eye(together.shape[0], dtype=together.dtype)) * weights[None, :]",
+        "participants_averaged_alike",
+        _FEDERATED,
+        "the clients that take part are averaged without their numbers of samples",
+        _LITERAL,
+        "masked = jnp.where(participating, weights, 0)",
+        "masked = jnp.where(participating, jnp.ones_like(weights), 0)",
+    ),
+    Edited(
+        "momentum_halved",
+        "simulate.model.optimizer",
+        "every engine trains with half of the momentum asked for",
+        _LITERAL,
+        "return getattr(optax, name)(learning_rate, **dict(options))",
+        'halved = {key: value / 2 if key == "momentum" else value for key, value in options}\n'
+        "    return getattr(optax, name)(learning_rate, **halved)",
+    ),
+    Edited(
+        "absent_optimizers_go_on",
+        _FEDERATED,
+        "the optimizer of an absent client takes its steps all the same",
+        _LITERAL,
+        "optimizer_states = _where(participating, optimizer_states, state.optimizer_states)",
+        "optimizer_states = _where(jnp.ones_like(participating), optimizer_states, state.optimizer_states)",
+    ),
+    Edited(
+        "optimizer_restarts_each_round",
+        _FEDERATED,
+        "clients' optimizers forget their state after every round",
+        _LITERAL,
+        "clients = (state.local_prompts, state.optimizer_states, batches)",
+        "clients = (\n        state.local_prompts,\n        jax.tree.map(jnp.zeros_like, state.optimizer_states),\n"
+        "        batches,\n    )",
     ),
 )

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from promptfolio.checks.mutant import Mutant, Replaced
+from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
 _MEASURE = "simulate.results.measure"
+_BY_HAND = "tests/simulate/test_measure.py::"
 
 
 def _risk_without_noise_std(original: Any) -> Any:
@@ -87,5 +88,45 @@ MUTANTS: tuple[Mutant, ...] = (
         ("end_points",),
         "take_snapshot",
         _start_at_zero,
+    ),
+    Edited(
+        "other_groups_miscounted",
+        _MEASURE,
+        "γ of the other groups is divided by the number of all groups",
+        (f"{_BY_HAND}test_coefficients_of_the_own_and_of_the_other_groups",),
+        "gamma @ (1 - own) / (groups - 1)",
+        "gamma @ (1 - own) / groups",
+    ),
+    Edited(
+        "smallest_margin_of_padding",
+        _MEASURE,
+        "the smallest margin is also looked for in padding",
+        (f"{_BY_HAND}test_padding_has_no_part_in_margins_and_losses",),
+        "smallest = np.min(np.where(present, margins, np.inf), axis=-1)",
+        "smallest = np.min(margins, axis=-1)",
+    ),
+    Edited(
+        "bias_helps_both_classes",
+        _MEASURE,
+        "the bias raises the accuracy of both classes",
+        ("tests/simulate/test_beyond.py::test_bias_and_accuracy_read_from_the_text_feature", "class_priors"),
+        "for side in (1, -1))",
+        "for side in (1, 1))",
+    ),
+    Edited(
+        "loss_of_largest_client",
+        _MEASURE,
+        "recorded losses are divided by the largest client's number of samples",
+        (f"{_BY_HAND}test_padding_has_no_part_in_margins_and_losses",),
+        "by_client(1 / counts[:, None])",
+        "by_client(1 / counts.max() + 0 * counts[:, None])",
+    ),
+    Edited(
+        "positive_labels_counted",
+        "simulate.results.conditions",
+        "the share of positive samples is read from labels, not from true classes",
+        ("tests/simulate/test_beyond.py::test_shares_of_labels_are_those_of_the_data",),
+        "positive=share(classes > 0)",
+        "positive=share(labels > 0)",
     ),
 )

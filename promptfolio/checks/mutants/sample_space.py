@@ -10,6 +10,7 @@ _ENGINE = "simulate.engines.gram.training"
 _MEASURE = "simulate.engines.gram.measure"
 _WORLD = "simulate.engines.gram.world"
 _CLAIM = ("sample_space",)
+_WITHIN = "tests/simulate/test_gram.py::test_bounds_cover_the_steps_within_a_round"
 
 
 def _sums_clients(original: Any) -> Any:
@@ -166,5 +167,21 @@ MUTANTS: tuple[Mutant, ...] = (
         _CLAIM,
         "        before[left] = after\n",
         "",
+    ),
+    Edited(
+        "band_ignores_momentum",
+        _MEASURE,
+        "the bound on steps within a round ignores momentum",
+        (_WITHIN,),
+        "(1 - momentum_of(program.optimizer_options))",
+        "(1 - 0 * momentum_of(program.optimizer_options))",
+    ),
+    Edited(
+        "steps_within_a_round_unbounded",
+        _MEASURE,
+        "the closer bound looks at the ends of rounds only",
+        (_WITHIN,),
+        "steps = (program.local_steps - 1) / ",
+        "steps = 0 * (program.local_steps - 1) / ",
     ),
 )

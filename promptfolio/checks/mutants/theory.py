@@ -7,6 +7,10 @@ import sympy
 
 from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
+_MOMENTS = "theory.mixing.margin_moments"
+_IN_MARGINS = "tests/theory/test_theory_margin_mixing.py::"
+_IN_MOMENTS = "tests/theory/test_theory_margin_moments.py::"
+
 
 def _over_norms(original: Any) -> Any:
     return lambda weights, moved: original(weights, moved) / np.linalg.norm(weights, axis=1)
@@ -266,5 +270,30 @@ MUTANTS: tuple[Mutant, ...] = (
         ("training_time",),
         "tau_local = np.asarray(accumulated(eta * k_local * t, k_local))",
         "tau_local = np.asarray(accumulated(eta * k_global * t, k_global))",
+    ),
+    # --- margins of real features ---
+    Edited(
+        "class_moments_skip_the_client",
+        _MOMENTS,
+        "a class's moments are shrunk towards everyone's instead of its client's",
+        (f"{_IN_MOMENTS}test_a_class_is_shrunk_towards_its_own_client",),
+        "within = shrink(scatter, freedom, np.repeat(pooled, cells_of_client, axis=1), prior)",
+        "within = shrink(scatter, freedom, everyone, prior)",
+    ),
+    Edited(
+        "mean_taken_as_known",
+        _MOMENTS,
+        "a fresh margin's variance leaves out that of the estimated mean",
+        (f"{_IN_MARGINS}test_covariance_is_shrunk_to_the_clients_and_then_to_all_clients",),
+        "fresh = covariance * (1 + 1 / samples)",
+        "fresh = covariance * (1 + 0 / samples)",
+    ),
+    Edited(
+        "margins_have_n_degrees",
+        _MOMENTS,
+        "a scatter of n samples is divided by n",
+        (f"{_IN_MARGINS}test_covariance_is_shrunk_to_the_clients_and_then_to_all_clients",),
+        "freedom = (counts - 1)[:, None] * is_rival",
+        "freedom = counts[:, None] * is_rival",
     ),
 )

@@ -45,7 +45,7 @@ def _with_value(rng: random.Random, flag: Flag) -> Case:
     if flag.command == "figures":
         fields = (*fields, "data")  # there are none
     if flag.field == "bank":
-        fields = (*fields, ".npz file")
+        fields = (*fields, ".npz")
     if flag.command == "clip":
         fields = (*fields, "min_rows")  # of which each client's images may be too few
     if flag.type is bool:

@@ -1,0 +1,78 @@
+"""Faults to plant in how files are written, checked and told apart."""
+
+from promptfolio.checks.mutant import Edited, Mutant
+
+_FILES = "simulate.results.files"
+_SEALED = "simulate.results.sealed"
+_PROVENANCE = "simulate.results.provenance"
+
+_IN_FILES = "tests/simulate/test_files.py::"
+_IN_SEALED = "tests/simulate/test_sealed.py::"
+_IN_PROVENANCE = "tests/simulate/test_provenance.py::"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Edited(
+        "written_in_place",
+        _FILES,
+        "a file is written under its own name, where a failure leaves half of it",
+        (f"{_IN_FILES}test_a_failure_leaves_what_was_there",),
+        "temporary = folder / temporary_name()\n",
+        "path.write_bytes(content)\n    temporary = folder / temporary_name()\n",
+    ),
+    Edited(
+        "temporary_left",
+        _FILES,
+        "a failure leaves the temporary file",
+        (f"{_IN_FILES}test_a_failure_leaves_what_was_there",),
+        "with contextlib.suppress(OSError):\n            temporary.unlink()\n    _flush",
+        "with contextlib.suppress(OSError):\n            path.exists()\n    _flush",
+    ),
+    Edited(
+        "leftovers_of_living_processes_removed",
+        _FILES,
+        "temporary files of processes that are still at work are removed",
+        (f"{_IN_FILES}test_only_old_files_of_processes_that_are_gone_are_removed",),
+        'and not _alive(int(found["process"]))',
+        'and int(found["process"]) > 0',
+    ),
+    Edited(
+        "checksum_not_compared",
+        _SEALED,
+        "a file whose bytes have changed passes if it ends in a checksum",
+        (f"{_IN_SEALED}test_no_damaged_file_is_opened",),
+        "if seal(body) == content:",
+        "if line.startswith(_MARK):",
+    ),
+    Edited(
+        "missing_checksum_passes",
+        _SEALED,
+        "a file of ours that has lost its last line passes for an old one",
+        (f"{_IN_SEALED}test_no_damaged_file_is_opened",),
+        "if content[len(_HDF5) : len(_HDF5) + 1] >= bytes([_SEALED_SUPERBLOCK]):",
+        "if content[len(_HDF5) : len(_HDF5) + 1] > bytes([_SEALED_SUPERBLOCK]):",
+    ),
+    Edited(
+        "changed_files_unmarked",
+        _PROVENANCE,
+        "the commit is not marked when a file differs from it",
+        (f"{_IN_PROVENANCE}test_a_changed_file_makes_it_dirty_and_notes_beside_it_do_not",),
+        "if changed or new else commit",
+        "if new else commit",
+    ),
+    Edited(
+        "new_files_unmarked",
+        _PROVENANCE,
+        "the commit is not marked when a package has a file that it does not",
+        (f"{_IN_PROVENANCE}test_a_new_file_in_a_package_makes_it_dirty",),
+        "if changed or new else commit",
+        "if changed else commit",
+    ),
+    Edited(
+        "commit_of_another_repository",
+        _PROVENANCE,
+        "the commit is that of any repository around an installation",
+        (f"{_IN_PROVENANCE}test_a_repository_that_does_not_track_this_code_says_nothing",),
+        'if _git(here.parent, "ls-files", "--error-unmatch", "--", here.name) is None:',
+        'if _git(here.parent, "rev-parse") is None:',
+    ),
+)

@@ -1,0 +1,66 @@
+"""Faults to plant in random streams: what must be drawn apart from what."""
+
+from promptfolio.checks.mutant import Edited, Mutant
+
+_KEYS = "simulate.model.keys"
+_STREAMS = "tests/simulate/test_streams.py::"
+_EXPERIMENT = "tests/simulate/test_experiment.py::"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Edited(
+        "fresh_samples_are_training_samples",
+        "simulate.model.fresh_samples",
+        "fresh samples are drawn from the stream of the training samples",
+        (f"{_STREAMS}test_fresh_samples_are_not_the_training_samples",),
+        'replicate_key(experiment.seed, seed), "test")',
+        'replicate_key(experiment.seed, seed), "data")',
+    ),
+    Edited(
+        "label_noise_all_clients_same",
+        "simulate.model.data",
+        "all clients have one pattern of flipped labels",
+        (f"{_STREAMS}test_label_noise_of_every_client_sample_and_replicate_is_its_own",),
+        "derived_key(flip_key, client, index), ()",
+        "derived_key(flip_key, 0 * client, index), ()",
+    ),
+    Edited(
+        "label_noise_inverted",
+        "simulate.model.program",
+        "labels are flipped with chance 1−ε instead of ε",
+        (f"{_STREAMS}test_label_noise_of_every_client_sample_and_replicate_is_its_own",),
+        "label_noise=array(experiment.label_noise)",
+        "label_noise=array(1 - experiment.label_noise)",
+    ),
+    Edited(
+        "streams_share_a_number",
+        _KEYS,
+        "participation is drawn from the stream of the data",
+        (f"{_STREAMS}test_every_purpose_has_a_stream_of_its_own",),
+        '"participation": 2,',
+        '"participation": 0,',
+    ),
+    Edited(
+        "samples_alike",
+        _KEYS,
+        "all samples of a client are one draw",
+        ("tests/simulate/test_model.py::test_noise_has_the_requested_distribution",),
+        "jnp.asarray(second, jnp.uint32)])",
+        "0 * jnp.asarray(second, jnp.uint32)])",
+    ),
+    Edited(
+        "replicates_alike",
+        "simulate.model.world",
+        "all replicates are one draw",
+        (f"{_EXPERIMENT}test_replicates_do_not_depend_on_how_many_run_together",),
+        "jax.vmap(jax.random.fold_in, (None, 0))(seed, replicates)",
+        "jax.vmap(jax.random.fold_in, (None, 0))(seed, 0 * replicates)",
+    ),
+    Edited(
+        "seed_ignored",
+        _KEYS,
+        "every seed gives the same numbers",
+        (f"{_EXPERIMENT}test_same_seed_same_numbers_other_seed_other_numbers",),
+        "np.array([0, seed], np.uint32)",
+        "np.array([0, 0 * seed], np.uint32)",
+    ),
+)
