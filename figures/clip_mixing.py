@@ -11,20 +11,24 @@ def draw(data: xr.Dataset) -> Figure:
     """Draw accuracy against θ at a study's last round (left), and θ* against training time (right).
 
     Args:
-        data: from `promptfolio.companion.run_study`, with the posthoc scheme among those run.
+        data: from `promptfolio.companion.run_study`, with the posthoc scheme among those run. Spreads over seeds
+            are drawn where the replicates are different runs.
     """
+    spread_known = data.attrs["distinct_replicates"] > 1
     figure, (left, right) = panels(2, TEXT_WIDTH, 2.9)
     overall = data.overall_accuracy.sel(split="test").isel(step=-1)
     styles = {"posthoc": (GLOBAL, "post-hoc"), "joint": (LOCAL, "joint"), "detached": (MIXTURE, "detached")}
     for index, scheme in enumerate(str(name) for name in data.scheme.values):
         colour, label = styles[scheme]
         curve = overall.sel(scheme=scheme).dropna("theta", how="all")
-        mean, spread = curve.mean("seed"), curve.std("seed")
-        left.fill_between(curve.theta, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+        mean = curve.mean("seed", skipna=False)
+        if spread_known:
+            spread = curve.std("seed", ddof=1, skipna=False)
+            left.fill_between(curve.theta, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
         marker = "" if scheme == "posthoc" else MARKERS[index]
         left.plot(curve.theta, mean, color=colour, ls=DASHES[index], marker=marker, label=label)
     chosen = data.sel(scheme="posthoc")
-    last = chosen.isel(step=-1).mean("seed")
+    last = chosen[["chosen_theta", "chosen_accuracy"]].isel(step=-1).mean("seed", skipna=False)
     for choice, marker, face, label in (
         ("predicted", "^", GLOBAL, "predicted θ* (T24)"),
         ("best", "o", "white", "best θ on test"),
@@ -34,10 +38,12 @@ def draw(data: xr.Dataset) -> Figure:
             at.chosen_theta, at.chosen_accuracy, marker=marker, mfc=face, mec=GLOBAL, ms=6, ls="", label=label
         )
         theta = chosen.chosen_theta.sel(choice=choice)
-        error = theta.std("seed") / np.sqrt(theta.sizes["seed"])
+        error = (
+            theta.std("seed", ddof=1, skipna=False) / np.sqrt(theta.sizes["seed"]) if spread_known else None
+        )
         right.errorbar(
             data["round"],
-            theta.mean("seed"),
+            theta.mean("seed", skipna=False),
             error,
             color=GLOBAL,
             mfc=face,

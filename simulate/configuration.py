@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from simulate.validation import ConfigurationError, require_integer, require_number
+from simulate.validation import ConfigurationError, require_integer, require_number, require_seed
 
 
 class FederatedConfiguration:
@@ -41,7 +41,7 @@ class FederatedConfiguration:
         require_number("participation", self.participation, above=0, at_most=1)
         require_number("learning_rate", self.learning_rate, above=0)
         require_number("init_std", self.init_std, at_least=0)
-        require_integer("seed", self.seed, 0)
+        require_seed("seed", self.seed)
         require_integer("replicates", self.replicates, 1)
         for option in self.optimizer_options:
             if not isinstance(option, tuple) or len(option) != 2:

@@ -4,6 +4,7 @@ It imports nothing heavy, so a command line can build and reject experiments at 
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import ClassVar, Literal, get_args
 
@@ -16,6 +17,25 @@ TrainingScheme = Literal["joint", "posthoc", "detached"]
 Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
 Gram = Literal["features", "wishart"]
 Precision = Literal["float32", "float64"]
+
+MOST_CLIENTS = 100_000
+"""Largest K: several fields hold an entry for each."""
+MOST_RECORDS = 1_000_000
+"""Largest number of recorded rounds."""
+_RANGES = {"float32": (1.18e-38, 3.4e38), "float64": (2.23e-308, 1.79e308)}
+"""Smallest and largest size of a number that each arithmetic holds with all its digits."""
+_SIZES = (
+    "global_feature_sq",
+    "local_feature_sq",
+    "noise_feature_sq",
+    "prior_feature_sq",
+    "noise_std",
+    "signal_offset",
+    "noise_offset",
+    "init_std",
+    "learning_rate",
+    "activation_parameter",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,19 +124,22 @@ class Experiment(FederatedConfiguration):
     """Number of independent repetitions, each with its own data and initial prompts."""
 
     def __post_init__(self) -> None:
-        require_integer("clients", self.clients, 1)
-        self._resolve("samples", tuple(self.samples) * (self.clients if len(self.samples) == 1 else 1))
-        self._resolve("groups", tuple(self.groups) or tuple(range(self.clients)))
-        self._resolve(
-            "class_prior", tuple(self.class_prior) * (self.clients if len(self.class_prior) == 1 else 1)
-        )
+        require_integer("clients", self.clients, 1, MOST_CLIENTS)
+        for field in ("samples", "groups", "class_prior", "theta", "optimizer_options", "record"):
+            value = getattr(self, field)
+            if not isinstance(value, tuple | list | range):
+                raise ConfigurationError(field, value, "a list, even of one entry")
+            self._resolve(field, tuple(value))
+        for field in ("samples", "class_prior"):
+            if len(getattr(self, field)) == 1:
+                self._resolve(field, getattr(self, field) * self.clients)
+        self._resolve("groups", self.groups or tuple(range(self.clients)))
         self._check_clients()
         self._check_model()
         self._check_training()
         if self.prompt_dim == 0:
             self._resolve("prompt_dim", self.rows)
         require_integer("prompt_dim", self.prompt_dim, self.rows)
-        self._resolve("record", tuple(self.record) or tuple(range(self.rounds + 1)))
         self._check_record()
         self._check_engine()
 
@@ -159,8 +182,27 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("theta", self.theta, "a list without repeats")
         self._check_federation()
         require_choice("precision", self.precision, get_args(Precision))
+        self._check_precision()
         require_choice("engine", self.engine, (AUTO, *engine_names()))
         require_choice("gram", self.gram, get_args(Gram))
+
+    def _check_record(self) -> None:
+        if len(self.record) > MOST_RECORDS or (not self.record and self.rounds >= MOST_RECORDS):
+            allowed = f"at most {MOST_RECORDS} of rounds = {self.rounds}; () records all of them"
+            raise ConfigurationError("record", self.record, allowed)
+        if self.record:
+            super()._check_record()
+        else:
+            self._resolve("record", _every_round(self.rounds))
+
+    def _check_precision(self) -> None:
+        """Refuse numbers that would be 0 or infinite in the arithmetic of the run."""
+        smallest, largest = _RANGES[self.precision]
+        for field in _SIZES:
+            value = getattr(self, field)
+            if value != 0 and not smallest <= abs(value) <= largest:
+                allowed = f"between {smallest:g} and {largest:g} with precision = {self.precision}"
+                raise ConfigurationError(field, value, allowed)
 
     def _check_engine(self) -> None:
         """Refuse what the named engine cannot run, or what none can when the choice is left open."""
@@ -197,3 +239,9 @@ class Experiment(FederatedConfiguration):
     def rows(self) -> int:
         """m = 1 + S + L rows of the text encoder, and one more with a constant coordinate."""
         return 1 + self.group_count + self.constant_rows + self.noise_dim
+
+
+@functools.lru_cache(maxsize=8)
+def _every_round(rounds: int) -> tuple[int, ...]:
+    """All rounds with the start, one list for all experiments that record them."""
+    return tuple(range(rounds + 1))

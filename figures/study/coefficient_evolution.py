@@ -28,10 +28,22 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     figure, axes = panels(3, TEXT_WIDTH, 2.15)
     for axis, name in zip(axes, _QUANTITIES, strict=True):
         for prompt, colour in (("global", GLOBAL), ("local", LOCAL)):
-            seeds = data[name].sel(prompt=prompt).mean("client")
-            axis.fill_between(data.step, seeds.min("seed"), seeds.max("seed"), color=colour, alpha=0.25, lw=0)
+            seeds = data[name].sel(prompt=prompt).mean("client", skipna=False)
+            axis.fill_between(
+                data.step,
+                seeds.min("seed", skipna=False),
+                seeds.max("seed", skipna=False),
+                color=colour,
+                alpha=0.25,
+                lw=0,
+            )
             axis.plot(
-                data.step, seeds.mean("seed"), color=colour, lw=2.6, alpha=0.6, label=f"{prompt} prompt"
+                data.step,
+                seeds.mean("seed", skipna=False),
+                color=colour,
+                lw=2.6,
+                alpha=0.6,
+                label=f"{prompt} prompt",
             )
             axis.plot(data.step, data[f"{name}_predicted"].sel(prompt=prompt), **_CLOSED_FORM)
         axis.set_xscale("log")

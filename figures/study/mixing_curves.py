@@ -50,7 +50,7 @@ def _curves(axis: Axes, data: xr.Dataset, coordinate: str, symbol: str) -> None:
         below = offset_copy(axis.transData, axis.get_figure(root=True), y=-6, units="points")
         height = float(curve.interp(theta=predicted))
         axis.plot(predicted, height, marker="^", ms=5.5, mec="none", transform=below, clip_on=False, **style)
-        reached = float(points.sel(theta=empirical))
+        reached = float(points.interp(theta=empirical))
         axis.plot(empirical, reached, marker="o", ms=6.5, mfc="none", mew=1.1, **style)
     axis.set_xlabel("θ  (0: global prompt only, 1: local prompt only)")
     axis.legend(loc="upper right")

@@ -11,7 +11,7 @@ from figures.style import COLUMN_WIDTH, GLOBAL, LOCAL, panels
 ORDER = 4
 NEEDS = ("leading_order", "training_time", "joint_law")
 CAPTION = (
-    "θ* of the theory against the θ with the best simulated accuracy, over K, χ, b/a and training time."
+    "θ* of the theory against the θ with the largest simulated ratio, over K, χ, b/a and training time."
     " Grey band: ±0.02, the tolerance of the claims."
 )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.client_splits import ClientSplits, gather
 from promptfolio.companion.partition import Partition
 from promptfolio.companion.prompts import residual_encoder
@@ -70,5 +70,6 @@ def train_pairs(
     anchors = splits.replicates.anchors
     feature_global = jax.vmap(features)(anchors, states.global_prompt[:, 0])
     feature_local = jax.vmap(jax.vmap(features, (None, 0)))(anchors, states.local_prompts[:, 0])
-    arrays = (*(logits[:, 0] for logits in measured), feature_global, feature_local)
+    logits = (measured.global_prompt[:, 0], measured.local_prompt[:, 0])
+    arrays = (*logits, feature_global, feature_local)
     return Pairs(splits, *(np.asarray(array) for array in arrays))

@@ -11,7 +11,8 @@ from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.checking import Checked
 from promptfolio.checks.claim import Scale
 from promptfolio.checks.unjudged import Unjudged, unjudged
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
+from simulate.running.arithmetic import arithmetic
 from simulate.validation import require_choice
 
 
@@ -47,7 +48,8 @@ def load_observation(name: str) -> ObservationModule:
 def audit(name: str, setting: Setting) -> Checked:
     """Demonstrate one observation, judge it, and see that it can be described."""
     module = load_observation(name)
-    data = module.demonstrate(setting)
+    with arithmetic("float32"):  # where an observation does not choose another
+        data = module.demonstrate(setting)
     finding = module.judge(data)
     module.effect(data), module.tables(data)
     return Checked(finding, data)

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from promptfolio.checks.claim import Scale
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank, draw_synthetic_bank
 from promptfolio.companion.study_config import ClipStudy
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.experiment import Experiment
 
 _STEP = 0.02  # ηκ_L; momentum 0.9 makes it ten times as much

@@ -145,7 +145,7 @@ def measure_in_turns(experiment: Experiment) -> Callable[[Turns], Measurement]:
 
     Returns:
         turns -> measurement, with leading axes (seeds, trainings): one training for each θ, or for all of them
-        under the posthoc scheme. To be called within ``jax.enable_x64``.
+        under the posthoc scheme. To be called within `simulate.running.arithmetic.arithmetic` of float64.
     """
     program, _, parameters, worlds, _, trained, _ = prepare_rows(experiment)
 

@@ -3,13 +3,12 @@
 import dataclasses
 import importlib.metadata
 import json
-import os
-import pathlib
 import platform
 
 import jax
 
-from simulate.results.provenance import provenance
+from simulate.results.provenance import processor_name, provenance
+from simulate.running.cost import machine_memory
 from simulate.running.parallel import processor_cores
 
 
@@ -59,29 +58,12 @@ def this_machine() -> Machine:
     except importlib.metadata.PackageNotFoundError:
         versions["torch"] = "not installed"
     return Machine(
-        processor=_processor(),
+        processor=processor_name(),
         architecture=platform.machine(),
         cores=processor_cores(),
-        memory=_memory(),
+        memory=machine_memory(),
         backend=jax.default_backend(),
         devices=tuple(device.device_kind for device in jax.local_devices()),
         versions=versions,
         commit=provenance()["git_commit"],
     )
-
-
-def _processor() -> str:
-    try:
-        for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"
-
-
-def _memory() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0

@@ -15,7 +15,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from promptfolio.bench.timing import Task
 from simulate.engines.choice import choose_engine
-from simulate.experiment import Experiment
+from simulate.experiment import Experiment, Precision
+from simulate.running.arithmetic import arithmetic
 from simulate.running.batching import batching_for
 from simulate.running.jit import full_precision
 from simulate.running.parallel import parallel_map
@@ -36,7 +37,7 @@ class Products(NamedTuple):
     operations: float
 
 
-def square_products(precision: str, size: int, operations: float) -> Products:
+def square_products(precision: Precision, size: int, operations: float) -> Products:
     """A task with products of square matrices: at least one, and about ``operations`` floating-point operations.
 
     Args:
@@ -45,7 +46,7 @@ def square_products(precision: str, size: int, operations: float) -> Products:
         operations: how many there should be, about.
     """
     times = max(1, round(operations / (2.0 * size**3)))
-    with jax.enable_x64(precision == "float64"):
+    with arithmetic(precision):
         left = jnp.asarray(_orthogonal(size, size, precision))
         product = jax.jit(full_precision(jnp.matmul))
         return Products(
@@ -83,7 +84,7 @@ def own_products(experiment: Experiment, operations: float) -> Products:
     # seeds at once.
     seeds = len(devices) * (2 * at_once or -(-batching.replicates // len(devices)))
     rounds = max(1, min(experiment.rounds, round(operations / (per_round * seeds * batching.threads))))
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         every = np.broadcast_to(matrices, (seeds, *matrices.shape))
         mesh = Mesh(np.asarray(devices), ("seeds",))
         placed = jax.device_put(every, NamedSharding(mesh, PartitionSpec("seeds")))
@@ -98,11 +99,11 @@ def own_products(experiment: Experiment, operations: float) -> Products:
     )
 
 
-def _task(compute: Callable[[], Any], precision: str) -> Task:
+def _task(compute: Callable[[], Any], precision: Precision) -> Task:
     """A task that computes in its precision, and returns only when the result is ready."""
 
     def task() -> Any:
-        with jax.enable_x64(precision == "float64"):
+        with arithmetic(precision):
             return jax.block_until_ready(compute())
 
     return task

@@ -1,6 +1,7 @@
 """Results as tables to read and as JSON for programs."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from promptfolio.bench.machine import Machine
 from promptfolio.bench.peers import PEERS
 from promptfolio.bench.products import SQUARE
 from promptfolio.bench.scaling import Curve
+from simulate.running.arithmetic import numerics
 from simulate.validation import ConfigurationError
 
 BEGIN = "<!-- Measured by `promptfolio bench --record`: what stands here is replaced. -->"
@@ -211,6 +213,7 @@ def as_record(report: Report) -> dict[str, Any]:
     """The report as plain dictionaries for JSON: bytes, seconds, and operations per second."""
     return {
         "machine": dataclasses.asdict(report.machine),
+        "numerics": json.loads(numerics()),
         "quick": report.quick,
         "turns": report.turns,
         "square_size": report.square,

@@ -43,8 +43,17 @@ def record(data: xr.Dataset, *experiments: Experiment) -> xr.Dataset:
     Raises:
         FloatingPointError: a condition is not a number, because a run diverged.
     """
+    return data.assign(conditions(data, *experiments))
+
+
+def conditions(data: xr.Dataset, *experiments: Experiment) -> dict[str, float]:
+    """The scalars that `record` puts into a dataset, by name.
+
+    Raises:
+        FloatingPointError: as `record`.
+    """
     group_sizes = [client_group_sizes(experiment.groups) for experiment in experiments]
-    conditions = {
+    return {
         **{f"{name}_worst": value for name, value in of_runs(data).items()},
         "sample_load": max(sum(experiment.samples) / experiment.noise_dim for experiment in experiments),
         "scaled_step": max(_scaled_step(experiment) for experiment in experiments),
@@ -52,7 +61,6 @@ def record(data: xr.Dataset, *experiments: Experiment) -> xr.Dataset:
         "group_size_most": max(float(group_size.max()) for group_size in group_sizes),
         "group_size_spread": max(float(group_size.max() / group_size.min()) for group_size in group_sizes),
     }
-    return data.assign(conditions)
 
 
 def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:

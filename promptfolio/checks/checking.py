@@ -9,6 +9,8 @@ import xarray as xr
 from promptfolio.checks.claim import Finding, Scale
 from promptfolio.checks.registry import header, load_claim, name_of
 from promptfolio.checks.unjudged import Unjudged, unjudged
+from simulate.results.provenance import provenance
+from simulate.running.arithmetic import arithmetic, numerics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,13 @@ def jobs(references: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(groups[key]) for key in sorted(groups, key=lambda key: -costs[key])]
 
 
+def _with_origin(data: xr.Dataset) -> xr.Dataset:
+    """A claim's dataset with versions, commit and settings of the arithmetic in its attributes."""
+    if not isinstance(data, xr.Dataset):  # which `judge` complains about, if it minds
+        return data
+    return data.assign_attrs({**provenance(), "numerics": numerics(), **data.attrs})
+
+
 def _check_together(references: Sequence[str], scale: Scale) -> list[Checked | Unjudged]:
     return [_check(reference, scale) for reference in references]
 
@@ -70,7 +79,8 @@ def _check_together(references: Sequence[str], scale: Scale) -> list[Checked | U
 def _check(reference: str, scale: Scale) -> Checked | Unjudged:
     try:
         module = load_claim(reference)
-        data = module.collect(scale)
+        with arithmetic("float32"):  # of what a claim computes itself; runs have their experiment's
+            data = _with_origin(module.collect(scale))
         finding = module.judge(data)
         if not isinstance(finding, Finding) or finding.claim != module.CLAIM:
             raise TypeError(f"judge returned {finding!r}; allowed: a Finding on the module's CLAIM")

@@ -2,7 +2,7 @@
 
 A claim pairs a result of the theory with a simulated measurement. Its verdict follows from its comparisons alone,
 and only where its assumptions were found to hold in that run. Everything that a claim's file needs is here, the
-comparisons of `promptfolio.checks.comparison` included.
+comparisons and tests included.
 """
 
 import dataclasses
@@ -11,13 +11,12 @@ from typing import Literal
 
 from promptfolio.checks.comparison import (
     DETECTION_POWER,
-    FALSE_ALARM,
     Bound,
     Comparison,
     StatisticalTest,
     compare,
-    z_test,
 )
+from promptfolio.checks.significance import FALSE_ALARM, binomial_test, t_test, welch_degrees
 from promptfolio.checks.statements import require_statement
 
 __all__ = [
@@ -32,8 +31,10 @@ __all__ = [
     "Scale",
     "StatisticalTest",
     "Verdict",
+    "binomial_test",
     "compare",
-    "z_test",
+    "t_test",
+    "welch_degrees",
 ]
 
 Provenance = Literal["paper", "code", "derived"]

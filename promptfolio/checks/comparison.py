@@ -1,19 +1,17 @@
-"""Measured against predicted: how two arrays compare, and how sampling error is told from a difference."""
+"""Measured against predicted: how two arrays compare, at the worst of their points."""
 
 import dataclasses
 import math
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from theory.proof.bounds import Bound
 
-FALSE_ALARM = 1e-5
-"""Chance that one statistical comparison fails although its claim is true; a few dozen stay below 1e-3."""
 DETECTION_POWER = 0.99
-"""Power at which the detectable deviation is stated."""
+"""Power at which the deviation that a test detects is stated."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +129,8 @@ def compare(
         predicted: the theory's values.
         bound: how they should relate.
         tolerance: allowed deviation, absolute, broadcast with the values.
-        test: behind a statistical bound, or an inequality between means; `z_test` makes the former.
+        test: behind a statistical bound (`promptfolio.checks.significance` makes those), or behind an inequality
+            between means.
 
     Raises:
         ValueError: when there is nothing to compare, or a tolerance is negative.
@@ -148,17 +147,7 @@ def compare(
     measured, predicted, tolerance = (part.ravel() for part in values)
     if measured.size == 0 or not np.all(tolerance >= 0):
         raise ValueError(f"{what}: {measured.size} points, tolerances {tolerance}")
-    # Points that fail come last, the others in order of the room left, in the units of `Comparison.slack`.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        difference = measured - predicted
-        deviation = {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
-        if bound in ("upper", "lower"):
-            strain = (deviation - tolerance) / _larger_side(measured, predicted, tolerance)
-        else:
-            strain = np.where(deviation == 0, 0, deviation / tolerance)
-    fails = ~((deviation <= tolerance) & (deviation < np.inf))
-    strain = np.where(np.isnan(strain), np.where(fails, np.inf, -np.inf), strain)
-    worst = int(np.lexsort((strain, fails))[-1])
+    worst = worst_point(measured, predicted, tolerance, bound)
     return Comparison(
         what,
         bound,
@@ -166,50 +155,35 @@ def compare(
         float(measured[worst]),
         float(predicted[worst]),
         float(tolerance[worst]),
-        float(deviation[worst]),
+        float(_deviation(measured, predicted, bound)[worst]),
         test,
     )
 
 
-def z_test(
-    what: str,
-    measured: ArrayLike,
-    predicted: ArrayLike,
-    *,
-    standard_error: ArrayLike,
-    sample_size: int,
-    name: str,
-    false_alarm: float = FALSE_ALARM,
-) -> Comparison:
-    """Compare means with their expectation by a two-sided z-test at every point, corrected for their number.
+def worst_point(
+    measured: Float[np.ndarray, " points"],
+    predicted: Float[np.ndarray, " points"],
+    tolerance: Float[np.ndarray, " points"],
+    bound: Bound,
+) -> int:
+    """Index of the point that fails, or is closest to failing, of a comparison; arguments as of `compare`."""
+    deviation = _deviation(measured, predicted, bound)
+    # Points that fail come last, the others in order of the room left, in the units of `Comparison.slack`.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if bound in ("upper", "lower"):
+            strain = (deviation - tolerance) / _larger_side(measured, predicted, tolerance)
+        else:
+            strain = np.where(deviation == 0, 0, deviation / tolerance)
+    fails = ~((deviation <= tolerance) & (deviation < np.inf))
+    strain = np.where(np.isnan(strain), np.where(fails, np.inf, -np.inf), strain)
+    return int(np.lexsort((strain, fails))[-1])
 
-    Args:
-        what, measured, predicted: as in `compare`.
-        standard_error: of each measured value, broadcast with the values.
-        sample_size: observations behind each point.
-        name: what was observed and why its mean is nearly normal.
-        false_alarm: chance that a true claim fails here, all points together (Bonferroni).
 
-    Raises:
-        ValueError: as `compare`; or a false alarm that is not between 0 and 1.
-
-    Example:
-        >>> test = z_test("mean", [0.1, -0.2], 0, standard_error=0.1, sample_size=100, name="mean of 100")
-        >>> test.holds, round(test.tolerance, 3), round(test.test.detectable, 3)
-        (True, 0.456, 0.689)
-    """
-    if not 0 < false_alarm < 1:
-        raise ValueError(f"{what}: false_alarm = {false_alarm}; allowed: between 0 and 1")
-    points = np.broadcast(*map(np.asarray, (measured, predicted, standard_error))).size
-    quantile = float(norm.isf(false_alarm / (2 * max(points, 1))))
-    # A run that diverged has no standard error, and no deviation is allowed it: the comparison does not hold.
-    error = np.asarray(standard_error, float)
-    error = np.where(np.isfinite(error), error, 0.0)
-    test = StatisticalTest(f"two-sided z-test, {name}", sample_size, false_alarm, math.nan)
-    found = compare(what, measured, predicted, bound="statistical", tolerance=quantile * error, test=test)
-    at_worst = found.tolerance / quantile
-    detectable = (quantile + float(norm.ppf(DETECTION_POWER))) * at_worst
-    return dataclasses.replace(found, test=dataclasses.replace(test, detectable=detectable))
+def _deviation(measured: np.ndarray, predicted: np.ndarray, bound: Bound) -> np.ndarray:
+    """Measured minus predicted, taken as the bound reads it."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = measured - predicted
+    return {"upper": difference, "lower": -difference}.get(bound, np.abs(difference))
 
 
 def _larger_side(measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike) -> Any:

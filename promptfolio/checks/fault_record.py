@@ -1,4 +1,6 @@
-"""When each fault was last planted, and which claims noticed it: what the report's "Would catch" rests on.
+"""When each fault was last planted, and which claims and tests noticed it.
+
+The report's "Would catch" rests on it.
 
 The record is a JSON file beside the faults. `promptfolio check --mutants --record` writes it; planting some of the
 faults renews their entries and leaves the others.
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from promptfolio.checks import mutants
+from promptfolio.checks.detectors import FAILS
 from promptfolio.checks.mutation import Outcome
 
 RECORD = pathlib.Path(__file__).parent / "mutants" / "record.json"
@@ -23,7 +26,8 @@ class Planted(NamedTuple):
         mutant: its name.
         module: dotted name of the module it was planted in.
         fault: what was wrong then.
-        verdicts: of the claims that should notice it, at quick scale; of a process that broke off, its last line.
+        verdicts: of the claims, at quick scale, and the tests that should notice it; for a process that broke off,
+            how.
         date: the day in UTC, as YYYY-MM-DD.
         version: of this project.
         commit: of the code it was planted in; "unknown" outside a checkout.
@@ -39,8 +43,8 @@ class Planted(NamedTuple):
 
     @property
     def noticed_by(self) -> tuple[str, ...]:
-        """The claims that failed."""
-        return tuple(name for name, verdict in self.verdicts.items() if verdict == "fails")
+        """The claims and tests that failed."""
+        return tuple(name for name, verdict in self.verdicts.items() if verdict == FAILS)
 
 
 def read_record(path: pathlib.Path = RECORD) -> tuple[Planted, ...]:

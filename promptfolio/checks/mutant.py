@@ -5,6 +5,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from promptfolio.checks.detectors import is_test
+
 
 @dataclasses.dataclass(frozen=True)
 class Mutant:
@@ -14,13 +16,19 @@ class Mutant:
         name: slug.
         module: dotted name of the module it is planted in.
         fault: what is wrong then, in a few words.
-        caught_by: claims that must fail.
+        caught_by: its detectors, all of which must fail: names of claims, and tests of the checkout as pytest
+            names them, e.g. "tests/sweep/test_sweep_results.py::test_order"; of a test with parameters any case.
     """
 
     name: str
     module: str
     fault: str
     caught_by: tuple[str, ...]
+
+    @property
+    def needs_checkout(self) -> bool:
+        """Whether a test is among its detectors: tests are not installed with the package."""
+        return any(map(is_test, self.caught_by))
 
     def edited(self, source: str) -> str:
         """The module's source with the fault in it."""

@@ -1,27 +1,21 @@
-"""Plant one fault at a time, each in a process of its own, and see which claims notice.
+"""Plant one fault at a time, each in a process of its own, and see which claims and tests notice.
 
-Nothing compiled outlives the fault. A mutant is killed when every claim that should notice it fails.
+Nothing compiled outlives the fault. A mutant is killed when each of its detectors fails, and passes without it.
 """
 
 import concurrent.futures
 import dataclasses
-import json
-import os
-import pickle
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from promptfolio.checks.detectors import FAILS, PASSES, in_batches, is_test
+from promptfolio.checks.fault_processes import Detect, detecting_processes
 from promptfolio.checks.mutant import Mutant
-from promptfolio.checks.workers import ENVIRONMENT
-from simulate.running.compilation import cache_environment
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant: the verdict of each claim that should notice it."""
+    """What became of a mutant: the verdict of each claim and test that should notice it."""
 
     mutant: Mutant
     verdicts: dict[str, str]
@@ -29,24 +23,26 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Whether every claim that should notice failed; a crash or "not applicable" is no verdict of failure."""
-        return bool(self.verdicts) and all(verdict == "fails" for verdict in self.verdicts.values())
+        """Whether every detector failed; a crash or "not applicable" is no verdict of failure."""
+        return bool(self.verdicts) and all(verdict == FAILS for verdict in self.verdicts.values())
 
 
 def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
-    """Try mutants in processes of their own, and yield each outcome as it is there."""
-    with (
-        tempfile.TemporaryDirectory(prefix="compiled-") as compiled,
-        concurrent.futures.ThreadPoolExecutor(workers) as pool,
-    ):
-        # Most of what one mutant compiles the next needs too. The cache knows programs by their content, so a
-        # fault can neither hide in it nor leave anything behind.
-        environment = {
-            **ENVIRONMENT,
-            **cache_environment(compiled),
-            **os.environ,
-        }
-        pending = [pool.submit(_try_in_a_process, mutant, environment) for mutant in mutants]
+    """Try mutants in processes of their own, and yield each outcome as it is there.
+
+    Every detector is asked without a fault first: one that does not pass then detects nothing, and its verdict
+    under any fault is that one, with "without a fault" behind it.
+
+    Args:
+        mutants: to plant; tests among their detectors need a checkout.
+        workers: processes at a time.
+    """
+    with detecting_processes() as detect, concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        batches = in_batches(detector for mutant in mutants for detector in mutant.caught_by)
+        useless: dict[str, str] = {}
+        for verdicts in pool.map(lambda batch: _without_a_fault(detect, batch), batches):
+            useless |= verdicts
+        pending = [pool.submit(_try, detect, mutant, useless) for mutant in mutants]
         try:
             for done in concurrent.futures.as_completed(pending):
                 yield done.result()
@@ -54,15 +50,18 @@ def run_mutants(mutants: Sequence[Mutant], workers: int) -> Iterator[Outcome]:
             pool.shutdown(cancel_futures=True)
 
 
-def _try_in_a_process(mutant: Mutant, environment: dict[str, str]) -> Outcome:
+def _without_a_fault(detect: Detect, detectors: Sequence[str]) -> dict[str, str]:
+    """Verdicts of those detectors that do not pass."""
+    verdicts = detect(None, detectors)
+    said = {detector: verdicts.get(detector, verdicts.get("process", "")) for detector in detectors}
+    return {detector: f"{verdict} without a fault" for detector, verdict in said.items() if verdict != PASSES}
+
+
+def _try(detect: Detect, mutant: Mutant, useless: Mapping[str, str]) -> Outcome:
     started = time.perf_counter()
-    command = [sys.executable, "-m", "promptfolio.checks.planting"]
-    done = subprocess.run(
-        command, input=pickle.dumps(mutant), capture_output=True, env=environment, check=False
-    )
-    try:
-        verdicts = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        verdicts = {"process": (lines or ["no output"])[-1]}
+    verdicts = {detector: useless[detector] for detector in mutant.caught_by if detector in useless}
+    for kind in (False, True):
+        detectors = [each for each in mutant.caught_by if is_test(each) == kind and each not in useless]
+        if detectors:
+            verdicts |= detect(mutant, detectors)
     return Outcome(mutant, verdicts, time.perf_counter() - started)

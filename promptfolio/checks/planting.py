@@ -1,20 +1,15 @@
-"""Planting a fault in this process: on import, so that no file changes and every reference gets the faulty code.
-
-Run as a program it reads a pickled `Mutant` from standard input, plants it, checks the claims that should notice
-it, and prints their verdicts as JSON.
-"""
+"""Planting a fault in this process: on import, so that no file changes and every reference gets the faulty code."""
 
 import importlib
 import importlib.abc
 import importlib.machinery
-import json
 import os
-import pickle
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+from promptfolio.checks.detectors import is_test, verdicts_of_claims, verdicts_of_tests
 from promptfolio.checks.mutant import Mutant
 
 
@@ -63,23 +58,29 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self._mutant.install(module)
 
 
-def verdicts_under(mutant: Mutant) -> dict[str, str]:
-    """Plant a fault here and check, at quick scale, the claims that should notice it."""
-    plant(mutant)
-    # Imported after the fault is planted, since they import what it is planted in.
-    from promptfolio.checks.checking import check_claims
+def verdicts_under(mutant: Mutant | None, detectors: Sequence[str]) -> dict[str, str]:
+    """Plant a fault here, and see what detectors say.
+
+    Args:
+        mutant: the fault; None plants none.
+        detectors: claims, or tests; one kind at a time.
+
+    Raises:
+        ValueError: the fault cannot be planted.
+        ImportError: the module cannot be imported with the fault in it.
+    """
+
+    def planted() -> None:
+        if mutant is not None:
+            plant(mutant)
+
+    if is_test(detectors[0]):
+        return verdicts_of_tests(detectors, planted)
+    planted()
+    # Imported after the fault is planted, since it imports what it is planted in.
     from promptfolio.checks.registry import load_claim
-    from promptfolio.checks.unjudged import Unjudged
 
-    load_claim(mutant.caught_by[0])
-    if mutant.module not in sys.modules:
+    load_claim(detectors[0])
+    if mutant is not None and mutant.module not in sys.modules:
         importlib.import_module(mutant.module)
-    found = check_claims(mutant.caught_by, "quick")
-    return {
-        each.name: f"error: {each.error}" if isinstance(each, Unjudged) else each.finding.verdict
-        for each in found
-    }
-
-
-if __name__ == "__main__":
-    print(json.dumps(verdicts_under(pickle.load(sys.stdin.buffer))))
+    return verdicts_of_claims(detectors)

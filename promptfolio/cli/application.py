@@ -19,6 +19,7 @@ from promptfolio.cli.mixing import Mixing
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
 from promptfolio.cli.sweep import Sweep
+from simulate.results.finiteness import NonFiniteError
 from simulate.validation import ConfigurationError
 
 Command = (
@@ -50,6 +51,9 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
         return _parse(arguments).execute()
     except ConfigurationError as error:
         return _refuse(str(error))
+    except NonFiniteError as error:
+        print(f"promptfolio: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("promptfolio: interrupted", file=sys.stderr)
         return 130

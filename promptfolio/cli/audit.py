@@ -10,7 +10,8 @@ from rich.markup import escape
 from promptfolio.cli.console import coloured, console_for, table, tracking
 from promptfolio.cli.findings import show_errors
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+from promptfolio.cli.output import emit_json, write_text
+from promptfolio.cli.targets import require_targets
 
 if TYPE_CHECKING:
     from promptfolio.checks.checking import Checked
@@ -36,11 +37,10 @@ class Audit:
         from promptfolio.audit.registry import observation_names, run_audit
         from promptfolio.audit.report import as_records, audit_section
         from promptfolio.checks.unjudged import Unjudged
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
 
-        require_writable_file("out", self.out)
-        require_json_target(self.json)
-        banks = [load_bank(path) for path in self.bank]
+        require_targets({"out": self.out, "json": self.json}, inputs={"bank": self.bank})
+        banks = load_banks(self.bank)
         self.compilation.apply()
         with tracking("auditing") as tracker:
             names = observation_names()

@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 from promptfolio.bench.cases import CASES, CaseName
 from promptfolio.cli.console import console_for, table, tracking
-from promptfolio.cli.output import (
-    emit_json,
-    require_json_target,
-    require_writable_folder,
-    write_figure,
-    write_text,
-)
+from promptfolio.cli.output import emit_json, write_figure, write_text
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,8 +52,13 @@ class Bench:
     def _check(self) -> None:
         if not self.cases or len(set(self.cases)) != len(self.cases):
             raise ConfigurationError("cases", self.cases, f"some of {', '.join(CASES)}, each once")
-        require_json_target(self.json)
-        require_writable_folder("record", self.record)
+        written = []
+        if self.record is not None:
+            from promptfolio.bench.report import FIGURE
+
+            names = ("README.md", f"{FIGURE}.png", f"{FIGURE}.pdf")
+            written = [pathlib.Path(self.record) / name for name in names]
+        require_targets({"json": self.json, "record": written}, folders={"record": self.record})
 
     def _document(self) -> str:
         """The document to put results into; raises ConfigurationError if it lacks the marker lines."""

@@ -16,7 +16,8 @@ from promptfolio.cli.findings import (
 )
 from promptfolio.cli.mutants import check_mutants
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_text
+from promptfolio.cli.output import emit_json, write_text
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ class Check:
     quick: bool = False
     """Smaller sizes, for a first look."""
     mutants: bool = False
-    """Instead, plant faults in the code one at a time, and check that the claims fail."""
+    """Instead, plant faults in the code one at a time, and check that claims, or tests of a checkout, fail."""
+    faults: tuple[str, ...] = ()
+    """With --mutants: names of the faults to plant; all, or all of the claims given, when none is given."""
     record: str | None = None
-    """With --mutants: JSON file that records, for every fault, which claims failed and when it was planted."""
+    """With --mutants: JSON file that records, for every fault, what failed and when it was planted."""
     report: str | None = None
     """File for the findings as Markdown, with a section for each claim."""
     json: str | None = None
@@ -53,11 +56,14 @@ class Check:
         from promptfolio.checks.registry import all_claims, file_of, is_file, name_of, resolve
         from promptfolio.checks.report import claims_report
 
-        require_json_target(self.json)
-        require_writable_file("report", self.report)
-        require_writable_file("record", self.record)
+        require_targets(
+            {"json": self.json, "report": self.report, "record": self.record},
+            inputs={"claims": [claim for claim in self.claims if is_file(claim)]},
+        )
         if self.record is not None and not self.mutants:
             raise ConfigurationError("record", self.record, "given together with --mutants")
+        if self.faults and not self.mutants:
+            raise ConfigurationError("faults", self.faults, "given together with --mutants")
         if self.mutants and self.report is not None:
             raise ConfigurationError("report", self.report, "given without --mutants")
         if self.mutants and any(map(is_file, self.claims)):
@@ -65,7 +71,7 @@ class Check:
         references = resolve(self.claims)
         self.compilation.apply()
         if self.mutants:
-            return check_mutants(references, self.json, self.record)
+            return check_mutants(references, self.faults, self.json, self.record)
         references = references or all_claims()
         files = {name_of(reference): file_of(reference) for reference in references}
         scale: Scale = "quick" if self.quick else "full"

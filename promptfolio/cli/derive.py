@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from promptfolio.cli.console import console_for, table, tracking
-from promptfolio.cli.output import STANDARD_OUTPUT, require_writable_file, write_text
+from promptfolio.cli.output import STANDARD_OUTPUT, write_standard_output, write_text
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError, require_choice
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Derive:
         target = self._target()
         committed = _read(target) if self.check else None
         if committed is None and target != STANDARD_OUTPUT:
-            require_writable_file("out", target)
+            require_targets({"out": target})
         tags = tuple(dict.fromkeys(self.tags)) or tuple(results())
         try:
             derivations = _derive(tags)
@@ -92,7 +93,7 @@ def _write(tags: tuple[str, ...], derivations: "list[Derivation]", target: str) 
 
     text = document(tags)
     if target == STANDARD_OUTPUT:
-        sys.stdout.write(text)
+        write_standard_output(text)
         return 0
     write_text(pathlib.Path(target), text)
     console = console_for(None)

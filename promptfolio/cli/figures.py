@@ -6,8 +6,9 @@ import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from promptfolio.cli.console import console_for
-from promptfolio.cli.output import require_writable_folder, write_figure
+from promptfolio.cli.console import console_for, show_notices
+from promptfolio.cli.output import write_figure
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,16 +27,28 @@ class Figures:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from figures.registry import figure_names, load_figure
+        from simulate.results.notices import notices_of
 
-        require_writable_folder("out", self.out)
         needed = sorted({name for figure in figure_names() for name in load_figure(figure).NEEDS})
-        datasets = {name: _read(pathlib.Path(self.data) / f"{name}.nc") for name in needed}
+        saved = {name: pathlib.Path(self.data) / f"{name}.nc" for name in needed}
+        require_targets(
+            {"out": figure_files(self.out)}, folders={"out": self.out}, inputs={"data": saved.values()}
+        )
+        datasets = {name: _read(path) for name, path in saved.items()}
+        show_notices(notice for data in datasets.values() for notice in notices_of(data.attrs))
         drawn = draw_all(datasets, pathlib.Path(self.out))
         failed = {name: error for name, error in drawn.items() if error is not None}
         for name, error in failed.items():
             print(f"promptfolio: figure {name} is not drawn: {error}", file=sys.stderr)
         console_for(None).print(f"{len(drawn) - len(failed)} figures in {self.out}")
         return int(bool(failed))
+
+
+def figure_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
+    """The files of all figures in a folder."""
+    from figures.registry import figure_names
+
+    return [pathlib.Path(folder) / f"{name}.{ending}" for name in figure_names() for ending in ("png", "pdf")]
 
 
 def draw_all(
@@ -68,10 +81,10 @@ def draw_all(
 
 
 def _read(path: pathlib.Path) -> "xr.Dataset":
-    import xarray as xr
+    from simulate.results.netcdf import read_dataset
 
     try:
-        return xr.load_dataset(path, engine="h5netcdf")
+        return read_dataset(path)
     except (OSError, ValueError) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}"
         raise ConfigurationError(

@@ -2,15 +2,17 @@
 
 import dataclasses
 import itertools
+import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Precision, TrainingScheme
-from simulate.validation import ConfigurationError, require_integer
+from simulate.validation import ConfigurationError, require_integer, require_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +24,8 @@ class Mixing:
     """Compare predicted with empirical θ* over a grid; lists are crossed with each other.
 
     Every setting is symmetric: equal clients, in groups of equal size. Signals are set so that the local prompt
-    alone reaches the ratio ``strength``.
+    alone reaches the ratio ``strength``. θ* is the θ with the largest signal-to-noise ratio, mean over clients and
+    seeds; where the setting leaves what a prediction assumes, a note says so.
     """
 
     clients: tuple[int, ...] = (4,)
@@ -50,13 +53,13 @@ class Mixing:
     theta_step: float = 0.01
     """Step of the grid of θ."""
     replicates: int = 1
-    """Seeds to average over."""
+    """Seeds to average over; with two or more, θ* has an interval."""
     seed: int = 0
     """Base of all random keys."""
     precision: Precision = "float32"
     """Arithmetic of the simulation."""
     out: str | None = None
-    """Folder for one netCDF file per setting and scheme."""
+    """Folder for one netCDF file per setting and scheme, named after everything that its numbers depend on."""
     json: str | None = None
     """File for the comparison as JSON; - for standard output."""
     resources: Resources = dataclasses.field(default_factory=Resources)
@@ -64,12 +67,14 @@ class Mixing:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
+        from simulate.results.notices import notices_of
 
         self._check()
         self.resources.apply()
         cells = [(setting, scheme) for setting in self._settings() for scheme in self.schemes]
         grid = theta_grid(self.theta_step)
         rows: list[dict[str, Any]] = []
+        notices: list[str] = []
         with tracking("mixing") as tracker:
             for number, (setting, scheme) in enumerate(cells):
                 name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
@@ -87,10 +92,13 @@ class Mixing:
                     memory=self.resources.memory,
                 )
                 if self.out is not None:
-                    write_dataset(pathlib.Path(self.out) / f"{name}.nc", data)
+                    write_dataset(pathlib.Path(self.out) / f"{name}-{_content(data)}.nc", data)
                 rows += _rows(setting, scheme, data)
+                about = f"{name}: " if len(cells) > 1 else ""
+                notices += [about + notice for notice in notices_of(data.attrs)]
         emit_json(self.json, rows)
         console_for(self.json).print(_table(rows))
+        show_notices(notices)
         return 0
 
     def _settings(self) -> list[SymmetricSetting]:
@@ -116,40 +124,66 @@ class Mixing:
 
     def _check(self) -> None:
         for field in ("clients", "group_size", "local_share", "noise_dim", "schemes"):
-            if not getattr(self, field):
-                raise ConfigurationError(field, (), "a list of at least one value")
+            values = getattr(self, field)
+            if not values or len(set(values)) != len(values):
+                raise ConfigurationError(field, values, "a list of at least one value, without repeats")
         if list(self.rounds) != sorted(set(self.rounds)) or not self.rounds or self.rounds[0] < 1:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
-        require_integer("seed", self.seed, 0)
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        require_seed("seed", self.seed)
+        require_targets({"json": self.json}, folders={"out": self.out})
+
+
+def _content(data: "xr.Dataset") -> str:
+    """What tells the files of two comparisons apart: the name of the experiment that was run."""
+    from promptfolio.sweep.cell import cell_name
+    from simulate.experiment import Experiment
+
+    return cell_name(Experiment.from_json(data.attrs["experiment"]))
 
 
 def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:
+    from simulate.results.notices import notices_of
+
     rows = []
     for step in data.step.values:
         at = data.sel(step=step)
-        measured = at.accuracy.mean("seed")
+        ratio, measured = (at[name].mean("seed", skipna=False) for name in ("ratio", "accuracy"))
         rows.append(
             {
                 "scheme": scheme,
                 **dataclasses.asdict(setting),
                 "rounds": int(step),
-                "theta_predicted": float(at.theta_predicted),
-                "theta_empirical": float(at.theta_empirical),
+                "seeds": data.sizes["seed"],
+                **{name: float(at[name]) for name in _THETA},
+                "theta_flat": bool(at.theta_flat),
+                **{name: float(at[name]) for name in _REGRET},
+                "ratio_global": float(ratio.isel(theta=0)),
+                "ratio_local": float(ratio.isel(theta=-1)),
+                "ratio_best": float(ratio.max(skipna=False)),
+                "ratio_best_predicted": float(at.ratio_predicted.max(skipna=False)),
                 "accuracy_global": float(measured.isel(theta=0)),
                 "accuracy_local": float(measured.isel(theta=-1)),
-                "accuracy_best": float(measured.max()),
-                "accuracy_best_predicted": float(at.accuracy_predicted.max()),
-                "largest_curve_error": float(abs(measured - at.accuracy_predicted).max()),
+                "accuracy_best": float(measured.max(skipna=False)),
+                "accuracy_best_predicted": float(at.accuracy_predicted.max(skipna=False)),
+                "largest_curve_error": float(abs(measured - at.accuracy_predicted).max(skipna=False)),
                 "band_occupancy": float(data.band_occupancy),
                 "noise_overlap": float(data.noise_overlap),
+                "notices": notices_of(data.attrs),
             }
         )
     return rows
 
 
+_THETA = (
+    "theta_predicted",
+    "theta_empirical",
+    "theta_low",
+    "theta_high",
+    "theta_tied_low",
+    "theta_tied_high",
+)
+_REGRET = ("regret_ratio", "regret_log_error", "regret_accuracy")
 _COLUMNS = (
     ("scheme", "scheme", ""),
     (">K", "clients", "d"),
@@ -159,6 +193,10 @@ _COLUMNS = (
     (">T", "rounds", "d"),
     (">θ* predicted", "theta_predicted", ".3f"),
     (">θ* empirical", "theta_empirical", ".3f"),
+    (">95 % interval", "theta_low", ".3f"),
+    (">R lost", "regret_ratio", ".1e"),
+    (">R mixture", "ratio_best", ".3f"),
+    (">R predicted", "ratio_best_predicted", ".3f"),
     (">global", "accuracy_global", ".4f"),
     (">local", "accuracy_local", ".4f"),
     (">mixture", "accuracy_best", ".4f"),
@@ -177,5 +215,15 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
     return table(
         "Optimal mixing, and accuracies (mean over clients)" + (f": {said}" if said else ""),
         [title for title, _, _ in shown],
-        [[format(row[key], how) for _, key, how in shown] for row in rows],
+        [[_cell(row, key, how) for _, key, how in shown] for row in rows],
     )
+
+
+def _cell(row: dict[str, Any], key: str, how: str) -> str:
+    """One entry: words where a θ* is not one number, or its interval is not known."""
+    if key == "theta_empirical" and row["theta_flat"]:
+        return f"flat {row['theta_tied_low']:.3f}–{row['theta_tied_high']:.3f}"
+    if key == "theta_low":
+        low, high = row["theta_low"], row["theta_high"]
+        return f"{low:.3f}–{high:.3f}" if math.isfinite(low) and math.isfinite(high) else "unknown"
+    return format(row[key], how)

@@ -7,16 +7,12 @@ from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
 from promptfolio.cli.console import console_for
+from promptfolio.cli.figures import figure_files
 from promptfolio.cli.findings import findings_table, run_checks, start_workers
 from promptfolio.cli.options import Compilation
-from promptfolio.cli.output import (
-    emit_json,
-    require_json_target,
-    require_writable_file,
-    require_writable_folder,
-    write_text,
-)
+from promptfolio.cli.output import emit_json, write_text
 from promptfolio.cli.record import Record
+from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,18 +51,25 @@ class Reproduce:
         from promptfolio.audit import run_audit
         from promptfolio.checks.registry import all_claims, file_of, name_of, resolve
         from promptfolio.checks.staleness import first_difference
-        from promptfolio.companion import load_bank
+        from promptfolio.companion.banks import load_banks
         from simulate.results.provenance import provenance
 
         out = pathlib.Path(self.out)
         pictures = pathlib.Path(self.pictures or out / "figures")
-        require_writable_folder("out", self.out)
-        require_writable_folder("pictures", self.pictures)
-        require_writable_file("report", self.report)
-        require_json_target(self.json)
-        expected = None if self.against is None else _read(self.against)
-        banks = [load_bank(path) for path in self.bank]
         references = resolve((*all_claims(), *self.claims))
+        names = [f"data/{name_of(reference)}.nc" for reference in references]
+        require_targets(
+            {
+                "json": self.json,
+                "report": self.report,
+                "pictures": figure_files(pictures),
+                "out": [out / name for name in ("paper_checks.md", "summary.json", *names)],
+            },
+            folders={"out": out, "pictures": pictures},
+            inputs={"bank": self.bank, "claims": self.claims, "against": self.against},
+        )
+        expected = None if self.against is None else _read(self.against)
+        banks = load_banks(self.bank)
         self.compilation.apply()
 
         files = {name_of(reference): file_of(reference) for reference in references}

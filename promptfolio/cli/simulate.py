@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, table, tracking
+from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_file, write_dataset
+from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.targets import require_targets
 from simulate.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -28,19 +29,26 @@ class Simulate:
 
     def execute(self) -> int:
         """Run the command and return its exit status."""
+        from promptfolio.checks import departures
+        from simulate.results.notices import notices_of, with_notices
         from simulate.running.runner import run
 
-        require_writable_file("out", self.out)
-        require_json_target(self.json)
+        require_targets({"out": self.out, "json": self.json})
         self.resources.apply()
+        self.resources.check(self.experiment)
         with tracking("rounds") as tracker:
             result = run(self.experiment, tracker, self.resources.memory)
+        result = with_notices(result, departures.of_run(self.experiment, result))
+        notices = notices_of(result.attrs)
         if self.out is not None:
             write_dataset(pathlib.Path(self.out), result)
         summary = _last_step(result)
         engine = result.attrs["engine_used"]
         experiment = dataclasses.asdict(self.experiment)
-        emit_json(self.json, {"experiment": experiment, "engine_used": engine, "thetas": summary})
+        emit_json(
+            self.json,
+            {"experiment": experiment, "engine_used": engine, "notices": notices, "thetas": summary},
+        )
         columns = ("θ", ">accuracy: mixture", ">global", ">local", ">ratio: mixture", ">training loss")
         rows = [
             [
@@ -51,11 +59,12 @@ class Simulate:
         ]
         title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds ({engine} engine)"
         console_for(self.json).print(table(title, columns, rows))
+        show_notices(notices)
         return 0
 
 
 def _last_step(result: "xr.Dataset") -> list[dict[str, Any]]:
-    last = result.isel(step=-1).mean(("seed", "client"))
+    last = result.isel(step=-1).mean(("seed", "client"), skipna=False)
     rows = []
     for theta in last.theta.values:
         at = last.sel(theta=theta)

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from promptfolio.cli.console import console_for, table, tracking
-from promptfolio.cli.options import Resources
-from promptfolio.cli.output import emit_json, require_json_target, require_writable_folder
+from promptfolio.cli.cost import announce, require_disk, require_memory
+from promptfolio.cli.options import LARGE_FIELDS, Resources
+from promptfolio.cli.output import emit_json
+from promptfolio.cli.targets import require_targets
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.specification import Specification, read_specification
-from promptfolio.sweep.store import as_json, stored_path, sweep_states
+from promptfolio.sweep.store import as_json, cell_path, stored_path, sweep_states
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_CELL_SECONDS = 0.5
+"""Of a cell beside its training: starting, now and then compiling, writing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +53,10 @@ class Sweep:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         specification = read_specification(self.spec)
-        require_writable_folder("out", self.out)
-        require_json_target(self.json)
+        cells = {cell_path(self.out, cell.name) for cell in specification.cells} if self.json else ()
+        require_targets(
+            {"json": self.json}, folders={"out": self.out}, inputs={"spec": self.spec, "cells": cells}
+        )
         return self._show(specification) if self.status else self._run(specification)
 
     def _show(self, specification: Specification) -> int:
@@ -68,6 +75,8 @@ class Sweep:
                 "left out with a scheduler: its workers have their own",
             )
         self.resources.apply()
+        if self.scheduler is None:
+            self._check_cost(specification)
         with tracking("sweeping") as tracker:
             outcomes = run_sweep(
                 specification,
@@ -91,6 +100,18 @@ class Sweep:
             f"{_counted(len(outcomes), len(different))}: {said}   folder: {self.out}", soft_wrap=True
         )
         return int(bool(failed))
+
+    def _check_cost(self, specification: Specification) -> None:
+        """Refuse cells that this machine cannot hold, and say how long the missing ones will take."""
+        from simulate.running.cost import cost_of
+
+        states = sweep_states(specification, self.out)
+        missing = {cell.name: cell for cell in specification.cells if states[cell.name] != "done"}
+        costs = [cost_of(cell.experiment, self.resources.memory) for cell in missing.values()]
+        force = self.resources.force
+        require_memory(max((cost.memory for cost in costs), default=0), force, LARGE_FIELDS)
+        require_disk(self.out, sum(cost.results for cost in costs), force, f"the grid, {LARGE_FIELDS}")
+        announce(sum(cost.seconds + _CELL_SECONDS for cost in costs))
 
     def _emit(self, cells: list[tuple[Cell, str, str]]) -> None:
         records = []

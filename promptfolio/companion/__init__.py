@@ -12,10 +12,9 @@ from promptfolio.companion.study_config import ClipStudy
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
-    from promptfolio.companion.bank import FeatureBank, load_bank
+    from promptfolio.companion.banks import FeatureBank, draw_synthetic_bank, load_bank
     from promptfolio.companion.study import run_study
     from promptfolio.companion.summary import summarise
-    from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 
 __all__ = [
     "ClipStudy",
@@ -28,9 +27,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "FeatureBank": "bank",
-    "draw_synthetic_bank": "synthetic_bank",
-    "load_bank": "bank",
+    "FeatureBank": "banks",
+    "draw_synthetic_bank": "banks",
+    "load_bank": "banks",
     "run_study": "study",
     "summarise": "summary",
 }

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from promptfolio.companion.bank import FeatureBank
-from promptfolio.companion.partition import Partition, class_anchors
+from promptfolio.companion.banks import FeatureBank
+from promptfolio.companion.partition import Partition, baseline_name, class_anchors
 from promptfolio.companion.prompts import ImageBatch
+from promptfolio.companion.split_roles import SplitRoles
 from promptfolio.companion.training import Replicate
 
 
@@ -25,6 +26,11 @@ class ClientSplits(NamedTuple):
         train_rows: n_k, number of training images; shape (seeds, clients).
         reused_rows: number of test images that some client also trained on, 0 in a disjoint split; shape (seeds,
             clients).
+        class_counts: number of training images of each class over all clients; 0 for a class that nobody trains on;
+            shape (seeds, classes).
+        roles: the splits of the bank that the images come from, the same for all replicates.
+        baseline: what the classifier without any prompt is called, "zero-shot" or "one-shot anchors".
+        notices: what a reader of the results must know about the bank and its partitions, without repeats.
     """
 
     replicates: Replicate
@@ -33,6 +39,10 @@ class ClientSplits(NamedTuple):
     test: Bool[np.ndarray, "seeds clients samples"]
     train_rows: Int[np.ndarray, "seeds clients"]
     reused_rows: Int[np.ndarray, "seeds clients"]
+    class_counts: Int[np.ndarray, "seeds classes"]
+    roles: SplitRoles
+    baseline: str
+    notices: tuple[str, ...]
 
 
 def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0) -> ClientSplits:
@@ -71,7 +81,18 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
         held_out_labels=jnp.asarray(labels),
         client_weights=jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32),
     )
-    return ClientSplits(replicates, labels, validation, test, counts, (trained & test).sum(axis=2))
+    return ClientSplits(
+        replicates,
+        labels,
+        validation,
+        test,
+        train_rows=counts,
+        reused_rows=(trained & test).sum(axis=2),
+        class_counts=np.stack([partition.class_counts for partition in partitions]),
+        roles=partitions[0].roles,
+        baseline=baseline_name(partitions[0]),
+        notices=tuple(dict.fromkeys(notice for partition in partitions for notice in partition.notices)),
+    )
 
 
 def _belonging(

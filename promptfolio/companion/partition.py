@@ -1,9 +1,10 @@
-"""Split a feature bank over clients by Dirichlet label skew, into training, validation and test rows: disjoint
-ones, unless the study asks for the pooled split of the authors' released code.
+"""Split a feature bank over clients, into training, validation and test rows: disjoint ones, unless the study
+asks for the pooled split of the authors' released code.
 
-After Hsu, Qi and Brown, 2019 (arXiv:1909.06335): each class is shared out in proportions drawn from
-Dirichlet(β, …, β); small β gives every client its own few classes. Training and held-out rows of a class
-follow the SAME proportions, so that a client is tested on the classes it trains on.
+A bank that says which client holds each image is divided so. Any other is divided by Dirichlet label skew, after
+Hsu, Qi and Brown, 2019 (arXiv:1909.06335): each class is shared out in proportions drawn from Dirichlet(β, …, β);
+small β gives every client its own few classes. Training, validation and test rows of a class follow the SAME
+proportions, so that a client is tested on the classes it trains on.
 
 In the pooled split a client gets one pool of rows from both splits together. It trains on a part of the pool, as
 large a share as the training split has of all rows; its test rows are the WHOLE pool, training rows included, and
@@ -11,17 +12,23 @@ its validation rows the rest of the pool, which it did not train on.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
+from promptfolio.companion.banks.checks import shortened
+from promptfolio.companion.banks.noticing import listed
+from promptfolio.companion.split_roles import SplitRoles, assign_roles
 from promptfolio.companion.study_config import ClipStudy
 from simulate.model.keys import fold_purpose
 from simulate.validation import ConfigurationError
 
 _TRIES = 50
+# A mean of unit vectors in single precision says nothing below this length.
+_SHORTEST_MEAN = 1e-5
 
 Parts = tuple[np.ndarray, ...]
 """Row indices of each client."""
@@ -37,7 +44,12 @@ class Partition:
             ``train`` and ``validation`` together.
         anchors: rows whose mean image feature replaces the class text feature, shape (classes, anchor_images);
             no column when the bank has texts. They belong to no client.
-        proportions: share of each class given to each client; shape (classes, clients).
+        proportions: share of each class given to each client, 0 for a class without images in a bank that names
+            the clients; shape (classes, clients).
+        class_counts: number of training images of each class over all clients, 0 for a class that nobody trains
+            on; shape (classes,).
+        roles: the splits of the bank that the rows come from.
+        notices: what a reader of the results must know about the bank, its splits and this partition.
     """
 
     train: tuple[Int[np.ndarray, "_"], ...]
@@ -45,13 +57,16 @@ class Partition:
     test: tuple[Int[np.ndarray, "_"], ...]
     anchors: Int[np.ndarray, "classes anchor_images"]
     proportions: Float[np.ndarray, "classes clients"]
+    class_counts: Int[np.ndarray, " classes"]
+    roles: SplitRoles
+    notices: tuple[str, ...]
 
 
 def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> Partition:
     """Draw the anchors and the partition of one replicate.
 
-    Images that occur twice, bit for bit, are used once, so that in a disjoint split no test image is also a
-    training image. Proportions are redrawn until every client has `min_rows` rows in each of its three parts.
+    Images that occur twice are used once, see `SplitRoles`. Proportions are redrawn until every client has
+    `min_rows` rows in each of its three parts; the clients that a bank names are not drawn.
 
     Args:
         study: clients, beta, split, validation_fraction, min_rows, anchor_images and the names of the splits.
@@ -59,76 +74,141 @@ def partition_bank(study: ClipStudy, bank: FeatureBank, key: Key[Array, ""]) -> 
         key: the replicate's key; streams "anchors" and "partition" are folded from it.
 
     Raises:
-        ConfigurationError: a split that the bank does not have, too few images for the anchors, or no allowed
-            partition found.
+        ConfigurationError: a split that the bank does not have, too few images for the anchors, another number of
+            clients than the bank names, or no allowed partition found.
     """
-    pool, held_out = _pools(study, bank)
-    anchors = _draw_anchors(study, bank, pool, _generator(key, "anchors"))
-    pool = np.setdiff1d(pool, anchors)
-
+    roles = assign_roles(study, bank)
+    anchors = _draw_anchors(study, bank, roles.train, _generator(key, "anchors"))
     random = _generator(key, "partition")
-    for _ in range(_TRIES):
-        proportions = random.dirichlet(np.full(study.clients, study.beta), bank.classes)
-        if not np.isfinite(proportions).all():  # all gammas of a tiny β can underflow together
-            continue
-        if study.split == "pooled":
-            train, validation, test = _pooled_parts(bank.labels, pool, held_out, proportions, random)
-        else:
-            train = _share_out(bank.labels, pool, proportions, random)
-            held = _share_out(bank.labels, held_out, proportions, random)
-            validation, test = _divide_each(bank.labels, held, study.validation_fraction, random)
-        if min(rows.size for part in (train, validation, test) for rows in part) >= study.min_rows:
-            return Partition(train, validation, test, anchors, proportions)
-    raise ConfigurationError(
-        "beta, clients, min_rows",
-        (study.beta, study.clients, study.min_rows),
-        f"such that {pool.size} training and {held_out.size} held-out images give each client min_rows of"
-        f" training, validation and test; {_TRIES} draws did not (raise beta, or lower clients or min_rows)",
-    )
+    if bank.client is not None:
+        proportions, parts = _given_parts(study, bank, roles, anchors, random)
+    else:
+        proportions, parts = _drawn_parts(study, bank, roles, anchors, random)
+    trained = np.bincount(bank.labels[np.concatenate(parts[0])], minlength=bank.classes)
+    notices = (*bank.notices, *roles.notices, *_notices(bank, roles, trained))
+    return Partition(*parts, anchors, proportions, trained, roles, notices)
 
 
 def class_anchors(bank: FeatureBank, partition: Partition) -> Float[np.ndarray, "classes dim"]:
     """The text feature t_c of each class, of unit length: the bank's own, or the normalised mean of its
-    anchor images."""
+    anchor images.
+
+    Raises:
+        ConfigurationError: naming a class whose anchor images cancel each other.
+    """
     if bank.text_features is not None:
         return bank.text_features
     means = bank.image_features[partition.anchors].mean(axis=1)
-    return means / np.linalg.norm(means, axis=1, keepdims=True)
+    lengths = np.linalg.norm(means, axis=1, keepdims=True)
+    if lengths.min() < _SHORTEST_MEAN:
+        name = shortened(bank.class_names[int(lengths.argmin())], 60)
+        raise ConfigurationError(
+            "anchor_images",
+            partition.anchors.shape[1],
+            f"another number: those of class {name!r} cancel each other",
+        )
+    return means / lengths
 
 
-def training_split(study: ClipStudy, bank: FeatureBank) -> str:
-    """Name of the split that training rows come from.
+def baseline_name(partition: Partition) -> str:
+    """What the classifier without any prompt is called: "zero-shot" with class texts, and otherwise by the number
+    of images of each class that its anchors were made from.
 
-    `study.train_split` if given; else "val" where the bank has such rows (clean single views), "train"
-    next, and then the first other split with rows that is not the held-out one.
-
-    Raises:
-        ConfigurationError: when there is none.
+    Example:
+        >>> from promptfolio.companion.banks import draw_synthetic_bank
+        >>> from simulate.model.keys import replicate_key
+        >>> banks = [draw_synthetic_bank(texts=texts) for texts in (True, False)]
+        >>> [baseline_name(partition_bank(ClipStudy(), bank, replicate_key(0, 0))) for bank in banks]
+        ['zero-shot', 'one-shot anchors']
     """
-    if study.train_split:
-        if study.train_split not in bank.split_names or not bank.rows(study.train_split).size:
-            raise ConfigurationError("train_split", study.train_split, _choices(bank))
-        return study.train_split
-    for name in ("val", "train", *bank.split_names):
-        if name in bank.split_names and name != study.heldout_split and bank.rows(name).size:
-            return name
+    shots = partition.anchors.shape[1]
+    return {0: "zero-shot", 1: "one-shot anchors"}.get(shots, f"{shots}-shot anchors")
+
+
+def _drawn_parts(
+    study: ClipStudy, bank: FeatureBank, roles: SplitRoles, anchors: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, tuple[Parts, Parts, Parts]]:
+    """Proportions and parts by Dirichlet label skew, redrawn until each client has enough."""
+    pool = np.setdiff1d(roles.train, anchors)
+    for _ in range(_TRIES):
+        proportions = random.dirichlet(np.full(study.clients, study.beta), bank.classes)
+        if not np.isfinite(proportions).all():  # all gammas of a tiny β can underflow together
+            continue
+
+        def share_out(rows: np.ndarray, proportions: np.ndarray = proportions) -> Parts:
+            return _share_out(bank.labels, rows, proportions, random)
+
+        parts = _parts(study, bank, roles, pool, share_out, random)
+        if min(rows.size for part in parts for rows in part) >= study.min_rows:
+            return proportions, parts
     raise ConfigurationError(
-        "train_split", study.train_split, f"{_choices(bank)}, besides the held-out split"
+        "beta, clients, min_rows",
+        (study.beta, study.clients, study.min_rows),
+        f"such that {pool.size} training and {roles.validation.size + roles.test.size} held-out images give each"
+        f" client min_rows of training, validation and test; {_TRIES} draws did not (raise beta, or lower clients"
+        " or min_rows)",
     )
 
 
-def _pools(study: ClipStudy, bank: FeatureBank) -> tuple[np.ndarray, np.ndarray]:
-    if study.heldout_split not in bank.split_names or not bank.rows(study.heldout_split).size:
-        raise ConfigurationError("heldout_split", study.heldout_split, _choices(bank))
-    pool, held_out = bank.rows(training_split(study, bank)), bank.rows(study.heldout_split)
-    rows = np.concatenate([pool, held_out])
-    _, first = np.unique(bank.image_features[rows], axis=0, return_index=True)
-    return np.sort(rows[first[first < pool.size]]), np.sort(rows[first[first >= pool.size]])
+def _given_parts(
+    study: ClipStudy, bank: FeatureBank, roles: SplitRoles, anchors: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, tuple[Parts, Parts, Parts]]:
+    """Proportions and parts by the clients that the bank names."""
+    client = bank.client
+    assert client is not None
+    count = len(bank.client_names)
+    if study.clients != count:
+        raise ConfigurationError(
+            "clients", study.clients, f"{count}, the number of clients that the bank names (key client)"
+        )
+
+    def share_out(rows: np.ndarray) -> Parts:
+        return tuple(rows[client[rows] == each] for each in range(count))
+
+    parts = _parts(study, bank, roles, np.setdiff1d(roles.train, anchors), share_out, random)
+    for name, rows in (
+        (name, rows) for part in parts for name, rows in zip(bank.client_names, part, strict=True)
+    ):
+        if rows.size < study.min_rows:
+            raise ConfigurationError(
+                "min_rows",
+                study.min_rows,
+                f"at most {rows.size}, the fewest training, validation or test images of client {name!r}",
+            )
+    table = np.zeros((bank.classes, count))
+    rows = np.concatenate([roles.train, roles.validation, roles.test])
+    np.add.at(table, (bank.labels[rows], client[rows]), 1)
+    return table / np.maximum(table.sum(axis=1, keepdims=True), 1), parts
 
 
-def _choices(bank: FeatureBank) -> str:
-    filled = [name for name in bank.split_names if bank.rows(name).size]
-    return f"a split of the bank that has rows ({', '.join(filled)})"
+def _parts(
+    study: ClipStudy,
+    bank: FeatureBank,
+    roles: SplitRoles,
+    pool: np.ndarray,
+    share_out: Callable[[np.ndarray], Parts],
+    random: np.random.Generator,
+) -> tuple[Parts, Parts, Parts]:
+    """Train, validation and test rows of each client."""
+    if study.split == "pooled":  # test rows are all of a client's rows
+        own = share_out(np.concatenate([pool, roles.test]))
+        train_share = pool.size / (pool.size + roles.test.size)
+        train, rest = _divide_each(bank.labels, own, train_share, random)
+        return train, rest, own
+    train, held = share_out(pool), share_out(roles.test)
+    if roles.validation_split != roles.test_split:
+        return train, share_out(roles.validation), held
+    return train, *_divide_each(bank.labels, held, study.validation_fraction, random)
+
+
+def _notices(bank: FeatureBank, roles: SplitRoles, trained: np.ndarray) -> Iterator[str]:
+    if bank.client is not None:
+        yield f"the clients are the {len(bank.client_names)} that the bank names: beta is not used"
+    spent = np.flatnonzero((trained == 0) & (roles.train_classes > 0))
+    if spent.size:
+        yield "all training images of some classes are spent on anchors: " + listed(
+            bank.class_names[index] for index in spent
+        )
 
 
 def _draw_anchors(
@@ -162,20 +242,6 @@ def _share_out(
     return tuple(np.sort(np.concatenate(share)) for share in shares)
 
 
-def _pooled_parts(
-    labels: np.ndarray,
-    pool: np.ndarray,
-    held_out: np.ndarray,
-    proportions: np.ndarray,
-    random: np.random.Generator,
-) -> tuple[Parts, Parts, Parts]:
-    """Train, validation and test rows when both splits are pooled: the last are all of a client's rows."""
-    own = _share_out(labels, np.concatenate([pool, held_out]), proportions, random)
-    train_share = pool.size / (pool.size + held_out.size)
-    train, rest = _divide_each(labels, own, train_share, random)
-    return train, rest, own
-
-
 def _divide_each(
     labels: np.ndarray, clients: Parts, fraction: float, random: np.random.Generator
 ) -> tuple[Parts, Parts]:
@@ -201,7 +267,11 @@ def _divide(
 def _by_class(
     labels: np.ndarray, pool: np.ndarray, classes: int, random: np.random.Generator
 ) -> list[np.ndarray]:
-    return [random.permutation(pool[labels[pool] == label]) for label in range(classes)]
+    # Sorted once: a comparison with every class would cost classes × images.
+    own = labels[pool]
+    order = np.argsort(own, kind="stable")
+    starts = np.searchsorted(own[order], np.arange(1, classes))
+    return [random.permutation(rows) for rows in np.split(pool[order], starts)]
 
 
 def _generator(key: Key[Array, ""], purpose: str) -> np.random.Generator:

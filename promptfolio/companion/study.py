@@ -9,12 +9,16 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
+from promptfolio.companion.baseline import baseline_margins, baseline_of
 from promptfolio.companion.client_splits import ClientSplits, gather
-from promptfolio.companion.evaluate import Record, accuracy_of, evaluate
+from promptfolio.companion.evaluate import Record, choosing_images, evaluate
 from promptfolio.companion.labels import label_study
 from promptfolio.companion.partition import Partition, partition_bank
-from promptfolio.companion.prompts import class_logits
+from promptfolio.companion.remarks import remarks
+from promptfolio.companion.replicates import alike, distinct_replicates
+from promptfolio.companion.split_roles import SplitRoles, assign_roles
+from promptfolio.companion.stability import require_sound
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.training import (
     HeldOutLogits,
@@ -22,13 +26,17 @@ from promptfolio.companion.training import (
     Hyperparameters,
     TrainingProgram,
     advance,
-    smallest_margins,
     start,
     training_program,
 )
 from simulate.experiment import TrainingScheme
 from simulate.model.keys import replicate_key
+from simulate.results.notices import with_notices
+from simulate.running.arithmetic import arithmetic
+from simulate.running.batching import GIB
+from simulate.running.cost import machine_memory
 from simulate.running.runner import Progress
+from simulate.validation import ConfigurationError
 
 Measured = HeldOutLogits | HeldOutMargins
 
@@ -38,13 +46,18 @@ _PROMPT_COPIES = 10
 _PROMPT_BYTES = 2**30
 
 
+@arithmetic("float32")
 def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = None) -> xr.Dataset:
     """Run a prompt portfolio on the features of a bank, in float32.
 
     Under the posthoc scheme one training serves every θ, and θ* is predicted from validation margins
     (T24); the others train a pair for each of `study.trained_theta`. Only the reference choice "best" is made
-    on test images. Validation and test images are not trained on by any client, unless the study asks for the
-    pooled split, whose test images include the training images.
+    on test images, and no validation image of a class that nobody trains on chooses anything. Validation and test
+    images are not trained on by any client, unless the study asks for the pooled split, whose test images include
+    the training images.
+
+    Replicates that would be the same run, because the study leaves nothing random, are run once: the result then
+    has one seed, and a notice.
 
     Args:
         study: what to run.
@@ -52,41 +65,77 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
         progress: called with (rounds done, rounds in all), summed over schemes, after each recorded round.
 
     Returns:
-        A dataset with dimensions scheme, split, seed, step, theta, client, prompt and choice; see
+        A dataset with dimensions scheme, split, seed, step, theta, client, prompt, choice and group; see
         `promptfolio.companion.labels` for its variables and their meaning. Its attributes hold the resolved
-        study, the bank's description (with "synthetic" 1 or 0), versions and commit.
+        study, which names the splits that were used, the description of the bank and of its images in use
+        ("synthetic" 1 or 0), notices, the number of replicates that differ, versions and commit.
 
     Raises:
-        ConfigurationError: when the bank cannot be divided as the study asks.
+        ConfigurationError: when the bank cannot be divided as the study asks, or this machine cannot hold the
+            study.
+        NonFiniteError: when a training leaves the numbers that float32 resolves.
 
     Example:
-        >>> from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+        >>> from promptfolio.companion.banks import draw_synthetic_bank
         >>> bank = draw_synthetic_bank(classes=4, dim=16)
         >>> study = ClipStudy(clients=2, rounds=2, replicates=1, schemes=("posthoc",), theta_step=0.5)
         >>> result = run_study(study, bank)
         >>> dict(result.accuracy.sizes), result.attrs["synthetic"]
         ({'scheme': 1, 'split': 2, 'seed': 1, 'step': 2, 'theta': 8, 'client': 2}, 1)
     """
-    keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
-    splits = gather(bank, draw_partitions(study, bank, keys))
+    roles = assign_roles(study, bank)
+    _check_sizes(study, bank, roles)
+    asked = study.replicates
+    keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(asked))
+    partitions = draw_partitions(study, bank, keys)
+    study = resolved_study(study, bank)
+    if alike(study, partitions):
+        study, keys, partitions = study.replace(replicates=1), keys[:1], partitions[:1]
+    splits = gather(bank, partitions)
+    _check_choosing(study, splits)
+    baseline = baseline_of(baseline_margins(splits), splits)
 
     blocks = {scheme: _theta_blocks(study, bank, scheme) for scheme in study.schemes}
     total = sum(map(len, blocks.values())) * study.record[-1]
     finished = 0
     records: dict[str, list[Record]] = {}
+    last: list[Measured] = []
     for scheme in study.schemes:
         program = training_program(study, scheme)
         parts: list[list[Measured]] = []
         for theta in blocks[scheme]:
             part = []
             for rounds, measured in _train(study, program, splits, keys, theta):
+                require_sound(study, scheme, splits, measured, theta, rounds, baseline.tied)
                 part.append(measured)
                 if progress is not None:
                     progress(finished + rounds, total)
             parts.append(part)
+            last.append(part[-1])
             finished += study.record[-1]
         records[scheme] = [evaluate(study, splits, _join(pieces)) for pieces in zip(*parts, strict=True)]
-    return label_study(study, bank, splits, records, _zero_shot(study, splits))
+    data = label_study(study, bank, splits, records, (baseline.accuracy, baseline.group_accuracy))
+    data = data.assign_attrs(distinct_replicates=distinct_replicates(splits, last))
+    return with_notices(data, (*splits.notices, *remarks(data, asked)))
+
+
+def resolved_study(study: ClipStudy, bank: FeatureBank) -> ClipStudy:
+    """A study with the names of the splits of a bank that it uses, which it may leave open.
+
+    Raises:
+        ConfigurationError: for splits that the bank does not have.
+
+    Example:
+        >>> from promptfolio.companion.banks import draw_synthetic_bank
+        >>> study = resolved_study(ClipStudy(), draw_synthetic_bank())
+        >>> study.train_split, study.validation_split, study.heldout_split
+        ('val', 'test', 'test')
+    """
+    roles = assign_roles(study, bank)
+    validation = "" if study.split == "pooled" else roles.validation_split
+    return study.replace(
+        train_split=roles.train_split, validation_split=validation, heldout_split=roles.test_split
+    )
 
 
 def draw_partitions(study: ClipStudy, bank: FeatureBank, keys: Key[Array, " seeds"]) -> list[Partition]:
@@ -139,11 +188,32 @@ def _join(pieces: tuple[Measured, ...]) -> Measured:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *pieces)
 
 
-def _zero_shot(study: ClipStudy, splits: ClientSplits) -> Float[np.ndarray, "splits seeds clients"]:
-    """Accuracy of the class anchors without any prompt."""
-    replicates = splits.replicates
-    logits = jax.vmap(jax.vmap(class_logits, (None, None, 0)), (None, 0, 0))(
-        jnp.asarray(study.logit_scale, jnp.float32), replicates.anchors, replicates.held_out
-    )
-    margins = np.asarray(smallest_margins(logits, replicates.held_out_labels))
-    return np.stack([accuracy_of(margins, mask) for mask in (splits.validation, splits.test)])
+def _check_choosing(study: ClipStudy, splits: ClientSplits) -> None:
+    if not choosing_images(splits).any(axis=(1, 2)).all():
+        raise ConfigurationError(
+            "validation_split",
+            splits.roles.validation_split,
+            f"a split with images of the classes that split {study.train_split!r} has training images of",
+        )
+
+
+def _check_sizes(study: ClipStudy, bank: FeatureBank, roles: SplitRoles) -> None:
+    """Refuse more clients than there are images for, and studies that this machine cannot hold."""
+    for images, split in ((roles.train, roles.train_split), (roles.test, roles.test_split)):
+        if bank.client is None and study.clients * study.min_rows > images.size:
+            raise ConfigurationError(
+                "clients",
+                study.clients,
+                f"at most {images.size // study.min_rows}: each needs min_rows = {study.min_rows} of the"
+                f" {images.size} images of split {split!r}",
+            )
+    prompts = _PROMPT_COPIES * study.clients * bank.classes * bank.dim
+    held_out = (roles.validation.size + roles.test.size) * (bank.dim + 3 * bank.classes)
+    needed, available = 4 * study.replicates * (prompts + held_out), machine_memory()
+    if available and needed > available:
+        raise ConfigurationError(
+            "replicates",
+            study.replicates,
+            f"fewer, or clients = {study.clients} must be: prompts and logits need {needed / GIB:.3g} GiB, and this"
+            f" process may take {available / GIB:.3g}",
+        )

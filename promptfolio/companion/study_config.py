@@ -9,7 +9,13 @@ from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
 from simulate.experiment import TrainingScheme
-from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+from simulate.validation import (
+    ConfigurationError,
+    require_choice,
+    require_integer,
+    require_number,
+    require_seed,
+)
 
 Split = Literal["disjoint", "pooled"]
 
@@ -31,20 +37,23 @@ class ClipStudy(FederatedConfiguration):
     """
 
     clients: int = 10
-    """K, the number of clients."""
+    """K, the number of clients; of a bank that names each image's client, as many as it names."""
     beta: float = 0.3
-    """β of the Dirichlet label skew: small is heterogeneous."""
+    """β of the Dirichlet label skew: small is heterogeneous. Not used with a bank that names the clients."""
     validation_fraction: float = 1 / 3
     """Share of each client's held-out images, class by class, used to choose θ; the rest is for testing. Not used
-    with a pooled split."""
+    where a split of the bank serves for validation, or with a pooled split."""
     min_rows: int = 5
     """Fewest training, validation and test images that each client must have."""
     anchor_images: int = 1
     """Public images per class whose mean feature replaces the class text feature, in banks without texts."""
     train_split: str = ""
-    """Split of the bank to train on; empty takes "val", else "train", else the first one that is not held out."""
+    """Split of the bank to train on; empty takes "train", else "val", else the first one that is not held out."""
+    validation_split: str = ""
+    """Split of the bank to choose θ on; empty takes "val" where that is neither trained nor tested on, else a share
+    of the held-out split, as does the held-out split's own name."""
     heldout_split: str = "test"
-    """Split of the bank divided into validation and test images."""
+    """Split of the bank with the test images."""
     split: Split = "disjoint"
     """disjoint: no image is used for two of training, validation and test. pooled: as in the authors' released
     code, for `promptfolio audit`: both splits are pooled, each client trains on a part of its pool and is
@@ -89,7 +98,7 @@ class ClipStudy(FederatedConfiguration):
         require_number("validation_fraction", self.validation_fraction, above=0, at_most=0.9)
         require_integer("min_rows", self.min_rows, 1)
         require_integer("anchor_images", self.anchor_images, 1)
-        for field in ("train_split", "heldout_split", "optimizer"):
+        for field in ("train_split", "validation_split", "heldout_split", "optimizer"):
             if not isinstance(getattr(self, field), str):
                 raise ConfigurationError(field, getattr(self, field), "a name")
         for field in ("schemes", "trained_theta", "record", "optimizer_options"):
@@ -97,9 +106,15 @@ class ClipStudy(FederatedConfiguration):
                 raise ConfigurationError(field, getattr(self, field), "a tuple")
         if self.train_split == self.heldout_split:
             raise ConfigurationError("train_split", self.train_split, "another split than heldout_split")
+        if self.validation_split and self.validation_split == self.train_split:
+            raise ConfigurationError(
+                "validation_split", self.validation_split, "another split than train_split"
+            )
         require_choice("split", self.split, get_args(Split))
+        if self.validation_split and self.split == "pooled":
+            raise ConfigurationError("validation_split", self.validation_split, "empty with a pooled split")
         if self.partition_seed is not None:
-            require_integer("partition_seed", self.partition_seed, 0)
+            require_seed("partition_seed", self.partition_seed)
         self._check_schemes()
         self._check_federation()
         require_number("logit_scale", self.logit_scale, above=0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from promptfolio.companion.study_config import ClipStudy
@@ -76,18 +76,30 @@ class HeldOutMargins(NamedTuple):
     Attributes:
         global_prompt, local_prompt: of each prompt by itself; shape (clients, samples).
         mixture: of the pair at its own θ; shape (clients, samples).
+        longest: largest length of an anchor plus prompt, before it is divided by it; NaN where one is; scalar.
     """
 
     global_prompt: Float[Array, "*batch clients samples"]
     local_prompt: Float[Array, "*batch clients samples"]
     mixture: Float[Array, "*batch clients samples"]
+    longest: Float[Array, "*batch"]
 
 
 class HeldOutLogits(NamedTuple):
-    """Logits of the held-out images under each prompt by itself; shape (clients, samples, classes)."""
+    """Logits of the held-out images under each prompt by itself.
+
+    Attributes:
+        global_prompt, local_prompt: of each client's images, the latter under its own prompt; shape (clients,
+            samples, classes).
+        elsewhere: whether each client's local prompt classifies the held-out images of each client correctly, a tie
+            counting as an error; shape (prompts, clients, samples).
+        longest: largest length of an anchor plus prompt, before it is divided by it; NaN where one is; scalar.
+    """
 
     global_prompt: Float[Array, "*batch clients samples classes"]
     local_prompt: Float[Array, "*batch clients samples classes"]
+    elsewhere: Bool[Array, "*batch prompts clients samples"]
+    longest: Float[Array, "*batch"]
 
 
 @quick_jit("program")
@@ -146,19 +158,31 @@ def advance(
         def measure(state: TrainState) -> HeldOutMargins | HeldOutLogits:
             feature_global = encode(state.global_prompt, None)
             features_local = jax.vmap(encode, (0, None))(state.local_prompts, None)
-            logits = HeldOutLogits(
-                jax.vmap(class_logits, (None, None, 0))(
-                    hyperparameters.logit_scale, feature_global, replicate.held_out
-                ),
-                jax.vmap(class_logits, (None, 0, 0))(
-                    hyperparameters.logit_scale, features_local, replicate.held_out
-                ),
-            )
+
+            def length(prompt: Array) -> Array:
+                return jnp.linalg.norm(replicate.anchors + prompt, axis=-1).max()
+
+            longest = jnp.maximum(length(state.global_prompt), jax.vmap(length)(state.local_prompts).max())
+            scale = hyperparameters.logit_scale
+            logits_global = jax.vmap(class_logits, (None, None, 0))(scale, feature_global, replicate.held_out)
+            logits_local = jax.vmap(class_logits, (None, 0, 0))(scale, features_local, replicate.held_out)
+            labels = replicate.held_out_labels
             if program.scheme == "posthoc":
-                return logits
+
+                def classifies(features: Array) -> Array:
+                    logits = class_logits(scale, features, replicate.held_out)
+                    return smallest_margins(logits, labels) > 0
+
+                # One prompt at a time: all at once would need memory for clients × images × classes.
+                elsewhere = jax.lax.map(classifies, features_local)
+                return HeldOutLogits(logits_global, logits_local, elsewhere, longest)
             # Logits are linear in text features, so mixing them is mixing the features.
-            three = (*logits, mix(theta, *logits))
-            return HeldOutMargins(*(smallest_margins(each, replicate.held_out_labels) for each in three))
+            return HeldOutMargins(
+                smallest_margins(logits_global, labels),
+                smallest_margins(logits_local, labels),
+                smallest_margins(mix(theta, logits_global, logits_local), labels),
+                longest,
+            )
 
         state, measured = train(
             federation,

@@ -18,17 +18,25 @@ noticed, since a file says which experiment it holds."""
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One experiment of a sweep.
+    """One experiment of a sweep. It keeps what the specification gives, since sweeps may have many cells, and
+    resolves the rest whenever it is asked.
 
     Attributes:
         varied: fields that vary in the sweep, and their values here, as the specification gives them.
         settings: all fields that the specification gives, varied or not; the others have their defaults.
-        experiment: what these resolve to.
     """
 
     varied: tuple[tuple[str, Any], ...]
     settings: tuple[tuple[str, Any], ...]
-    experiment: Experiment
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the settings resolve to, made anew at each call.
+
+        Raises:
+            ConfigurationError: when they are not allowed; cells of a `Specification` are.
+        """
+        return Experiment(**dict(self.settings))
 
     @functools.cached_property
     def name(self) -> str:
@@ -63,14 +71,8 @@ def canonical_json(experiment: Experiment) -> str:
 
 
 def canonical_fields(experiment: Experiment) -> Mapping[str, Any]:
-    """The fields of an experiment as JSON has them, in one spelling; not to be changed."""
-    return _canonical_fields(experiment.to_json())
-
-
-@functools.lru_cache(maxsize=16)  # several names and texts are made of the same experiment, one after another
-def _canonical_fields(text: str) -> Mapping[str, Any]:
-    kinds = field_kinds()
-    return {name: _canonical(kinds[name], value) for name, value in json.loads(text).items()}
+    """The fields of an experiment as JSON writes them, in one spelling."""
+    return {name: _canonical(kind, getattr(experiment, name)) for name, kind in field_kinds().items()}
 
 
 def _canonical(kind: Kind, value: Any) -> Any:
@@ -79,7 +81,7 @@ def _canonical(kind: Kind, value: Any) -> Any:
     if kind == "numbers":
         return [float(entry) + 0.0 for entry in value]
     if kind == "options":
-        return sorted([name, float(number) + 0.0] for name, number in value)
+        return sorted((name, float(number) + 0.0) for name, number in value)
     return value
 
 

@@ -10,7 +10,7 @@ import os
 import pathlib
 import signal
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -165,7 +165,11 @@ def _interrupts_only_here() -> Iterator[None]:
 
 
 def compute_on(
-    client: "Client", cells: list[Cell], folder: pathlib.Path, memory: float | None
+    client: "Client",
+    cells: list[Cell],
+    folder: pathlib.Path,
+    memory: float | None,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Cell, str]]:
     """Compute cells on workers, and yield (cell, reason) as each is finished; the reason is empty on success.
 
@@ -178,6 +182,7 @@ def compute_on(
         cells: what to compute, without repeats.
         folder: for the results, shared by all workers.
         memory: GiB for the arrays of each cell; None as in `simulate.run`.
+        settings: under which the results in the folder were computed, which the workers' own must agree with.
     """
     pending, running = PendingCells(cells), dict["Future", Cell]()
     sweep = f"promptfolio-sweep-{uuid4().hex}"
@@ -186,7 +191,7 @@ def compute_on(
             for _ in range(min(len(client.nthreads()) - len(running), len(pending))):
                 cell = pending.take()
                 key = (sweep, cell.name)
-                task = (settings_json(cell), cell.name, str(folder), memory)
+                task = (settings_json(cell), cell.name, str(folder), memory, dict(settings or {}))
                 running[client.submit(run_cell, *task, key=key, pure=False)] = cell
             for future in _finished(client, running):
                 cell = running.pop(future)

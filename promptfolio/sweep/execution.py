@@ -5,13 +5,14 @@ import dataclasses
 import os
 import pathlib
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Literal
 
 from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
-from promptfolio.sweep.store import cell_path, refuse_foreign, remove_leftovers, sweep_states
-from promptfolio.sweep.worker import Runner
+from promptfolio.sweep.store import cell_path, common_settings, find_cells, refuse_foreign
+from promptfolio.sweep.worker import Runner, stop_reason
+from simulate.results.files import remove_leftovers
 from simulate.validation import ConfigurationError, require_integer
 
 _PATIENCE = 10.0
@@ -63,7 +64,8 @@ def run_sweep(
 
     Raises:
         ConfigurationError: when an argument is not allowed, Dask is not installed, the scheduler does not answer,
-            the folder cannot be written, or a file in it has a cell's name and holds something else.
+            the folder cannot be written, a file in it has a cell's name and holds something else, or results
+            in it were computed under other settings, or other versions of JAX, than the missing ones would be.
     """
     _check(workers, threads, scheduler)
     if workers != 0:
@@ -71,25 +73,26 @@ def run_sweep(
 
         require_dask(workers, scheduler)
     folder = pathlib.Path(folder).resolve()
-    states = sweep_states(specification, folder)
+    there = find_cells(specification, folder)
+    states = {name: found.state for name, found in there.items()}
     refuse_foreign(states, folder)
+    settings = common_settings(there.values())
     missing = ordered_by_shape(cell for cell in specification.cells if states[cell.name] != "done")
     reasons: dict[str, str] = {}
     found = len(states) - len(missing)
     if progress is not None:
         progress(found, len(states))
     if missing:
-        try:
-            # Closed at once on an interrupt, so that no process is left running.
-            with contextlib.closing(
-                _finished(missing, folder, workers, threads, scheduler, memory)
-            ) as arriving:
-                for cell, reason in arriving:
-                    reasons[cell.name] = reason
-                    if progress is not None:
-                        progress(found + len(reasons), len(states))
-        finally:
-            remove_leftovers(folder, set(states))
+        # Closed at once on an interrupt, so that no process is left running.
+        with contextlib.closing(
+            _finished(missing, folder, workers, threads, scheduler, memory, settings)
+        ) as arriving:
+            for cell, reason in arriving:
+                if (allowed := stop_reason(reason)) is not None:
+                    raise ConfigurationError("out", str(folder), f"a folder {allowed}")
+                reasons[cell.name] = reason
+                if progress is not None:
+                    progress(found + len(reasons), len(states))
     return [_outcome(cell, reasons.get(cell.name)) for cell in specification.cells]
 
 
@@ -112,18 +115,19 @@ def _finished(
     threads: int | None,
     scheduler: str | None,
     memory: float | None,
+    settings: Mapping[str, str],
 ) -> Generator[tuple[Cell, str]]:
     if workers == 0:
-        _prepare(folder, cells)
+        _prepare(folder)
         runner = Runner()
         for cell in cells:
-            yield cell, runner.compute(cell.experiment, folder, memory)
+            yield cell, runner.compute(cell.experiment, folder, memory, settings)
         return
     from promptfolio.sweep.cluster import compute_on, connected, local_cluster
 
     with local_cluster(workers, threads, len(cells)) if scheduler is None else connected(scheduler) as client:
-        _prepare(folder, cells)
-        for cell, reason in compute_on(client, cells, folder, memory):
+        _prepare(folder)
+        for cell, reason in compute_on(client, cells, folder, memory, settings):
             if not reason:
                 _require_shared(folder, cell)
             yield cell, reason
@@ -164,10 +168,10 @@ def _check(workers: int | None, threads: int | None, scheduler: str | None) -> N
             )
 
 
-def _prepare(folder: pathlib.Path, cells: Iterable[Cell]) -> None:
+def _prepare(folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder, {cell.name for cell in cells})
+        remove_leftovers(folder)
     except OSError as error:
         raise ConfigurationError(
             "out", str(folder), f"a folder that can be written ({error.strerror})"

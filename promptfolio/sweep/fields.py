@@ -155,7 +155,7 @@ def _linear(where: str, table: Any, start: Any, stop: Any, points: int, whole: b
 
 
 def _log(where: str, table: Any, start: Any, stop: Any, points: int, whole: bool) -> list[Any]:
-    growth = math.log(stop / start) / (points - 1)
+    growth = (math.log(stop) - math.log(start)) / (points - 1)
     inner = [start * math.exp(growth * index) for index in range(1, points - 1)]
     if whole:
         return [start, *(round(point) for point in inner), stop]

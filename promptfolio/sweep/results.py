@@ -10,8 +10,9 @@ import xarray as xr
 
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.specification import Axis, Specification, read_specification
-from promptfolio.sweep.store import cell_state, stored_path
+from promptfolio.sweep.store import Found, common_settings, find_cell, stored_experiment, stored_path
 from simulate.experiment import Experiment
+from simulate.results.netcdf import read_attributes
 from simulate.results.provenance import refuse_later_format
 from simulate.results.stored import load_result
 from simulate.validation import ConfigurationError
@@ -36,10 +37,14 @@ def load_cell(folder: str | os.PathLike[str], experiment: Experiment) -> xr.Data
 
 def _done_path(folder: str | os.PathLike[str], experiment: Experiment) -> pathlib.Path:
     """Where the result of an experiment is; `ConfigurationError` when it is not there."""
-    state, path = cell_state(folder, experiment), stored_path(folder, experiment)
-    if state != "done":
-        raise ConfigurationError("cell", str(path), f"there: run the sweep first (it is {state})")
-    return path
+    return _done(folder, experiment).path
+
+
+def _done(folder: str | os.PathLike[str], experiment: Experiment) -> Found:
+    found = find_cell(folder, experiment)
+    if found.state != "done":
+        raise ConfigurationError("cell", str(found.path), f"there: run the sweep first (it is {found.state})")
+    return found
 
 
 def each_result(
@@ -55,11 +60,21 @@ def each_result(
 
 
 def stored_results(folder: str | os.PathLike[str]) -> Iterator[tuple[Experiment, xr.Dataset]]:
-    """Every result in a folder with its experiment, in the order of their names, whatever sweeps they are from."""
+    """Every result in a folder with its experiment, in the order of their names, whatever sweeps they are from.
+
+    Raises:
+        ConfigurationError: when a file is damaged, holds no result or comes from a later version, once it is
+            reached.
+    """
     for path in sorted(pathlib.Path(folder).glob("[!.]*.nc")):
-        with xr.open_dataset(path, engine="h5netcdf") as header:
-            refuse_later_format(path, header.attrs)
-            experiment = Experiment.from_json(header.attrs["experiment"])
+        try:
+            attributes = read_attributes(path)
+        except OSError as error:
+            raise ConfigurationError("cell", str(path), f"readable ({error})") from None
+        refuse_later_format(path, attributes)
+        experiment = stored_experiment(attributes)
+        if experiment is None:
+            raise ConfigurationError("cell", str(path), "a file with the result of an experiment")
         if stored_path(folder, experiment) == path:
             yield experiment, load_cell(folder, experiment)
 
@@ -83,11 +98,14 @@ def load_sweep(
 
     Raises:
         ConfigurationError: when a result is not there, a variable is unknown, or results differ in their
-            dimensions (as with another number of clients, other recorded rounds, several θ): `each_result`
-            then gives them one by one.
+            dimensions (as with another number of clients, other recorded rounds, several θ) or in the settings
+            they were computed under (`simulate.results.provenance.settings_of`): `each_result` then gives them
+            one by one.
     """
     specification = _specification(specification)
-    paths = [_done_path(folder, cell.experiment) for cell in specification.cells]
+    found = [_done(folder, cell.experiment) for cell in specification.cells]
+    common_settings(found)
+    paths = [each.path for each in found]
     parts = [
         _prepared(load_result(path), specification.varied, variables).assign_coords(cell=path.stem)
         for path in paths

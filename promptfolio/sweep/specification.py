@@ -21,18 +21,20 @@ import itertools
 import math
 import os
 import pathlib
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.fields import field_kinds, read_value, read_values
-from simulate.experiment import Experiment
 from simulate.former_names import FIELDS
 from simulate.validation import ConfigurationError
 
 MOST_CELLS = 100_000
 """Largest number of cells of a sweep; each is a file."""
+MOST_BYTES = 2**24
+"""Largest size of a specification."""
 
 _TABLES = ("experiment", "grid", "together")
 
@@ -73,14 +75,29 @@ def read_specification(path: str | os.PathLike[str]) -> Specification:
         ConfigurationError: when the file cannot be read, or as `parse_specification` says.
     """
     try:
-        document = tomllib.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        document = tomllib.loads(_text(pathlib.Path(path)))
     except OSError as error:
         raise ConfigurationError(
             "spec", str(path), f"a TOML file that can be read ({error.strerror})"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    # A plain ValueError: an integer of thousands of digits, or a path that no file can have.
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
         raise ConfigurationError("spec", str(path), f"valid TOML ({error})") from None
     return parse_specification(document)
+
+
+def _text(path: pathlib.Path) -> str:
+    # Asked first, since a pipe or a device may never end.
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ConfigurationError("spec", str(path), "a regular file")
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ConfigurationError("spec", str(path), f"a file of at most {MOST_BYTES // 2**20} MiB")
+    return content.decode("utf-8")
 
 
 def parse_specification(document: Mapping[str, Any]) -> Specification:
@@ -185,11 +202,11 @@ def _cell(
     varied = tuple(
         pair for axis, row in zip(axes, rows, strict=True) for pair in zip(axis.fields, row, strict=True)
     )
-    settings = (*fixed, *varied)
+    cell = Cell(varied, (*fixed, *varied))
     try:
-        return Cell(varied, settings, Experiment(**dict(settings)))
+        cell.experiment  # noqa: B018 - to refuse what is not allowed
     except ConfigurationError as error:
         if not varied:
             raise
-        place = ", ".join(f"{field} = {shown(value)}" for field, value in varied)
-        raise ConfigurationError(error.field, error.value, f"{error.allowed} (in the cell {place})") from None
+        raise ConfigurationError(error.field, error.value, f"{error.allowed} (in the cell {cell})") from None
+    return cell

@@ -1,26 +1,27 @@
 """Where results of cells are kept: one netCDF file each, put in place in one step, named by what it holds."""
 
+import dataclasses
+import errno
 import json
 import os
 import pathlib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from promptfolio.sweep.cell import Cell, canonical_json, cell_name
 from promptfolio.sweep.former import former_names
 from promptfolio.sweep.specification import Specification
 from simulate.experiment import Experiment
-from simulate.results.files import temporary_prefix
-from simulate.results.provenance import refuse_later_format
+from simulate.results.provenance import different_setting, refuse_later_format, settings_of
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     import xarray as xr
 
 State = Literal["done", "missing", "unreadable", "foreign"]
-"""State of a cell's file: complete; not there; not readable; or with the result of another experiment."""
+"""State of a cell's file: whole; not there; damaged or not readable; or with the result of another experiment."""
 
 _SUFFIX = ".nc"
-_ATTEMPTS = 3
 
 
 def cell_path(folder: str | os.PathLike[str], name: str) -> pathlib.Path:
@@ -41,38 +42,66 @@ def stored_path(folder: str | os.PathLike[str], experiment: Experiment) -> pathl
     return path
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What is found in a cell's place.
+
+    Attributes:
+        state: of its file.
+        path: of its file.
+        settings: under which a result that is done was computed (`simulate.results.provenance.settings_of`).
+    """
+
+    state: State
+    path: pathlib.Path
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 def cell_state(folder: str | os.PathLike[str], experiment: Experiment) -> State:
-    """Whether an experiment's result is there; it reads the file's header, and none of its numbers.
+    """Whether an experiment's result is there, and whole: all of the file's bytes are checked.
 
     Raises:
         ConfigurationError: when a later version of promptfolio wrote the file; the message names it.
+    """
+    return find_cell(folder, experiment).state
+
+
+def find_cell(folder: str | os.PathLike[str], experiment: Experiment) -> Found:
+    """`cell_state` with what else the file says.
+
+    Raises:
+        ConfigurationError: as `cell_state`.
     """
     path = stored_path(folder, experiment)
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return "missing"
+        return Found("missing", path)
     if not path.is_file():
-        return "foreign"
+        return Found("foreign", path)
     try:
-        stored = _stored_experiment(path)
+        attributes = _attributes(path)
     except OSError:
-        return "unreadable"
+        return Found("unreadable", path)
+    stored = stored_experiment(attributes)
     if stored is not None and path.stem != cell_name(experiment):
         # Its name says that it is the same up to the engine, which the former version had chosen itself.
         stored = stored.replace(engine=experiment.engine)
-    same = stored is not None and canonical_json(stored) == canonical_json(experiment)
-    return "done" if same else "foreign"
+    if stored is None or canonical_json(stored) != canonical_json(experiment):
+        return Found("foreign", path)
+    return Found("done", path, settings_of(attributes))
 
 
-def _stored_experiment(path: pathlib.Path) -> Experiment | None:
-    """The experiment that a file says it holds, None if it says none; raises OSError if it is broken."""
-    import h5py
+def _attributes(path: pathlib.Path) -> dict[str, Any]:
+    from simulate.results.netcdf import read_attributes
 
-    # A file is complete once it has this name, and some shared folders have no file locks.
-    with h5py.File(path, "r", locking=False) as file:
-        attributes = dict(file.attrs)
+    attributes = read_attributes(path)
     refuse_later_format(path, attributes)
+    return attributes
+
+
+def stored_experiment(attributes: Mapping[str, Any]) -> Experiment | None:
+    """The experiment that a file's attributes say it holds; None if they say none."""
     attribute = attributes.get("experiment")
     try:
         return Experiment.from_json(attribute) if isinstance(attribute, str) else None
@@ -80,16 +109,45 @@ def _stored_experiment(path: pathlib.Path) -> Experiment | None:
         return None
 
 
+def find_cells(specification: Specification, folder: str | os.PathLike[str]) -> dict[str, Found]:
+    """What is in the place of every cell, by its name; cells that are the same experiment have one entry."""
+    # A new folder needs no look at the files that each of many cells may have.
+    empty = not os.path.isdir(folder) or not os.listdir(folder)
+    found: dict[str, Found] = {}
+    for cell in specification.cells:
+        if cell.name not in found:
+            missing = Found("missing", cell_path(folder, cell.name))
+            found[cell.name] = missing if empty else find_cell(folder, cell.experiment)
+    return found
+
+
 def sweep_states(specification: Specification, folder: str | os.PathLike[str]) -> dict[str, State]:
     """The state of every cell by its name; cells that are the same experiment have one entry."""
-    states: dict[str, State] = {}
-    for cell in specification.cells:
-        if cell.name not in states:
-            states[cell.name] = cell_state(folder, cell.experiment)
-    return states
+    return {name: found.state for name, found in find_cells(specification, folder).items()}
 
 
-def refuse_foreign(states: dict[str, State], folder: str | os.PathLike[str]) -> None:
+def common_settings(found: Iterable[Found]) -> dict[str, str]:
+    """The settings under which all cells that are done were computed; empty if none is done.
+
+    Raises:
+        ConfigurationError: naming two files and a setting in which they differ.
+    """
+    common: dict[str, str] = {}
+    first: dict[str, pathlib.Path] = {}
+    for each in found:
+        if (name := different_setting(common, each.settings)) is not None:
+            raise ConfigurationError(
+                name,
+                each.settings[name],
+                f"the same in all cells of a sweep; {each.path} has this one, {first[name]} has {common[name]!r}:"
+                " move the cells of one of them away",
+            )
+        first |= {name: each.path for name in each.settings if name not in common}
+        common |= each.settings
+    return common
+
+
+def refuse_foreign(states: Mapping[str, State], folder: str | os.PathLike[str]) -> None:
     """Refuse a folder in which something else has a cell's name.
 
     Raises:
@@ -113,30 +171,9 @@ def save_cell(folder: str | os.PathLike[str], name: str, result: "xr.Dataset") -
     from simulate.results.stored import save_result
 
     path = cell_path(folder, name)
-    for attempt in range(1, _ATTEMPTS + 1):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"folder {path.parent} is not there")
-        try:
-            save_result(path, result)
-        except FileNotFoundError:
-            # Another sweep of this folder removed the temporary file, as if a dead process had left it.
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
-
-
-def remove_leftovers(folder: str | os.PathLike[str], names: set[str]) -> None:
-    """Remove temporary files of these cells, which killed processes have left; `save_cell` retries if one was
-    in use."""
-    prefixes = {temporary_prefix(cell_path(folder, name)) for name in names}
-    length = len(next(iter(prefixes), ""))
-    if not os.path.isdir(folder):
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name[:length] in prefixes and entry.name.endswith(_SUFFIX):
-                pathlib.Path(entry.path).unlink(missing_ok=True)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder is not there any more")
+    save_result(path, result)
 
 
 def settings_json(cell: Cell) -> str:

@@ -2,6 +2,7 @@
 
 import pathlib
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from promptfolio.sweep.cell import cell_name, compiled_shape
@@ -19,24 +20,35 @@ class Runner:
         self._turn = threading.Lock()
         self._shape: tuple[Any, ...] | None = None
 
-    def compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None = None) -> str:
+    def compute(
+        self,
+        experiment: Experiment,
+        folder: pathlib.Path,
+        memory: float | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> str:
         """Compute an experiment's result and write its file, unless the file exists already.
 
         Args:
             experiment: what to run.
             folder: for the file.
             memory: GiB for its arrays; None as in `simulate.run`.
+            settings: those of the results in the folder (`promptfolio.sweep.store.common_settings`), which this one
+                must agree with.
 
         Returns:
-            Why there is no result, in one line; empty if there is one.
+            Why there is no result, in one line; empty if there is one. `stop_reason` says whether no other cell can
+            have one either.
         """
         with self._turn:
             try:
-                return self._compute(experiment, folder, memory)
+                return self._compute(experiment, folder, memory, settings or {})
             except Exception as error:
                 return one_line(error)
 
-    def _compute(self, experiment: Experiment, folder: pathlib.Path, memory: float | None) -> str:
+    def _compute(
+        self, experiment: Experiment, folder: pathlib.Path, memory: float | None, settings: Mapping[str, str]
+    ) -> str:
         # When a worker dies, its last answers are lost, and the scheduler has those cells computed again.
         name, state = cell_name(experiment), cell_state(folder, experiment)
         if state == "done":
@@ -45,21 +57,53 @@ class Runner:
             return f"{cell_path(folder, name)} holds another experiment"
         import jax
 
+        from simulate.results.provenance import different_setting, provenance, settings_of
+        from simulate.running.arithmetic import numerics, require_devices
         from simulate.running.runner import run
 
+        require_devices()
+        here = settings_of({**provenance(), "numerics": numerics()})
+        if (differs := different_setting(settings, here)) is not None:
+            return (
+                f"{_STOP}where cells are computed with {differs} = {settings[differs]!r}, as those are that it has"
+                f" (here it is {here[differs]!r}): use another folder"
+            )
         shape = compiled_shape(experiment)
         if self._shape not in (None, shape):
             jax.clear_caches()
         self._shape = shape
-        save_cell(folder, name, run(experiment, memory=memory))
+        result = run(experiment, memory=memory)
+        try:
+            save_cell(folder, name, result)
+        except OSError as error:
+            return f"{_STOP}that can be written ({error.strerror or one_line(error)})"
         return ""
+
+
+_STOP = "no cell can be written: "
+
+
+def stop_reason(reason: str) -> str | None:
+    """What the folder of a sweep must be, if `Runner.compute` gave a reason that holds for all cells; else None.
+
+    Example:
+        >>> stop_reason("MemoryError") is None
+        True
+    """
+    return reason.removeprefix(_STOP) if reason.startswith(_STOP) else None
 
 
 # Compiled programs belong to the process, so there is one runner per process, however many threads it has.
 _RUNNER = Runner()
 
 
-def run_cell(settings: str, name: str, folder: str, memory: float | None = None) -> str:
+def run_cell(
+    settings: str,
+    name: str,
+    folder: str,
+    memory: float | None = None,
+    numerics: Mapping[str, str] | None = None,
+) -> str:
     """`Runner.compute` as a task for a cluster; arguments and answer are text and numbers.
 
     Args:
@@ -67,6 +111,7 @@ def run_cell(settings: str, name: str, folder: str, memory: float | None = None)
         name: name of the cell in the process that started the sweep.
         folder: for the results; the same folder on all machines.
         memory: GiB for the arrays of the cell; None as in `simulate.run`.
+        numerics: `Runner.compute`'s ``settings``.
 
     Returns:
         Why there is no result, in one line; empty if there is one.
@@ -78,7 +123,7 @@ def run_cell(settings: str, name: str, folder: str, memory: float | None = None)
         return (
             "the worker has another version of promptfolio, in which the cell resolves to another experiment"
         )
-    return _RUNNER.compute(experiment, pathlib.Path(folder), memory)
+    return _RUNNER.compute(experiment, pathlib.Path(folder), memory, numerics)
 
 
 def one_line(error: BaseException) -> str:
@@ -89,6 +134,6 @@ def one_line(error: BaseException) -> str:
         'ValueError: no such value'
     """
     text = " ".join(str(error).split())
-    if type(error).__name__ == "ConfigurationError":
+    if type(error).__name__ in ("ConfigurationError", "NonFiniteError"):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -54,6 +54,10 @@ class Engine(abc.ABC):
         """
         return math.inf
 
+    def run_work(self, experiment: Experiment) -> float:
+        """Multiplications of a whole run, by which its time is estimated; those of training unless overridden."""
+        return self.training_work(experiment)
+
     def cost(self, experiment: Experiment) -> float:
         """What ``engine = "auto"`` compares between engines: multiplications of a whole run.
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from simulate.engines.rows.run import draw
 from simulate.hierarchy.config import Hierarchy
-from simulate.hierarchy.labels import label_levels
+from simulate.hierarchy.labels import label_levels, level_records
 from simulate.hierarchy.measure import LevelRecord, MixtureRecord, level_features, measure_levels
 from simulate.model.algorithm import federated_algorithm
 from simulate.model.data import ClientData
@@ -27,6 +27,10 @@ from simulate.model.program import Parameters, Program, split
 from simulate.model.schemes import Scalar
 from simulate.model.world import World, streams_of
 from simulate.results.conditions import overlaps
+from simulate.results.degenerate import degenerate
+from simulate.results.finite_records import require_finite
+from simulate.results.notices import with_notices
+from simulate.running.arithmetic import arithmetic
 from simulate.running.devices import ONE_DEVICE
 from simulate.running.jit import quick_jit
 
@@ -61,6 +65,9 @@ class PreparedHierarchy(NamedTuple):
 def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
     """Simulate portfolios of prompts on several levels.
 
+    Raises:
+        NonFiniteError: as by `simulate.run`.
+
     Returns:
         A dataset with dimensions seed, portfolio (coordinate ``weight`` with the levels' weights), step, client
         and level, twice for the Gram matrix of the noise vectors. Under the posthoc scheme training does
@@ -77,12 +84,17 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
         (True, False)
     """
     experiment = hierarchy.experiment
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         prepared = prepare_hierarchy(hierarchy)
         gaps = jnp.asarray(np.diff(experiment.record, prepend=0))
         levels, mixtures = jax.device_get(simulate_hierarchy(prepared.program, prepared[1:], gaps))
         overlap = overlaps(prepared.worlds.data, experiment.noise_dim)
-    return label_levels(hierarchy, levels, mixtures, overlap)
+    records = level_records(experiment, levels, mixtures)
+    finite = {**records, "ratio": np.where(np.isnan(records["ratio"]), np.nan, 0)}
+    require_finite(experiment, finite, experiment.record)
+    require_finite(experiment, {"noise_overlap": overlap[:, None, None]}, (0,))
+    result = label_levels(hierarchy, records, overlap)
+    return with_notices(result, degenerate(experiment, result))
 
 
 def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:

@@ -14,6 +14,7 @@ from simulate.model.data import image_features, label_and_noise
 from simulate.model.keys import derived_key, fold_purpose, replicate_key
 from simulate.model.program import label_thresholds
 from simulate.model.schemes import mix
+from simulate.running.arithmetic import arithmetic
 from simulate.running.jit import full_precision
 from simulate.running.portfolio import train_portfolio
 
@@ -41,8 +42,8 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
     shape = (experiment.replicates, len(experiment.theta), experiment.clients)
     shares = np.empty(shape)
     for seed in range(experiment.replicates):
-        key = fold_purpose(replicate_key(experiment.seed, seed), "test")
-        with jax.enable_x64(experiment.precision == "float64"):
+        with arithmetic(experiment.precision):
+            key = fold_purpose(replicate_key(experiment.seed, seed), "test")
             dtype = portfolio.feature_global.dtype
             # One training stands for every θ under the posthoc scheme.
             features = (

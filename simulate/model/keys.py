@@ -8,6 +8,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
 Purpose = Literal[
@@ -27,9 +28,22 @@ _STREAMS: dict[Purpose, int] = {
 }
 
 
+GENERATOR = "threefry2x32"
+"""Name of the generator of every draw, whatever JAX is set to."""
+
+
+def root_key(seed: int) -> Key[Array, ""]:
+    """Key of a seed, from 0 to `simulate.validation.LARGEST_SEED`: the only place where keys begin.
+
+    It is made of the generator's own words, so that no setting of JAX has a part in it: neither its default
+    generator, nor its offset of seeds, nor its default precision.
+    """
+    return jax.random.wrap_key_data(jnp.asarray(np.array([0, seed], np.uint32)), impl=GENERATOR)
+
+
 def replicate_key(seed: int, replicate: int | Array) -> Key[Array, ""]:
     """Key of one replicate, from which its streams are folded."""
-    return jax.random.fold_in(jax.random.key(seed), replicate)
+    return jax.random.fold_in(root_key(seed), replicate)
 
 
 def fold_purpose(key: Key[Array, ""], purpose: Purpose) -> Key[Array, ""]:
@@ -62,4 +76,4 @@ def derived_key(stream: Key[Array, ""], first: int | Array, second: int | Array)
         first, second: integers in [0, 2³²).
     """
     offset = jnp.stack([jnp.asarray(first, jnp.uint32), jnp.asarray(second, jnp.uint32)])
-    return jax.random.wrap_key_data(jax.random.key_data(stream) ^ offset)
+    return jax.random.wrap_key_data(jax.random.key_data(stream) ^ offset, impl=GENERATOR)

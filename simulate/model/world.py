@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, UInt32
 
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData, draw_client_data
-from simulate.model.keys import Purpose, derived_key, fold_purposes
+from simulate.model.keys import Purpose, derived_key, fold_purposes, root_key
 from simulate.model.program import Parameters, Program
 from simulate.running.jit import quick_jit
 
@@ -90,7 +90,7 @@ def streams_of(
         replicates: numbers of the replicates; None for all of the experiment's.
     """
     numbers = np.arange(experiment.replicates) if replicates is None else replicates
-    return _streams(jax.random.key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
+    return _streams(root_key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
 
 
 @quick_jit()

@@ -66,6 +66,7 @@ def noise_overlap(
         0.8
     """
     noise = noise[present]
+    noise = noise / np.max(np.abs(noise))  # whose squares fit float32, whatever σ_p
     between = np.abs(noise @ noise.T)
     own = between.diagonal().copy()
     np.fill_diagonal(between, 0)

@@ -1,67 +1,122 @@
 """Write files whole or not at all."""
 
 import contextlib
+import errno
+import functools
+import hashlib
 import os
 import pathlib
-import tempfile
-from collections.abc import Callable, Iterator
+import platform
+import re
+import secrets
+import time
+
+_HOUR = 3600.0
+_OLD = 24 * _HOUR
+_TEMPORARY = re.compile(r"\.promptfolio-(?P<machine>[0-9a-f]{8})-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+# What file systems answer that cannot flush a folder.
+_NO_FOLDER_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 
-def write_atomically(path: pathlib.Path, write: Callable[[pathlib.Path], object]) -> None:
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Write a file by writing a temporary one beside it, then renaming that in one step.
 
-    The temporary file is hidden and named by `temporary_prefix`; only a process that is killed leaves it behind.
-    Its content is on the disk before it gets its name, so a power cut cannot leave an empty file in place.
+    The content is on the disk before it gets its name, and the name is on the disk when this returns, so neither
+    a full disk nor a power cut leaves half a file in place. Only a process that is killed leaves its temporary
+    file, which the next one to write into the folder removes (`remove_leftovers`).
 
     Args:
         path: of the file; missing folders are made.
-        write: called with the temporary path, which it fills.
+        content: of the file, all of it.
 
     Raises:
         OSError: when the file cannot be written; what stood there before is untouched.
 
     Example:
+        >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomically(pathlib.Path(folder, "deep", "x.txt"), lambda path: path.write_text("whole"))
+        ...     write_bytes(pathlib.Path(folder, "deep", "x.txt"), b"whole")
         ...     [(path.name, path.read_text()) for path in pathlib.Path(folder, "deep").iterdir()]
         [('x.txt', 'whole')]
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(path) as temporary:
-        write(temporary)
-        _flush(temporary)
-        os.replace(temporary, path)
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers_once(folder)
+    temporary = folder / temporary_name()
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        # Also when a signal ends the command. After a failure, the reason is worth more than this one's.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    _flush_folder(folder)
 
 
-def temporary_prefix(path: pathlib.Path) -> str:
-    """How the names of a file's temporary files begin.
+def temporary_name() -> str:
+    """A new name for a temporary file: hidden, and with the machine and the process that it belongs to.
 
     Example:
-        >>> temporary_prefix(pathlib.Path("out/run.nc"))
-        '.run-'
+        >>> bool(_TEMPORARY.fullmatch(temporary_name()))
+        True
     """
-    return f".{path.stem}-"
+    return f".promptfolio-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
 
 
-@contextlib.contextmanager
-def _temporary(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    # The suffix stays: it tells Matplotlib the format.
-    handle, name = tempfile.mkstemp(prefix=temporary_prefix(path), suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = pathlib.Path(name)
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove temporary files that processes have left which were killed.
+
+    Only names of `temporary_name` count, older than an hour and of a process of this machine that is gone; or older
+    than a day, since process numbers are given out again, and those of another machine cannot be looked up.
+    A file that cannot be removed stays.
+    """
     try:
-        temporary.chmod(0o666 & ~_umask())
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
+        with os.scandir(folder) as entries:
+            named = [(entry, found) for entry in entries if (found := _TEMPORARY.fullmatch(entry.name))]
+    except OSError:
+        return
+    for entry, found in named:
+        with contextlib.suppress(OSError):
+            age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+            if age > _OLD or (
+                age > _HOUR and found["machine"] == _machine() and not _alive(int(found["process"]))
+            ):
+                os.unlink(entry.path)
 
 
-def _flush(path: pathlib.Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+@functools.lru_cache(maxsize=64)
+def _remove_leftovers_once(folder: pathlib.Path) -> None:
+    remove_leftovers(folder)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+@functools.cache
+def _machine() -> str:
+    return hashlib.sha256(platform.node().encode(errors="replace")).hexdigest()[:8]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 asks only
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _flush_folder(folder: pathlib.Path) -> None:
+    """Have a folder's list of names on the disk, where the file system can do that."""
+    if os.name != "posix":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FLUSH:
+            raise

@@ -9,6 +9,7 @@ from simulate.experiment import Experiment
 from simulate.results.conditions import LabelShares
 from simulate.results.measure import Measurement
 from simulate.results.provenance import provenance
+from simulate.running.arithmetic import numerics
 
 PROMPTS = ("global", "local")
 PREDICTORS = ("global", "local", "mixture")
@@ -126,6 +127,7 @@ def label(
             "engine_used": engine,
             "band_occupancy_is": "exact" if experiment.gram == "features" else "upper bound",
             **provenance(),
+            "numerics": numerics(experiment.precision),
         },
     )
 

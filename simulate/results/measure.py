@@ -1,14 +1,18 @@
-"""What is recorded per client: coefficients, moments, signal-to-noise ratio, loss and exact accuracy."""
+"""What is recorded per client: coefficients, moments, signal-to-noise ratio, loss and exact accuracy.
+
+Records are float64 whatever the arithmetic of the run: ‖H_ξ‖² of a float32 prompt need not fit float32.
+"""
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
 from simulate.experiment import Experiment
 from simulate.model.schemes import mix
-from simulate.results.snapshot import Snapshot
+from simulate.results.snapshot import NoiseMoments, Scaled, Snapshot
 
 
 class PromptRecord(NamedTuple):
@@ -41,7 +45,8 @@ class PredictorRecord(NamedTuple):
     """Predictors (a prompt alone, or the mixture) on their clients; fields of one shape.
 
     Attributes:
-        ratio: R = s / (σ_p ‖H_ξ‖), signal-to-noise ratio (T7); 0 before anything is learned, when both are 0.
+        ratio: R = s / (σ_p ‖H_ξ‖), signal-to-noise ratio (T7); 0 before anything is learned, when both are 0, and
+            ±inf where a signal was learned and no noise memorised.
         accuracy: exact accuracy on fresh samples: Φ(R) (T7), or with a bias B and the client's class prior
             π Φ((s+B)/(σ_p ‖H_ξ‖)) + (1−π) Φ((s−B)/(σ_p ‖H_ξ‖)) (T27).
         training_loss: mean logistic loss on the client's own samples, in nats.
@@ -85,29 +90,69 @@ def measure(
         snapshot: NumPy arrays with leading axes (seeds, trainings, records).
         trained: θ of every training: what it is measured at, too, unless it is one for all θ (post-hoc).
     """
+    snapshot = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), snapshot)
+    # What is not finite is refused by its name, where all records pass (`simulate.results.finite_records`).
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _measure(experiment, snapshot, trained)
+
+
+def _measure(
+    experiment: Experiment, snapshot: Snapshot, trained: Float[np.ndarray, " trainings"]
+) -> Measurement:
     prompts = _prompt_record(experiment, snapshot)
-    margins = np.moveaxis(snapshot.margins, -3, -2)  # (…, clients, 2, samples)
-    signal, bias, norm_sq = prompts.signal, prompts.bias, prompts.noise_norm_sq
+    margins = np.moveaxis(_margins(snapshot.margins), -3, -2)  # (…, clients, 2, samples)
+    norm, cosine = _noise_norms(snapshot.noise)
     # Behind the leading axes, what belongs to a mixture has the axes (thetas, clients).
     measured = np.asarray(experiment.theta)[None, :] if experiment.scheme == "posthoc" else trained[:, None]
-    theta = measured.astype(signal.dtype)[None, :, None, :, None]
-    signals, biases, squares = (
-        np.moveaxis(values, -1, 0)[..., None, :] for values in (signal, bias, norm_sq)
+    theta = measured[None, :, None, :, None]
+    signals, biases, norms = (
+        np.moveaxis(values, -1, 0)[..., None, :] for values in (prompts.signal, prompts.bias, norm)
     )
-    inner = snapshot.noise.inner[..., None, :]
-    mixed_sq = (1 - theta) ** 2 * squares[0] + 2 * (1 - theta) * theta * inner + theta**2 * squares[1]
     samples = margins[..., None, :, :, :]
     mixtures = _predictor_record(
         experiment,
         mix(theta, *signals),
         mix(theta, *biases),
-        # Rounding can leave a tiny negative square where the parts cancel.
-        np.maximum(mixed_sq, 0),
+        length_of_sum((1 - theta) * norms[0], theta * norms[1], cosine[..., None, :]),
         mix(theta[..., None], samples[..., 0, :], samples[..., 1, :]),
         client_axis=-1,
     )
-    singles = _predictor_record(experiment, signal, bias, norm_sq, margins, client_axis=-2)
-    return Measurement(prompts, singles, mixtures, snapshot.noise.inner)
+    singles = _predictor_record(experiment, prompts.signal, prompts.bias, norm, margins, client_axis=-2)
+    return Measurement(prompts, singles, mixtures, cosine * norm[..., 0] * norm[..., 1])
+
+
+def _margins(margins: Scaled) -> np.ndarray:
+    """Margins of shape (…, 2, clients, samples), from values of that shape and scales (…, prompts)."""
+    scale = np.broadcast_to(margins.scale[..., None, :1], margins.value.shape[:-1]).copy()
+    scale[..., 1, :] = margins.scale[..., 1:]
+    return scale[..., None] * margins.value
+
+
+def _noise_norms(noise: NoiseMoments) -> tuple[np.ndarray, np.ndarray]:
+    """‖H_ξ‖ of the global and the own prompt for every client, (…, clients, 2), and the cosine between the two."""
+
+    def pair(values: np.ndarray) -> np.ndarray:
+        own = values[..., 1:]
+        return np.stack([np.broadcast_to(values[..., :1], own.shape), own], axis=-1)
+
+    lengths = pair(noise.norm.value)
+    product = lengths[..., 0] * lengths[..., 1]
+    cosine = noise.inner / np.where(product == 0, 1, product)
+    return pair(noise.norm.scale) * lengths, cosine
+
+
+def length_of_sum(first: np.ndarray, second: np.ndarray, cosine: np.ndarray) -> np.ndarray:
+    """Length of the sum of two vectors, from their lengths and the cosine of the angle between them.
+
+    Example:
+        >>> length_of_sum(np.array([3e200]), np.array([4e200]), np.array([0.0])).tolist()
+        [5e+200]
+    """
+    longer = np.maximum(first, second)
+    divisor = np.where(longer == 0, 1, longer)
+    first, second = first / divisor, second / divisor
+    # Rounding can leave a tiny negative square where the parts cancel.
+    return longer * np.sqrt(np.maximum(first**2 + 2 * first * second * cosine + second**2, 0))
 
 
 def _prompt_record(experiment: Experiment, snapshot: Snapshot) -> PromptRecord:
@@ -131,12 +176,16 @@ def _prompt_record(experiment: Experiment, snapshot: Snapshot) -> PromptRecord:
         beta=alike(moved[..., 0]),
         gamma_own=of_client(gamma @ own),
         gamma_other=of_client(np.broadcast_to(others, (*others.shape[:-1], clients))),
-        phi_norm=alike(noise.phi_norm),
+        phi_norm=alike(noise.phi_norm.scale * noise.phi_norm.value),
         phi_max=alike(noise.phi_max),
         signal=of_client(features[..., :1] + features[..., 1 : 1 + groups] @ own),
         bias=alike(bias),
-        noise_norm_sq=alike(noise.norm_sq),
-        band_occupancy=alike(np.maximum(snapshot.signal_occupancy, noise.band_occupancy)),
+        noise_norm_sq=alike((noise.norm.scale * noise.norm.value) ** 2),
+        band_occupancy=alike(
+            np.maximum(
+                snapshot.signal_extent / experiment.signal_offset, noise.extent / experiment.noise_offset
+            )
+        ),
     )
 
 
@@ -144,12 +193,12 @@ def _predictor_record(
     experiment: Experiment,
     signal: np.ndarray,
     bias: np.ndarray,
-    norm_sq: np.ndarray,
+    norm: np.ndarray,
     margins: np.ndarray,
     *,
     client_axis: int,
 ) -> PredictorRecord:
-    """Records of predictors; ``margins`` has one more axis, of samples, at the end."""
+    """Records of predictors, ``norm`` their ‖H_ξ‖; ``margins`` has one more axis, of samples, at the end."""
 
     def by_client(values: np.ndarray) -> np.ndarray:
         """Values of all clients, of shape (clients, …), against the predictors' axes."""
@@ -159,7 +208,7 @@ def _predictor_record(
     counts = np.asarray(experiment.samples)
     present = by_client(np.arange(counts.max()) < counts[:, None])
     weights = np.where(present, by_client(1 / counts[:, None]), 0).astype(margins.dtype)
-    risk = experiment.noise_std * np.sqrt(norm_sq)
+    risk = experiment.noise_std * norm
     ratio = signal_to_noise(signal, risk)
     if experiment.constant_rows:
         prior = by_client(np.asarray(experiment.class_prior, signal.dtype))
@@ -179,10 +228,18 @@ def _predictor_record(
 
 
 def signal_to_noise(signal: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """signal/risk, and 0 before anything is learned, when both are 0."""
+    """signal/risk; 0 before anything is learned, when both are 0, and NaN where the risk is infinite.
+
+    An infinite risk has left the numbers: as a ratio it would be the 0 that says that nothing was learned.
+
+    Example:
+        >>> signal_to_noise(np.array([0.0, 1.0, 1.0, -1.0]), np.array([0.0, np.inf, 0.0, 2.0])).tolist()
+        [0.0, nan, inf, -0.5]
+    """
     nothing = (signal == 0) & (risk == 0)
     with np.errstate(divide="ignore"):
-        return np.where(nothing, 0, signal / np.where(nothing, 1, risk))
+        ratio = np.where(nothing, 0, signal / np.where(nothing, 1, risk))
+    return np.where(np.isinf(risk), np.nan, ratio)
 
 
 def _accuracy_with_bias(

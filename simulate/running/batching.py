@@ -24,8 +24,9 @@ RECORD_CHUNKS = 16
 
 # Copies of the states that a compiled step keeps: gradients, updates, what clients send to the server.
 _WORKING_COPIES = 5
-# Copies of a snapshot's margins and moments that NumPy keeps while it computes a record.
+# Copies of a snapshot's margins and moments, in float64, that NumPy keeps while it computes a record.
 _RECORD_COPIES = 6
+_RECORD_BYTES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +143,11 @@ def sizes_of(experiment: Experiment, engine: Engine) -> Sizes:
     evaluations = len(experiment.theta) if experiment.scheme == "posthoc" else 1
     records = math.ceil(len(experiment.record) / RECORD_CHUNKS)
     record = 2 * samples + prompts * (2 * (experiment.rows - experiment.noise_dim) + 5)
-    record *= records * (1 + _RECORD_COPIES * evaluations)
+    record *= records * (bytes_each + _RECORD_BYTES * _RECORD_COPIES * evaluations)
     arrays = engine.arrays(experiment)
     return Sizes(
         trainings=len(experiment.trained_thetas),
         replicate=bytes_each * arrays.replicate,
-        theta=bytes_each * (arrays.state * _WORKING_COPIES + record),
+        theta=bytes_each * arrays.state * _WORKING_COPIES + record,
         working=bytes_each * arrays.working,
     )

@@ -16,6 +16,8 @@ from simulate.model.federated import TrainState
 from simulate.model.program import Parameters, Program
 from simulate.model.world import World
 from simulate.results.conditions import overlaps
+from simulate.results.finite_records import require_finite
+from simulate.running.arithmetic import arithmetic
 from simulate.running.devices import Layout
 from simulate.running.jit import quick_jit
 from simulate.running.prepared import prepare_rows
@@ -55,12 +57,15 @@ class Portfolio(NamedTuple):
 def train_portfolio(experiment: Experiment) -> Portfolio:
     """Train every replicate and θ of an experiment for all its rounds.
 
+    Raises:
+        NonFiniteError: when a prompt or a text feature is not finite, as of a run that diverged.
+
     Example:
         >>> portfolio = train_portfolio(Experiment(clients=2, samples=(3,), noise_dim=20, rounds=2))
         >>> portfolio.feature_local.shape
         (1, 1, 2, 23)
     """
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         # Compiled as a run of the experiment would be.
         layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
         run = prepare_rows(experiment, layout)
@@ -69,7 +74,13 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
         conditions = (occupancy, overlaps(run.worlds.data, experiment.noise_dim))
         fields: tuple[Any, ...] = (*run.worlds, *trained, *conditions)
-        return Portfolio(*jax.device_get(fields))
+        portfolio = Portfolio(*jax.device_get(fields))
+    last = {
+        name: getattr(portfolio, name).reshape(experiment.replicates, 1, 1, -1)
+        for name in ("global_prompt", "local_prompts", "feature_global", "feature_local", "noise_overlap")
+    }
+    require_finite(experiment, last, (experiment.rounds,))
+    return portfolio
 
 
 @quick_jit("program")

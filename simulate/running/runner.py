@@ -15,8 +15,12 @@ from simulate.engines.engine import Engine
 from simulate.engines.registry import engine_named
 from simulate.experiment import Experiment
 from simulate.results.conditions import LabelShares
+from simulate.results.degenerate import degenerate
+from simulate.results.finite_records import first_non_finite, records_of, require_finite
 from simulate.results.labels import label
 from simulate.results.measure import Measurement, measure
+from simulate.results.notices import with_notices
+from simulate.running.arithmetic import arithmetic
 from simulate.running.batching import RECORD_CHUNKS, Batching, batches, batching_for
 from simulate.running.parallel import parallel_map
 from simulate.running.prepared import prepare
@@ -61,6 +65,8 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
         ConfigurationError: when not even one replicate at one θ fits the memory given, or when a replicate fails
             its engine's check and there is no fallback (a noise row may have left the linear band, and only inner
             products of the noise were drawn).
+        NonFiniteError: when a recorded number is not finite, as of a run that diverged: with its name, the
+            replicate, the round and the likely cause. Nothing of the other replicates is returned either.
 
     Example:
         >>> result = run(Experiment(clients=2, samples=(5,), noise_dim=50, rounds=3, theta=(0.0, 0.5)))
@@ -73,11 +79,12 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
         require_number("memory", memory, above=0)
     everything = np.arange(experiment.replicates)
     engine = choose_engine(experiment)
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         outcome = _run_replicates(experiment, engine, everything, progress, memory)
         if outcome.fallback.any():
             outcome = _fall_back(experiment, engine, outcome, progress, memory)
-    return label(
+    require_finite(experiment, {"noise_overlap": outcome.noise_overlap[:, None, None]}, (0,))
+    result = label(
         experiment,
         outcome.measurement,
         outcome.noise_overlap,
@@ -85,6 +92,7 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
         engine=engine.name,
         fallback=outcome.fallback,
     )
+    return with_notices(result, degenerate(experiment, result))
 
 
 def _fall_back(
@@ -117,7 +125,7 @@ def _run_replicates(
     counter = _Counter(progress, len(cells) * experiment.record[-1])
 
     def outcome(cell: tuple[np.ndarray, np.ndarray]) -> Outcome:
-        with jax.enable_x64(experiment.precision == "float64"):  # a setting of the thread's own
+        with arithmetic(experiment.precision):  # a setting of the thread's own
             return _run_batch(experiment, engine, batching, *cell, counter)
 
     outcomes = parallel_map(outcome, cells, batching.threads)
@@ -163,10 +171,19 @@ def _run_batch(
     """Results of a batch; ``fallback`` says which replicates failed the engine's check."""
     prepared = prepare(experiment, seeds, thetas, batching.layout, engine)
     states, chunks = prepared.states, []
+    rounds = 0
     for gaps in _chunked_gaps(experiment.record):
         states, snapshots = engine.advance(prepared, states, jnp.asarray(gaps))
-        chunks.append(measure(experiment, jax.tree.map(np.asarray, snapshots), thetas))
+        measured = measure(experiment, jax.tree.map(np.asarray, snapshots), thetas)
+        records = records_of(experiment, measured)
+        if first_non_finite(records):
+            # A replicate that failed the engine's check is run again, by an engine that may keep to the numbers.
+            kept = np.flatnonzero(engine.check(prepared, states))
+            records = {name: values[kept] for name, values in records.items()}
+            require_finite(experiment, records, (rounds + gaps.cumsum()).tolist(), seeds[kept].tolist())
+        chunks.append(measured)
         counter.add(int(gaps.sum()))
+        rounds += int(gaps.sum())
     failed = ~engine.check(prepared, states)
     measurement = _joined(chunks, 2, len(experiment.record))
     return Outcome(measurement, *engine.measure(experiment, prepared.worlds), failed)

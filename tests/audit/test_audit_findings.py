@@ -21,9 +21,9 @@ from promptfolio.audit.report import as_records, audit_section
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.checking import Checked
 from promptfolio.checks.unjudged import Unjudged
+from promptfolio.companion.banks import draw_synthetic_bank
 from promptfolio.companion.study import draw_partitions, run_study
 from promptfolio.companion.study_config import ClipStudy
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.experiment import Experiment
 from simulate.validation import ConfigurationError
 

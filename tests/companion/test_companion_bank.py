@@ -5,8 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from promptfolio.companion.bank import load_bank
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
+from promptfolio.companion.banks import draw_synthetic_bank, load_bank, load_banks
 from simulate.validation import ConfigurationError
 
 
@@ -75,6 +74,26 @@ ZERO[0] = 0
         ("class_names", np.array(["one"])),
         ("class_names", np.array([["a", "b", "c"]])),
         ("backbone", np.array(3)),
+        ("backbone", np.array(["one", "two"])),
+        ("image_features", contents()["image_features"].astype(complex)),
+        ("labels", np.zeros(15, "m8[s]")),
+        ("labels", np.zeros(15, bool)),
+        ("class_names", np.array([b"one", b"two", b"three"])),
+        ("class_names", np.array(["one", "", "three"])),
+        ("class_names", np.array(["one", "two\nlines", "three"])),
+        ("class_names", np.array(["one", "\x1b[31mred", "three"])),
+        ("class_names", np.array(["one", "\ud800", "three"])),
+        ("class_names", np.array(["one", "\u202egnp", "three"])),
+        ("class_names", np.array(["one", "x" * 501, "three"])),
+        ("class_names", np.full(3, 0x110000, np.uint32).view("U1")),
+        ("backbone", np.array(" ")),
+        ("synthetic", np.array(2)),
+        ("synthetic", np.array([True, False])),
+        ("synthetic", np.array("yes")),
+        ("client", np.zeros(3, int)),
+        ("client", np.zeros(15)),
+        ("client", np.zeros(15, int)),
+        ("client_names", np.array(["one", "two"])),
         ("text_features", np.ones((2, 8))),
         ("text_features", np.ones((3, 7))),
         ("text_features", ZERO),
@@ -86,6 +105,120 @@ def test_malformed_key_is_named(tmp_path, key, value):
         load_bank(path)
     assert caught.value.field == f"{path}[{key}]"
     assert caught.value.allowed
+
+
+def at(array, row, value):
+    changed = array.copy()
+    changed[row] = value
+    return changed
+
+
+FEATURES = contents()["image_features"].astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("image_features", at(FEATURES, (7, 3), np.nan), "nan in row 7, column 3"),
+        ("image_features", at(FEATURES, (14, 0), -np.inf), "-inf in row 14, column 0"),
+        ("image_features", at(FEATURES, 3, 0), "zero throughout row 3"),
+        ("image_features", at(FEATURES, 3, 1e-9).astype(np.float16), "zero throughout row 3"),
+        ("text_features", at(contents()["text_features"], 2, 0), "zero throughout row 2"),
+        ("labels", at(contents()["labels"], 5, 3), "3 in row 5"),
+        ("labels", at(contents()["labels"], 5, -1), "-1 in row 5"),
+        ("labels", at(contents()["labels"].astype(np.uint64), 4, 2**64 - 1), f"{2**64 - 1} in row 4"),
+        ("labels", at(contents()["labels"].astype(np.int64), 4, 2**32), f"{2**32} in row 4"),
+        ("split", at(contents()["split"], 9, 2), "2 in row 9"),
+        ("class_names", np.array(["one", "two", "t\t"]), "entry 2"),
+    ],
+)
+def test_first_bad_row_is_named(tmp_path, key, value, said):
+    with pytest.raises(ConfigurationError, match=f"{key}.* = {said}"):
+        load_bank(save(tmp_path, **{key: value}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda features: features * 1e300,
+        lambda features: features * 1e-300,
+        lambda features: features * np.logspace(-200, 200, 15)[:, None],
+        lambda features: features.astype(">f8"),
+        lambda features: np.asfortranarray(features),
+        lambda features: features.astype(np.longdouble),
+        lambda features: features.astype(">f2"),
+    ],
+)
+def test_features_of_any_scale_and_layout_have_their_direction(tmp_path, change):
+    expected = FEATURES / np.linalg.norm(FEATURES, axis=1, keepdims=True)
+    bank = load_bank(save(tmp_path, image_features=change(FEATURES)))
+    np.testing.assert_allclose(bank.image_features, expected, rtol=1e-6, atol=1e-7)
+    assert bank.image_features.dtype == np.float32
+
+
+def test_labels_of_any_integer_type_are_read(tmp_path):
+    for kind in ("u1", "i1", ">i2", "u8", ">i8"):
+        labels = load_bank(save(tmp_path, labels=contents()["labels"].astype(kind))).labels
+        np.testing.assert_array_equal(labels, contents()["labels"])
+        assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("client", "names", "codes"),
+    [
+        (np.arange(15) % 3, ("0", "1", "2"), np.arange(15) % 3),
+        (np.arange(15) % 2 * 70 + 7, ("7", "77"), np.arange(15) % 2),
+        (np.array(["b", "a", "a"] * 5), ("a", "b"), np.array([1, 0, 0] * 5)),
+    ],
+)
+def test_given_clients_are_named(tmp_path, client, names, codes):
+    bank = load_bank(save(tmp_path, client=client))
+    assert bank.client_names == names
+    np.testing.assert_array_equal(bank.client, codes)
+    assert bank.describe()["clients_given"] == len(names)
+
+
+def test_clients_may_have_names(tmp_path):
+    bank = load_bank(save(tmp_path, client=np.arange(15) % 2, client_names=np.array(["north", "south"])))
+    assert bank.client_names == ("north", "south")
+    with pytest.raises(ConfigurationError, match="2 in row 2"):
+        load_bank(save(tmp_path, client=np.arange(15) % 3, client_names=np.array(["north", "south"])))
+
+
+def test_keys_that_are_not_used_become_a_notice(tmp_path):
+    bank = load_bank(save(tmp_path, domain=np.zeros(15, int), notes=np.array("by hand")))
+    assert bank.notices[0].startswith(
+        "the bank's domain, notes are not used; to make a client of each domain"
+    )
+    assert load_bank(save(tmp_path)).remarks == ()
+
+
+def test_contents_tell_banks_apart(tmp_path):
+    first = load_bank(save(tmp_path))
+    np.savez_compressed(tmp_path / "packed.npz", **contents())
+    again = load_bank(tmp_path / "packed.npz")
+    assert first.sha256 == again.sha256 == first.describe()["bank_sha256"]
+    assert len(first.sha256) == 64
+    others = (
+        {"labels": contents()["labels"][::-1].copy()},
+        {"class_names": np.array(["one", "two", "three"])},
+        {"text_features": None},
+        {"client": np.arange(15) % 2},
+        {"synthetic": np.array(True)},
+    )
+    digests = {load_bank(save(tmp_path, **other)).sha256 for other in others}
+    assert len(digests | {first.sha256}) == len(others) + 1
+
+
+def test_banks_of_one_result_have_different_sources(tmp_path):
+    paths = []
+    for name in ("north", "south"):
+        (tmp_path / name).mkdir()
+        paths.append(save(tmp_path / name, backbone=np.array(name)))
+    assert [bank.source for bank in load_banks(paths)] == [str(path) for path in paths]
+    assert [bank.source for bank in load_banks(paths[:1])] == ["bank.npz"]
+    with pytest.raises(ConfigurationError, match="their contents are equal"):
+        load_banks([paths[0], paths[0]])
 
 
 def damaged(path: pathlib.Path, kind: str) -> pathlib.Path:

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptfolio.companion.banks import draw_synthetic_bank
 from promptfolio.companion.client_splits import gather
-from promptfolio.companion.partition import class_anchors, partition_bank, training_split
+from promptfolio.companion.partition import class_anchors, partition_bank
+from promptfolio.companion.split_roles import assign_roles
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from simulate.model.keys import replicate_key
 from simulate.validation import ConfigurationError
 
@@ -172,10 +173,13 @@ def with_splits(names, codes=None):
 
 
 def test_training_split_falls_back():
-    assert training_split(ClipStudy(), BANK) == "val"
-    assert training_split(ClipStudy(), with_splits(("train", "test"))) == "train"
-    assert training_split(ClipStudy(), with_splits(("few", "test", "val"))) == "few"  # val has no rows
-    assert training_split(ClipStudy(train_split="few"), with_splits(("few", "test"))) == "few"
+    def trained(study, bank):
+        return assign_roles(study, bank).train_split
+
+    assert trained(ClipStudy(), BANK) == "val"
+    assert trained(ClipStudy(), with_splits(("train", "test"))) == "train"
+    assert trained(ClipStudy(), with_splits(("few", "test", "val"))) == "few"  # val has no rows
+    assert trained(ClipStudy(train_split="few"), with_splits(("few", "test"))) == "few"
 
 
 @pytest.mark.parametrize(

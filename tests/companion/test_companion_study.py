@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from promptfolio.companion.bank import load_bank
+from promptfolio.companion.banks import draw_synthetic_bank, load_bank
 from promptfolio.companion.evaluate import accuracy_of
 from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.summary import summarise
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from tests.support import double_by_default
 
 BANK = draw_synthetic_bank(classes=5, dim=16)

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from promptfolio.companion.banks import draw_synthetic_bank
 from promptfolio.companion.client_splits import gather
 from promptfolio.companion.partition import partition_bank
 from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from promptfolio.companion.study_config import ClipStudy
-from promptfolio.companion.synthetic_bank import draw_synthetic_bank
 from promptfolio.companion.training import Hyperparameters, advance, smallest_margins, start, training_program
 from simulate.model.federated import autodiff
 from simulate.model.keys import replicate_key

@@ -61,7 +61,14 @@ def test_bounds_hold_at_every_round(options: tuple[tuple[str, float], ...]) -> N
     assert (quick < 20 * expected).all(), "a bound this loose says nothing"
 
 
-def test_bounds_cover_the_steps_within_a_round() -> None:
+@pytest.mark.parametrize(
+    ("options", "learning_rate"),
+    # With momentum, a rate so small that residuals stay near 1/2 and steps reach 1/(1−m) times the first.
+    [((), 2e-2), ((("momentum", 0.9),), 1e-6), ((("momentum", 0.9), ("nesterov", 1)), 1e-6)],
+)
+def test_bounds_cover_the_steps_within_a_round(
+    options: tuple[tuple[str, float], ...], learning_rate: float
+) -> None:
     # A client takes its own copy of the global prompt far, before averaging over many brings it back.
     many = BASE.replace(
         clients=20,
@@ -76,6 +83,8 @@ def test_bounds_cover_the_steps_within_a_round() -> None:
         record=(1,),
         theta=(0.0,),
         signal_offset=1e6,
+        optimizer_options=options,
+        learning_rate=learning_rate,
     )
     one = many.replace(clients=1, samples=(1,), groups=(), class_prior=(0.5,), prompt_dim=0, local_steps=49)
     copy = run(one.replace(engine="coefficient")).band_occupancy.sel(prompt="global").values.ravel()

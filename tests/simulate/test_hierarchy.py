@@ -112,7 +112,7 @@ def test_an_order_of_clients_does_not_matter(scheme: str) -> None:
     for before, after in zip(jax.tree.leaves(as_drawn[0]), jax.tree.leaves(reordered[0]), strict=True):
         np.testing.assert_allclose(after, before[:, :, :, order], rtol=1e-9, atol=1e-15)
     for before, after in zip(jax.tree.leaves(as_drawn[1]), jax.tree.leaves(reordered[1]), strict=True):
-        assert_agree(after, before[..., order], 1e-9)
+        assert_agree(after, before[:, :, :, :, order], 1e-9)
 
 
 def plain_training(hierarchy: Hierarchy, weights: np.ndarray) -> np.ndarray:

@@ -174,7 +174,7 @@ def test_a_folder_that_workers_do_not_share(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("promptfolio.sweep.cluster.connected", lambda address: contextlib.nullcontext())
     monkeypatch.setattr(
         "promptfolio.sweep.cluster.compute_on",
-        lambda client, cells, folder, memory: iter([(cell, "") for cell in cells]),
+        lambda client, cells, folder, memory, settings: iter([(cell, "") for cell in cells]),
     )
     with pytest.raises(ConfigurationError, match="all workers share"):
         run_sweep(sweep, tmp_path, scheduler="tcp://elsewhere:1")

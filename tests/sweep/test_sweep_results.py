@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from promptfolio.sweep import (
 )
 from promptfolio.sweep.execution import ordered_by_shape
 from simulate import ConfigurationError, Experiment, run
-from simulate.results.files import temporary_prefix, write_atomically
+from simulate.results.files import temporary_name
 
 TINY = {"clients": 2, "samples": 4, "noise_dim": 50, "rounds": 3}
 
@@ -110,38 +111,22 @@ def test_a_broken_file_is_not_done(tmp_path: pathlib.Path, runs: list[Experiment
 
 
 def test_what_a_killed_process_left_is_ignored_and_removed(
-    tmp_path: pathlib.Path, runs: list[Experiment]
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = sweep_of({"seed": [0, 1]})
     run_sweep(sweep_of({"seed": [1]}), tmp_path, workers=0)
-    left = tmp_path / f"{temporary_prefix(cell_path(tmp_path, sweep.cells[0].name))}abc123.nc"
+    monkeypatch.setattr("os.getpid", lambda: 2**22 + 1)  # more than any process's number on Linux
+    left = tmp_path / temporary_name()
+    monkeypatch.undo()
     left.write_bytes(cell_path(tmp_path, sweep.cells[1].name).read_bytes())
     mine = tmp_path / ".mine-abc123.nc"
     mine.touch()
+    for path in (left, mine):
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
     assert list(sweep_states(sweep, tmp_path).values()) == ["missing", "done"]
     assert len(list(stored_results(tmp_path))) == 1
-    run_sweep(sweep, tmp_path, workers=0)
-    assert (left.exists(), mine.exists(), len(runs)) == (False, True, 2)
-
-
-def test_a_temporary_file_that_vanishes_is_written_again(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attempts: list[pathlib.Path] = []
-
-    def interfered(path: pathlib.Path, write: Any) -> None:
-        def and_vanish(temporary: pathlib.Path) -> None:
-            write(temporary)
-            attempts.append(temporary)
-            if len(attempts) == 1:
-                temporary.unlink()
-
-        write_atomically(path, and_vanish)
-
-    monkeypatch.setattr("simulate.results.stored.write_atomically", interfered)
-    sweep = sweep_of({"seed": [0]})
-    assert [outcome.state for outcome in run_sweep(sweep, tmp_path, workers=0)] == ["computed"]
-    assert len(attempts) == 2
+    assert run_sweep(sweep, tmp_path, workers=0)[0].state == "computed"
+    assert (left.exists(), mine.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("what", ["another cell", "no result", "folder"])

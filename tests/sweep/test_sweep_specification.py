@@ -1,5 +1,6 @@
 """Specifications: what they resolve to, and that each mistake is refused in one line."""
 
+import math
 import os
 import pathlib
 import subprocess
@@ -248,6 +249,38 @@ def test_every_field_changes_the_name() -> None:
         changed = base.replace(**changes.get(field, {field: small.get(kind)}))
         names.add(cell_name(changed))
     assert len(names) == 1 + len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("learning_rate", 1e-7),
+        ("init_std", 1e-9),
+        ("noise_std", 1.0),
+        ("local_feature_sq", 7.9),
+        ("theta", (0.5,)),
+        ("optimizer_options", (("momentum", 0.5),)),
+        ("seed", 2**32 - 2),
+    ],
+)
+def test_names_tell_the_closest_numbers_apart(field: str, value: Any) -> None:
+    def next_to(value: Any) -> Any:
+        if isinstance(value, float):
+            return math.nextafter(value, math.inf)
+        if isinstance(value, int):
+            return value + 1
+        return tuple(each if isinstance(each, str) else next_to(each) for each in value)
+
+    base = Experiment(clients=2, samples=(4,), rounds=3, noise_dim=30, **{field: value})
+    assert cell_name(base) != cell_name(base.replace(**{field: next_to(value)}))
+    twice = base.replace(learning_rate=2 * base.learning_rate)
+    assert len({cell_name(base), cell_name(twice)}) == 2
+
+
+def test_small_step_sizes_are_different_cells() -> None:
+    sweep = parse_specification({"experiment": {"clients": 2}, "grid": {"learning_rate": [1e-7, 2e-7]}})
+    assert len({cell.name for cell in sweep.cells}) == 2
+    assert [str(cell) for cell in sweep.cells] == ["learning_rate = 1e-07", "learning_rate = 2e-07"]
 
 
 def test_names_do_not_depend_on_the_process() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -24,6 +25,7 @@ from theory.extensions.prediction import best_mixing
 from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.per_client import posthoc_mixing
 from theory.mixing.training_time import limiting_odds, posthoc_odds_at
+from theory.model import accuracy
 from theory.model.federation import EqualClients, Federation
 from theory.proof.derivation import as_function
 
@@ -238,6 +240,53 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     unbiased = float(mixing_from_odds(posthoc_odds(SYMMETRIC)))
     pull, tested = class_priors.leans_local(skewed), np.asarray(prior) > 0.5
     np.testing.assert_array_equal(np.sign(best - unbiased)[tested], np.sign(pull)[tested])
+
+
+@pytest.mark.parametrize("strength", [1.0, 30.0, 300.0])
+def test_an_even_prior_leaves_the_best_mixture_where_accuracies_round_to_one(strength):
+    """Without a bias T27's θ* is T15's: 0.368, at ratios of 1.5, 45 and 450."""
+    loud = EQUAL.replace(
+        noise_dim=4000,
+        global_feature_sq=strength * 3,
+        local_feature_sq=strength * 7,
+        class_prior=0.5,
+        prior_feature_sq=1.0,
+    )
+    np.testing.assert_allclose(best_mixing(loud, "posthoc", 1, 1e-9), 0.368421, atol=2e-6)
+
+
+@pytest.mark.parametrize("prior", [0.6, 0.9])
+@pytest.mark.parametrize("strength", [1.0, 30.0])
+def test_best_mixing_with_a_bias_has_the_fewest_errors_in_many_digits(prior, strength):
+    loud = EQUAL.replace(
+        noise_dim=4000,
+        global_feature_sq=strength * 3,
+        local_feature_sq=strength * 7,
+        class_prior=prior,
+        prior_feature_sq=0.2,
+    )
+    best = best_mixing(loud, "posthoc", 1, 1e-9)
+    grid = np.clip(best[0] + np.array([-1e-3, 0.0, 1e-3]), 0, 1)
+    found = prediction.predict(loud, "posthoc", [1], grid, 1e-9)
+    with mpmath.workdps(60):
+
+        def error(ratio, bias):
+            tails = [mpmath.erfc((ratio + side * bias) / mpmath.sqrt(2)) / 2 for side in (1, -1)]
+            return prior * tails[0] + (1 - mpmath.mpf(prior)) * tails[1]
+
+        errors = [
+            error(mpmath.mpf(ratio), mpmath.mpf(bias))
+            for ratio, bias in zip(found.ratio[0, :, 0], found.bias[0, :, 0], strict=True)
+        ]
+        logarithms = class_priors.log_error_with_bias(found.ratio[0, :, 0], found.bias[0, :, 0], prior)
+        np.testing.assert_allclose(logarithms, [float(mpmath.log(each)) for each in errors], rtol=1e-12)
+    assert 0 < best[0] < 1
+    assert errors[1] < min(errors[0], errors[2])
+
+
+def test_a_class_that_does_not_occur_makes_no_errors():
+    found = class_priors.log_error_with_bias([2.0, 2.0], [1.0, 1.0], [1.0, 0.0])
+    np.testing.assert_allclose(found, accuracy.log_error([3.0, 1.0]), rtol=1e-14)
 
 
 # --- partial participation (T28) ---

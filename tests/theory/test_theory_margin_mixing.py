@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.mixing.accuracy_curve import accuracy_steps
-from theory.mixing.margin_mixing import cell_errors, error_bounds, optimal_mixing, predicted_error
+from theory.mixing.accuracy_curve import AccuracySteps, accuracy_steps
+from theory.mixing.margin_mixing import (
+    cell_errors,
+    error_bounds,
+    optimal_mixing,
+    predicted_error,
+    predicted_log_error,
+)
 from theory.mixing.margin_moments import margin_moments
 
 GRID = np.linspace(0, 1, 501)
@@ -43,6 +49,14 @@ def test_step_function_is_the_brute_force_accuracy(seed, samples, classes):
     assert 0 <= low < high <= 1
 
 
+def test_of_equally_long_best_intervals_the_nearest_to_the_middle_of_all_is_taken():
+    """Five pieces of one length: the accuracy is best on the first, the third and the fifth."""
+    steps = AccuracySteps(np.linspace(0, 1, 6), np.array([1.0, 0, 1, 0, 1]), np.empty(0), np.empty(0), 1)
+    assert steps.best_interval() == pytest.approx((0.4, 0.6))
+    longer = steps._replace(breakpoints=np.array([0, 0.2, 0.4, 0.6, 0.7, 1.0]))
+    assert longer.best_interval() == pytest.approx((0.7, 1.0))
+
+
 def test_ties_are_errors_and_hopeless_samples_count():
     steps = accuracy_steps([[1.0, 1.0], [0.0, 2.0]], [[3.0, 1.0], [0.0, 1.0]], [0, 0])
     assert steps.at([0.0, 0.5, 1.0]).tolist() == [0.0, 0.5, 0.5]
@@ -63,6 +77,36 @@ def test_predicted_error_agrees_with_monte_carlo():
     # Tangency (T15) of the same two assets.
     odds = (1.5 * 1.0 - 1.0 * 0.6) / (1.0 * 4.0 - 1.5 * 0.6)
     assert optimal_mixing(moments).theta == pytest.approx(odds / (1 + odds), abs=0.01)
+
+
+@pytest.mark.parametrize("distance", [1.0, 10.0, 100.0])
+def test_the_best_mixture_is_the_tangency_portfolio_where_errors_round_to_zero(distance):
+    """Means ten and a hundred deviations from an error: probabilities underflow, their logarithms do not."""
+    random = np.random.default_rng(0)
+    margins = random.multivariate_normal([0, 0], [[1.0, 0.6], [0.6, 4.0]], 200)
+    margins = np.asarray([1.0, 1.5]) * distance + margins - margins.mean(axis=0)
+    first, second = (np.stack([side, np.zeros(200)], axis=1) for side in margins.T)
+    moments = margin_moments(first, second, np.zeros(200, int))
+    a, c, b = (part[0, 1] for part in (moments.variance_global, moments.covariance, moments.variance_local))
+    odds = (1.5 * a - 1.0 * c) / (1.0 * b - 1.5 * c)
+    best = optimal_mixing(moments)
+    assert best.theta == pytest.approx(odds / (1 + odds), abs=1e-4)
+    assert not best.flat
+    assert predicted_error(moments, best.theta) == pytest.approx(
+        np.exp(predicted_log_error(moments, best.theta))
+    )
+    assert np.isfinite(predicted_log_error(moments, best.theta))
+
+
+def test_mixtures_without_errors_are_equally_good():
+    """One sample for each class, no spread: every θ below ½ errs never, every θ above always."""
+    moments = margin_moments([[2.0, 0.0], [0.0, 2.0]], [[0.0, 2.0], [2.0, 0.0]], [0, 1])
+    best = optimal_mixing(moments)
+    assert best.flat
+    assert (best.low, best.high) == (0.0, 0.49)
+    assert best.theta == pytest.approx(0.245)
+    everywhere = optimal_mixing(margin_moments([[2.0, 0.0]], [[1.0, 0.0]], [0]))
+    assert (everywhere.theta, everywhere.low, everywhere.high, everywhere.flat) == (0.5, 0.0, 1.0, True)
 
 
 def test_clients_and_classes_are_averaged_by_their_samples():

@@ -1,5 +1,6 @@
 """T14 (symmetric) and T25 against the reference values and a plain simulation of the coefficients."""
 
+import mpmath
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -55,6 +56,79 @@ def test_best_mixing_agrees_with_the_closed_forms():
         alone = best_mixing(equal, "posthoc", step, eta)
         odds = training_time.posthoc_odds_at(equal, step, eta)
         assert_allclose(alone, leading_order.mixing_from_odds(odds), atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+@pytest.mark.parametrize("strength", [0.01, 1.0, 30.0])
+@pytest.mark.parametrize("step", [1, 60])
+def test_best_mixing_is_the_largest_ratio_in_many_digits(scheme, strength, step):
+    """Whether accuracies say anything (R = 0.01 … 30): the ratio of T14 in 60 digits, with the same τ, is largest
+    there."""
+    equal = _equal(4000)
+    equal = equal.replace(
+        global_feature_sq=strength * equal.global_feature_sq,
+        local_feature_sq=strength * equal.local_feature_sq,
+    )
+    eta = float(0.2 / margin_rate.local_rate(equal))
+    best = best_mixing(equal, scheme, step, eta)
+
+    def ratio(theta):
+        tau = [mpmath.mpf(float(part)) for part in symmetric_tau(equal, scheme, theta, step, eta)]
+        x = mpmath.mpf(theta)
+        w_global = (1 - x) ** (2 if scheme == "joint" else 1) * tau[0]
+        w_local = x ** (1 if scheme == "posthoc" else 2) * tau[1]
+        a, b = equal.global_feature_sq, equal.local_feature_sq
+        signal = w_global * (a + b / mpmath.mpf(4)) + w_local * (mpmath.mpf(a) + b)
+        noise = w_global**2 / mpmath.mpf(4) + w_global * w_local / mpmath.mpf(2) + w_local**2
+        return signal / mpmath.sqrt(noise)
+
+    with mpmath.workdps(60):
+        around = [ratio(best + shift) for shift in (-1e-5, 0.0, 1e-5)]
+    assert around[1] > around[0]
+    assert around[1] > around[2]
+    assert abs(around[0] - around[2]) < 1e-4 * (around[1] - around[0])  # a hundred-thousandth of the shift
+
+
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+def test_best_mixing_before_training_is_its_limit(scheme):
+    equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
+    limit = best_mixing(equal, scheme, 0, 0.01)
+    assert_allclose(limit, best_mixing(equal, scheme, 1, 1e-9), atol=1e-6)
+    leading = leading_order.posthoc_odds(equal)
+    if scheme == "joint":
+        assert_allclose(limit, joint_law.joint_mixing(leading), rtol=1e-14)
+        assert round(limit, 3) == 0.433
+    if scheme == "posthoc":
+        assert_allclose(limit, leading_order.mixing_from_odds(leading), rtol=1e-14)
+    shared = best_mixing(equal, scheme, 0, 0.01, participation=0.5)
+    assert_allclose(shared, best_mixing(equal, scheme, 1, 1e-9, participation=0.5), atol=1e-6)
+    assert shared > limit  # local prompts have trained half as far, and need more weight
+
+
+@pytest.mark.parametrize("scheme", ["joint", "posthoc", "detached"])
+@pytest.mark.parametrize("step", [0, 1, 100])
+def test_best_mixing_at_an_end_is_that_end_exactly(scheme, step):
+    equal = EqualClients(global_feature_sq=3.1, local_feature_sq=7.3, noise_dim=400, clients=4, samples=10)
+    for more, end in (
+        ({"global_feature_sq": 0.0}, 1.0),  # nothing in common
+        ({"local_feature_sq": 0.0}, 0.0),  # nothing but
+        ({"group_size": 4}, 0.0),
+    ):
+        assert best_mixing(equal.replace(**more), scheme, step, 1e-3) == end
+
+
+def test_best_mixing_refuses_what_has_no_optimum():
+    nothing = EqualClients(global_feature_sq=0, local_feature_sq=0, noise_dim=400, clients=4, samples=10)
+    with pytest.raises(ValueError, match="global_feature_sq"):
+        best_mixing(nothing, "joint", 1, 0.1)
+    equal = EqualClients(global_feature_sq=3, local_feature_sq=0, noise_dim=400, clients=4, samples=10)
+    with pytest.raises(ValueError, match="clients"):
+        best_mixing(equal.replace(clients=1), "joint", 1, 0.1)
+    for more, field in (({"step": -1}, "step"), ({"learning_rate": 0.0}, "learning_rate")):
+        with pytest.raises(ValueError, match=field):
+            best_mixing(equal, "joint", **{"step": 1, "learning_rate": 0.1, **more})
+    with pytest.raises(ValueError, match="scheme"):
+        best_mixing(equal, "apart", 1, 0.1)  # type: ignore[arg-type]
 
 
 def test_end_points_agree_between_schemes():

@@ -11,7 +11,6 @@ The fast special case of `theory.dynamics.predicted_ratio`: τ comes in closed f
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from theory.dynamics import detached
 from theory.dynamics.margin_rate import global_rate, joint_rate, local_rate
@@ -20,7 +19,6 @@ from theory.dynamics.saturation import accumulated
 from theory.model.accuracy import ratio
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
-from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import (
     ArrayLike,
     Values,
@@ -44,6 +42,8 @@ RESULT = Result(
     bound="asymptotic",
     uses=("T2", "T7", "T9", "T9 (coefficients)", "T25"),
 )
+
+_CANDIDATES, _BRACKETINGS = 65, 9  # each bracket is 64 times as narrow as the one before: 1/64^9 < 1e-16
 
 
 @cache
@@ -84,6 +84,33 @@ def _noise(w_global: Formula, w_local: Formula) -> Formula:
     of_client = sympy.Sum(own**2 * at.sigma**2, (j, 1, at.n))
     of_others = sympy.Sum(average**2 * at.sigma**2, (j, 1, at.n * (at.K - 1)))
     return at.L * (of_client + of_others)
+
+
+@cache
+def _best_proportion() -> tuple[tuple[Formula, ...], Formula, Formula]:
+    """Numerator and denominator of the proportion w_L τ_L/(w_G τ_G) with the largest ratio.
+
+    R is that of two fixed assets with signals s and noise A, B and C, in which it is largest at the odds
+    (s_L A − s_G C)/(s_G B − s_L C).
+
+    >>> _best_proportion()[1:]
+    (b*(K - \\chi), a*(K - 1) + b*(\\chi - 1))
+    """
+    import sympy
+
+    at = letters()
+    (w_global, w_local, *_), signal, noise = formula()
+
+    def of(expression: Formula, share: int, other: int) -> Formula:
+        return expression.subs({w_global: share, w_local: other, at.tau_G: 1, at.tau_L: 1})
+
+    s_global, s_local = of(signal, 1, 0), of(signal, 0, 1)
+    a, b = of(noise, 1, 0), of(noise, 0, 1)
+    c = (of(noise, 1, 1) - a - b) / 2
+    odds = sympy.cancel((s_local * a - s_global * c) / (s_global * b - s_local * c))
+    parts = (sympy.factor(part) for part in sympy.fraction(odds))
+    symbols = (at.a, at.b, at.K, at.chi)
+    return symbols, *(sympy.collect(part, (at.a, at.b)) for part in parts)
 
 
 @cache
@@ -222,23 +249,39 @@ def symmetric_tau(
 def best_mixing(
     equal: EqualClients, scheme: TrainingScheme, step: float, learning_rate: float, participation: float = 1.0
 ) -> float:
-    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to about 1e-7 (T14, T28).
+    """Return the θ in [0, 1] with the largest predicted ratio after t steps, to rounding (T14, T28).
 
-    For post-hoc and joint training T20, T21 and T28 give it in closed form; the detached scheme has none. The
-    arguments are those of `symmetric_tau`, all scalars.
+    The ratio of T14 depends on θ through the proportion w_L τ_L/(w_G τ_G) alone, in which it is a mixture of two
+    fixed assets: it is largest where the proportion, which grows with θ, equals odds* of T17. That place is
+    bracketed ever more closely. Odds of 0 give θ = 0 and infinite ones θ = 1, exactly. At t = 0 the answer is the
+    limit t → 0. For post-hoc and joint training T20, T21 and T28 give the same in closed form; the detached scheme
+    has none. The arguments are those of `symmetric_tau`, all scalars.
 
     Raises:
-        ValueError: as `symmetric_tau`.
+        ValueError: as `symmetric_tau`; both features zero, fewer than two clients.
 
     >>> equal = EqualClients(global_feature_sq=3, local_feature_sq=7, noise_dim=400, clients=4, samples=10)
-    >>> round(best_mixing(equal, "joint", 50, 0.001), 3)
-    0.433
+    >>> round(best_mixing(equal, "joint", 50, 0.001), 3), round(best_mixing(equal, "joint", 0, 0.001), 3)
+    (0.433, 0.433)
     >>> round(best_mixing(equal, "joint", 50, 0.001, participation=0.25), 3)
     0.604
     """
-
-    def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        tau = symmetric_tau(equal, scheme, theta, step, learning_rate, participation)
-        return np.asarray(predicted_ratio(equal, scheme, theta, tau))
-
-    return float(maximise_over_mixing(values, refinements=5))
+    between("clients", equal.clients, 2)
+    symbols, *parts = _best_proportion()
+    features = equal.global_feature_sq, equal.local_feature_sq
+    to_local, to_global = as_function(symbols, tuple(parts))(*features, equal.clients, equal.group_size)
+    positive("global_feature_sq + local_feature_sq", sum(features))
+    low, high = 0.0, 1.0
+    if to_local <= 0 or to_global <= 0:
+        symmetric_tau(equal, scheme, low, step, learning_rate, participation)  # refuses what it must
+        return low if to_local <= 0 else high
+    for _ in range(_BRACKETINGS):
+        theta = np.linspace(low, high, _CANDIDATES)
+        tau_global, tau_local = symmetric_tau(equal, scheme, theta, step, learning_rate, participation)
+        if step == 0:
+            tau_global, tau_local = np.ones_like(theta), np.full_like(theta, participation)
+        w_global, w_local = effective_weights(theta, scheme)
+        below = to_global * w_local * tau_local < to_local * w_global * tau_global
+        last = int(np.flatnonzero(below).max(initial=0))
+        low, high = float(theta[last]), float(theta[min(last + 1, theta.size - 1)])
+    return (low + high) / 2

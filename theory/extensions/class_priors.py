@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from theory.dynamics import client_margins, predicted_ratio
 from theory.model import accuracy
@@ -244,6 +244,23 @@ def accuracy_with_bias(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike
     """
     R, shift, prior = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
     return result(prior * ndtr(R + shift) + (1 - prior) * ndtr(R - shift))
+
+
+def log_error_with_bias(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:
+    """Return the natural logarithm of the test error π Φ(−R − B/v) + (1−π) Φ(B/v − R), without underflow (T27).
+
+    Where accuracies round to 1 this still tells mixtures apart. The arguments are those of `accuracy_with_bias`.
+
+    Raises:
+        ValueError: as `accuracy_with_bias`.
+
+    >>> float(log_error_with_bias(40.0, 1.0, 0.75).round(2)), float(log_error_with_bias(0.0, 0.0, 0.5).round(4))
+    (-766.47, -0.6931)
+    """
+    R, shift, prior = finite("ratio", ratio), finite("bias", bias), unit_interval("class_prior", class_prior)
+    with np.errstate(divide="ignore"):  # a class that does not occur makes no errors
+        shares = np.log(prior), np.log1p(-prior)
+    return result(np.logaddexp(shares[0] + log_ndtr(-R - shift), shares[1] + log_ndtr(shift - R)))
 
 
 def bias_gain(ratio: ArrayLike, bias: ArrayLike, class_prior: ArrayLike) -> Values:

@@ -5,7 +5,8 @@ labels, and with a constant coordinate the two classes, are types of samples, wh
 T14 treat.
 
 T20, T21 and T22 give θ* in closed form for equal clients or a small step; for unequal clients after a longer
-training, and for the detached scheme, the predicted ratio or accuracy is maximised numerically.
+training, and for the detached scheme, the predicted ratio or, with a bias, the logarithm of the error decides
+numerically: an accuracy that rounds to 1 cannot.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.sample_types import population
-from theory.extensions.class_priors import accuracy_with_bias
+from theory.extensions.class_priors import accuracy_with_bias, log_error_with_bias
 from theory.model.federation import Federation
 from theory.model.schemes import TrainingScheme
 from theory.numerics.maximise import maximise_over_mixing
@@ -79,8 +80,10 @@ def best_mixing(
 ) -> NDArray[np.float64]:
     """Return the θ in [0, 1] with the largest predicted accuracy, for every client, to about 1e-6 (T14, T26, T27).
 
-    Let `federation` describe the clients, and let the number of rounds be `rounds` (at least 1), η `learning_rate`
-    and E `local_steps`. Tests have correct labels and the client's class prior.
+    It is found on the ratio, with which accuracy grows, or with a bias on the logarithm of the error; ties are
+    those of `maximise_over_mixing`. Let `federation` describe the clients, and let the number of rounds be
+    `rounds` (at least 1), η `learning_rate` and E `local_steps`. Tests have correct labels and the client's class
+    prior.
 
     Returns:
         Array of shape (clients,).
@@ -99,7 +102,8 @@ def best_mixing(
 
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         found = predict(federation, scheme, [rounds], theta, learning_rate, local_steps)
-        # without a bias accuracy grows with the ratio, which does not level off at 1
-        return found.accuracy[0] if federation.prior_feature_sq > 0 else found.ratio[0]
+        if federation.prior_feature_sq == 0:
+            return found.ratio[0]
+        return -np.asarray(log_error_with_bias(found.ratio[0], found.bias[0], federation.class_prior))
 
-    return maximise_over_mixing(values)
+    return np.asarray(maximise_over_mixing(values).place)

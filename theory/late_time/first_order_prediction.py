@@ -118,4 +118,4 @@ def best_mixing(equal: EqualClients, step: float, learning_rate: float) -> float
     def values(theta: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(predicted_ratio(equal, theta, step, learning_rate))
 
-    return float(maximise_over_mixing(values))
+    return float(maximise_over_mixing(values).place)

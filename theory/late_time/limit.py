@@ -23,7 +23,7 @@ from scipy.optimize import nnls
 
 from theory.dynamics.margin_kernel import formula as kernel_formula
 from theory.dynamics.margin_kernel import margin_kernel, square
-from theory.model.accuracy import accuracy, ratio
+from theory.model.accuracy import mean_log_error, ratio
 from theory.model.schemes import TrainingScheme
 from theory.numerics.maximise import maximise_over_mixing
 from theory.numerics.validation import ArrayLike, Values, finite, unit_interval
@@ -353,7 +353,7 @@ def limiting_mixing(data: TrainingData, scheme: TrainingScheme = "joint") -> Val
     True
     """
 
-    def mean_accuracy(theta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.mean(accuracy(limiting_ratio(theta, data, scheme)), axis=-1)
+    def fewest_errors(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+        return -np.asarray(mean_log_error(limiting_ratio(theta, data, scheme)))
 
-    return np.float64(maximise_over_mixing(mean_accuracy, grid_points=11, refinements=2))
+    return np.float64(maximise_over_mixing(fewest_errors, grid_points=11, refinements=2).place)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.polynomial import chebyshev, hermite_e
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from scipy.special import expit
 
 from theory.dynamics.margin_rate import joint_rate, rate_parts
@@ -21,6 +20,7 @@ from theory.late_time.dynamical_mean_field import shortfall_moments, shrunk_mode
 from theory.late_time.first_order import response
 from theory.model.federation import EqualClients
 from theory.model.schemes import TrainingScheme, effective_weights
+from theory.numerics.best import best_place
 from theory.numerics.validation import ArrayLike, between, positive, unit_interval
 from theory.proof.derivation import as_function
 from theory.proof.symbols import letters
@@ -81,7 +81,7 @@ def predicted_ratio(
 
 
 def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: ArrayLike, learning_rate: float) -> Matrix:
-    """Return θ* at every time, shape (steps,), to about 1e-3 (T29, mean field).
+    """Return the θ with the largest ratio at every time, shape (steps,), to about 1e-3 (T29, mean field).
 
     The arguments are those of `predicted_ratio`.
 
@@ -92,10 +92,9 @@ def best_mixing(equal: EqualClients, scheme: TrainingScheme, step: ArrayLike, le
     >>> best_mixing(equal, "joint", [1, 500], 0.0023).round(2).tolist()
     [0.35, 0.31]
     """
-    grid, fine = np.linspace(0, 1, 26), np.linspace(0, 1, 2001)
+    grid = np.linspace(0, 1, 26)
     curves = predicted_ratio(equal, scheme, grid, step, learning_rate)
-    best: Matrix = fine[np.argmax(CubicSpline(grid, curves, axis=1)(fine), axis=1)]
-    return best
+    return np.asarray(best_place(grid, curves.T).place)
 
 
 # --- solution of the equations ---

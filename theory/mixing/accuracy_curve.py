@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from theory.mixing.margin_moments import Reals, pairwise_margins
+from theory.numerics.best import ROUNDING
 from theory.numerics.validation import Values, result, unit_interval
 from theory.proof.derivation import Derivation, Formula, Result, Step, as_function, eq, relation
 
@@ -99,12 +100,19 @@ class AccuracySteps(NamedTuple):
         return result((begun - over) / self.samples)
 
     def best_interval(self) -> tuple[float, float]:
-        """The longest interval of θ on which the accuracy is greatest (the first of equals)."""
+        """The longest interval of θ on which the accuracy is greatest.
+
+        Of equally long ones it is the nearest to the middle of all θ with that accuracy, so that neither end of
+        [0, 1] is favoured.
+        """
         best = self.values == self.values.max()
         edges = np.diff(best.astype(np.int64), prepend=0, append=0)
         lows, highs = self.breakpoints[edges == 1], self.breakpoints[edges == -1]
-        longest = np.argmax(highs - lows)
-        return float(lows[longest]), float(highs[longest])
+        lengths, centres = highs - lows, (lows + highs) / 2
+        longest = lengths >= lengths.max() * (1 - ROUNDING)
+        distance = np.abs(centres - np.average(centres, weights=lengths))
+        chosen = np.argmin(np.where(longest, distance, np.inf))
+        return float(lows[chosen]), float(highs[chosen])
 
 
 def accuracy_steps(logits_global: ArrayLike, logits_local: ArrayLike, labels: ArrayLike) -> AccuracySteps:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_ndtr, logsumexp, ndtr
 
 from theory.mixing.margin_moments import MarginMoments, Reals
 from theory.mixing.tangency import optimum
@@ -42,10 +43,13 @@ RESULT = Result(
 
 
 class MixingOptimum(NamedTuple):
-    """The best θ and the error predicted there."""
+    """The best θ and the error predicted there; first and last of the θ that tie with it; whether others do."""
 
     theta: float
     error: float
+    low: float
+    high: float
+    flat: bool
 
 
 class ErrorBounds(NamedTuple):
@@ -157,10 +161,8 @@ def derivation() -> Derivation:
     return Derivation(RESULT, statement=(linear, spread, lower, upper), steps=steps)
 
 
-def _rival_errors(moments: MarginMoments, theta: float) -> Reals:
-    """Φ(−ratio_yj) at one θ, shape (cells, rivals); 0 for the class itself."""
-    from scipy.special import ndtr
-
+def _rival_ratios(moments: MarginMoments, theta: float) -> Reals:
+    """ratio_yj at one θ, shape (cells, rivals); infinite for the class itself."""
     is_rival = np.isfinite(moments.mean_global)
     # Not (1−θ)·∞ + θ·∞ for a class against itself, which is undefined at the end points.
     means = (np.where(is_rival, mean, 0) for mean in (moments.mean_global, moments.mean_local))
@@ -169,9 +171,13 @@ def _rival_errors(moments: MarginMoments, theta: float) -> Reals:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean, variance = as_function(symbols, tuple(law))(*letters)
         ratio = mean / np.sqrt(np.maximum(variance, 0))
-    ratio = np.where(is_rival, np.where(np.isnan(ratio), 0, ratio), np.inf)
-    answer: Reals = ndtr(-ratio)
-    return answer
+    return np.where(is_rival, np.where(np.isnan(ratio), 0, ratio), np.inf)
+
+
+def _binding_ratios(moments: MarginMoments, theta: Reals) -> Reals:
+    """min_j ratio_yj of every client and class, shape (thetas, cells)."""
+    # one θ at a time keeps memory at (cells, rivals)
+    return np.stack([_rival_ratios(moments, local).min(axis=1) for local in theta])
 
 
 def cell_errors(moments: MarginMoments, theta: ArrayLike) -> Reals:
@@ -193,9 +199,8 @@ def cell_errors(moments: MarginMoments, theta: ArrayLike) -> Reals:
         >>> cell_errors(moments, [0.0, 1.0]).tolist()
         [[0.0, 0.0], [1.0, 1.0]]
     """
-    mixing = np.atleast_1d(unit_interval("theta", theta))
-    # one θ at a time keeps memory at (cells, rivals)
-    return np.stack([_rival_errors(moments, local).max(axis=1) for local in mixing])
+    answer: Reals = ndtr(-_binding_ratios(moments, np.atleast_1d(unit_interval("theta", theta))))
+    return answer
 
 
 def predicted_error(moments: MarginMoments, theta: ArrayLike) -> Values:
@@ -216,6 +221,28 @@ def predicted_error(moments: MarginMoments, theta: ArrayLike) -> Values:
     return result(errors.reshape(np.shape(theta)))
 
 
+def predicted_log_error(moments: MarginMoments, theta: ArrayLike) -> Values:
+    """Natural logarithm of `predicted_error`, without underflow (T24); minus infinity where no error is predicted.
+
+    Where errors round to 0 this still tells mixtures apart. The arguments are those of `cell_errors`.
+
+    Raises:
+        ValueError: a θ outside [0, 1].
+
+    Example:
+        >>> from theory.mixing.margin_moments import margin_moments
+        >>> logits = [[40.0, 0.0], [42.0, 0.0]]
+        >>> moments = margin_moments(logits, logits, [0, 0], prior_samples=1)
+        >>> float(predicted_log_error(moments, 0.5).round(1))
+        -284.3
+    """
+    mixing = np.ravel(unit_interval("theta", theta))
+    errors = logsumexp(
+        log_ndtr(-_binding_ratios(moments, mixing)) + np.log(moments.samples), axis=1
+    ) - np.log(moments.samples.sum())
+    return result(np.reshape(errors, np.shape(theta)))
+
+
 def error_bounds(moments: MarginMoments, theta: ArrayLike) -> ErrorBounds:
     """Bounds of the error rate over all clients, from these moments of Gaussian margins (T24).
 
@@ -234,13 +261,16 @@ def error_bounds(moments: MarginMoments, theta: ArrayLike) -> ErrorBounds:
         True
     """
     mixing = np.ravel(unit_interval("theta", theta))
-    sums = [np.minimum(_rival_errors(moments, local).sum(axis=1), 1) for local in mixing]
+    sums = [np.minimum(ndtr(-_rival_ratios(moments, local)).sum(axis=1), 1) for local in mixing]
     upper = np.array(sums) @ moments.samples / moments.samples.sum()
     return ErrorBounds(predicted_error(moments, theta), result(upper.reshape(np.shape(theta))))
 
 
 def optimal_mixing(moments: MarginMoments, grid_step: float = 0.01) -> MixingOptimum:
-    """θ* = argmin of the predicted error (T24), to a hundredth of `grid_step`; of equals the smallest on the grid.
+    """θ* = argmin of the predicted error (T24), to a hundredth of `grid_step`.
+
+    It is found on the logarithm of the error, which differs where errors round to 0. Of several θ that tie, as
+    where no error is predicted, the middle is taken, and the optimum is called flat.
 
     Args:
         moments: from `theory.mixing.margin_moments.margin_moments`.
@@ -253,13 +283,15 @@ def optimal_mixing(moments: MarginMoments, grid_step: float = 0.01) -> MixingOpt
     Example:
         >>> from theory.mixing.margin_moments import margin_moments
         >>> moments = margin_moments([[2.0, 0.0], [0.0, 2.0]], [[0.0, 2.0], [2.0, 0.0]], [0, 1])
-        >>> optimal_mixing(moments)
-        MixingOptimum(theta=0.0, error=0.0)
+        >>> optimal_mixing(moments, grid_step=0.1)
+        MixingOptimum(theta=0.2, error=0.0, low=0.0, high=0.4, flat=True)
     """
     step = float(between("grid_step", grid_step, 0, 1, open_low=True))
-    theta = maximise_over_mixing(
-        lambda theta: -np.asarray(predicted_error(moments, theta)),
+    best = maximise_over_mixing(
+        lambda theta: -np.asarray(predicted_log_error(moments, theta)),
         grid_points=round(1 / step) + 1,
         refinements=2,
     )
-    return MixingOptimum(float(theta), float(predicted_error(moments, theta)))
+    theta = float(best.place)
+    error = float(predicted_error(moments, theta))
+    return MixingOptimum(theta, error, float(best.low), float(best.high), bool(best.flat))

@@ -7,7 +7,7 @@ the irrelevant entries of the mixed encoder output H; Φ is the standard normal 
 from functools import cache
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import log_ndtr, logsumexp, ndtr
 
 from theory.numerics.validation import ArrayLike, Values, between, finite, nonnegative, positive, result
 from theory.proof.derivation import Derivation, Formula, Result, Step, eq
@@ -118,6 +118,23 @@ def log_error(ratio: ArrayLike) -> Values:
     -804.6
     """
     return result(log_ndtr(-between("ratio", ratio, finite=False)))
+
+
+def mean_log_error(ratio: ArrayLike, axis: int | tuple[int, ...] = -1) -> Values:
+    """Return the natural logarithm of the mean test error over some axes, without underflow (T7).
+
+    Let R be `ratio`, of any shape; the mean is over `axis`, e.g. clients. A mean accuracy is largest where this
+    is smallest, and this still tells mixtures apart where accuracies round to 1.
+
+    Raises:
+        ValueError: a ratio that is not a number.
+
+    >>> round(float(mean_log_error([40.0, 50.0])), 1)
+    -805.3
+    """
+    errors = np.asarray(log_error(ratio))
+    count = np.size(errors) / np.size(np.sum(errors, axis=axis))
+    return result(logsumexp(errors, axis=axis) - np.log(count))
 
 
 def ratio(signal: ArrayLike, noise_norm: ArrayLike, noise_std: ArrayLike) -> Values:

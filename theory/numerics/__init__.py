@@ -1,1 +1,1 @@
-"""Validation of arguments, maximisation over θ, certificates."""
+"""Validation of arguments, the best place of a curve, maximisation over θ, certificates."""

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.numerics.best import ROUNDING, Best, best_place
+
 CANDIDATES = 21
 """Points of every finer grid; from one grid to the next the spacing falls tenfold."""
 
@@ -14,33 +16,43 @@ def maximise_over_mixing(
     *,
     grid_points: int = 101,
     refinements: int = 4,
-) -> NDArray[np.float64]:
-    """Return the θ in [0, 1] at which each curve of `values(θ)` is largest.
+) -> Best:
+    """Return the θ in [0, 1] at which each curve of `values(θ)` is largest, `Best.place`.
 
-    `values` maps an array of shape (thetas,) to one of shape (thetas, …). The first grid brackets the maximum of
-    every curve, and each refinement looks at its surroundings with a tenth of the spacing, so that the answer
-    lies within 10^-refinements/(grid_points − 1) of the maximum: 1e-6. A peak narrower than the first grid's
-    spacing may be missed.
+    `values` maps an array of shape (thetas,) to one of shape (thetas, …); it must tell neighbouring θ apart, so it
+    is a ratio or the logarithm of an error, not an accuracy. The first grid brackets the maximum of every curve,
+    and each refinement looks at its surroundings with a tenth of the spacing, so that the answer lies within
+    10^-refinements/(grid_points − 1) of the maximum: 1e-6. Rounding of the values limits it to about 1e-7 where
+    they are of the size of their curvature. A peak narrower than the first grid's spacing may be missed.
 
-    Ties: of equally large values on the first grid the smallest θ is taken (0 for a flat curve), and a finer grid
-    moves it only to a value that is strictly larger.
+    Ties are those of `best.best_place` on the first grid: of three or more values that agree to rounding the middle
+    is taken, and the optimum is called flat. A finer grid moves the answer only to a value that is larger beyond
+    rounding, so a maximum at θ = 0 or 1 is that end exactly.
 
-    Returns:
-        Array of the shape (…).
+    Raises:
+        ValueError: a value is NaN.
 
-    >>> maximise_over_mixing(lambda theta: -((theta[:, None] - np.array([0.25, 2.0])) ** 2)).round(6).tolist()
+    >>> peaks = np.array([0.25, 2.0])
+    >>> maximise_over_mixing(lambda theta: -((theta[:, None] - peaks) ** 2)).place.round(6).tolist()
     [0.25, 1.0]
     """
     grid = np.linspace(0.0, 1.0, grid_points)
     coarse = values(grid)
-    best = grid[np.argmax(coarse, axis=0)].ravel()
-    curves, spacing = np.arange(best.size), grid[1]
+    shape = coarse.shape[1:]
+    found = best_place(grid, coarse)
+    # one row of candidates for each curve, its present θ in the middle; all of them are evaluated together
+    best, flat = grid[found.position].ravel(), np.ravel(found.flat)
+    curves, spacing = np.arange(best.size), 1.0 / (grid_points - 1)
     for _ in range(refinements):
-        # one row of candidates for each curve, its present θ in the middle; all of them are evaluated together
         near = np.clip(best[:, None] + spacing * np.linspace(-1.0, 1.0, CANDIDATES), 0.0, 1.0)
-        found = values(near.ravel()).reshape(*near.shape, -1)
-        own = found[curves, :, curves]
-        better = own.max(axis=1) > own[:, CANDIDATES // 2]
+        own = values(near.ravel()).reshape(*near.shape, -1)[curves, :, curves]
+        if np.isnan(own).any():
+            raise ValueError("`values` has NaN; allowed: numbers and infinities")
+        middle = own[:, CANDIDATES // 2]
+        with np.errstate(invalid="ignore"):  # nothing is larger than an infinity
+            better = own.max(axis=1) > middle + ROUNDING * np.abs(middle)
         best = np.where(better, near[curves, np.argmax(own, axis=1)], best)
         spacing = spacing / 10
-    return best.reshape(coarse.shape[1:])
+    place = np.where(found.flat, found.place, best.reshape(shape))[()]
+    low, high = (np.where(found.flat, end, place)[()] for end in (found.low, found.high))
+    return Best(place, low, high, found.position, flat.reshape(shape)[()])

@@ -15,7 +15,7 @@ from promptfolio.audit.observation import Table
 from promptfolio.audit.pairs import Pairs, replicate_keys, train_pairs
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 

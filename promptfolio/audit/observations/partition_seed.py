@@ -14,12 +14,12 @@ from promptfolio.audit.observation import Table
 from promptfolio.audit.pairs import replicate_keys, train_pairs
 from promptfolio.audit.setting import Setting, audit_setting
 from promptfolio.checks.claim import Claim, Finding, compare
-from promptfolio.companion.bank import FeatureBank
-from promptfolio.companion.evaluate import greatest
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.partition import Partition
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
 from theory.mixing.accuracy_curve import accuracy_steps
+from theory.numerics.best import best_index
 
 ORDER = 2
 OBSERVATION = Claim(
@@ -79,7 +79,7 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
             )
         ]
     )
-    best = np.array([greatest(curve) for curve in curves])
+    best = np.array([best_index(curve) for curve in curves])
     values = np.stack([curves[:, 0], curves[:, -1], curves.max(axis=1), theta[best]])
     return xr.Dataset(
         {

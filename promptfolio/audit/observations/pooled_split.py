@@ -12,10 +12,10 @@ from promptfolio.audit.numbers import mean_and_spread, points
 from promptfolio.audit.observation import Table
 from promptfolio.audit.setting import Setting
 from promptfolio.checks.claim import Claim, Finding, compare
-from promptfolio.companion.bank import FeatureBank
-from promptfolio.companion.evaluate import greatest
+from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.study import run_study
 from promptfolio.companion.study_config import ClipStudy
+from theory.numerics.best import best_index
 
 ORDER = 1
 OBSERVATION = Claim(
@@ -53,7 +53,7 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
     # In the disjoint study nobody trained on any image outside the training split, whatever its purpose.
     measured = ((pooled, ["test"]), (pooled, ["validation"]), (disjoint, ["validation", "test"]))
     curves = np.stack([_curve(result, splits) for result, splits in measured])
-    best = np.apply_along_axis(greatest, -1, curves)
+    best = np.apply_along_axis(best_index, -1, curves)
     chosen_on_untouched, chosen_on_pool = (
         np.take_along_axis(curves[1], choice[..., None], axis=-1)[..., 0] for choice in (best[1], best[0])
     )

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
@@ -19,7 +18,9 @@ from promptfolio.audit.scalar_prompts import MOMENTUM, horizon_of, idle_movement
 from promptfolio.audit.setting import Setting
 from promptfolio.audit.turns import Turns, measure_in_turns, take_turns
 from promptfolio.checks.claim import Claim, Finding, compare
+from promptfolio.checks.optimum import best_theta
 from simulate.experiment import Experiment
+from simulate.running.arithmetic import arithmetic
 
 ORDER = 4
 OBSERVATION = Claim(
@@ -60,7 +61,7 @@ _LEAST_SPREAD = 0.1
 
 def demonstrate(setting: Setting) -> xr.Dataset:
     """Both demonstrations, with a shared optimizer and with one for each client; the model trains jointly."""
-    with jax.enable_x64(True):
+    with arithmetic("float64"):
         parts = [_scalar_dataset(), _model_dataset(setting.experiment)]
     return xr.merge(parts).assign_attrs(experiment=setting.experiment.to_json())
 
@@ -88,7 +89,7 @@ def _scalar_dataset() -> xr.Dataset:
 
 
 def _model_dataset(experiment: Experiment) -> xr.Dataset:
-    curves, differences = [], []
+    curves, ratios, differences = [], [], []
     for variant in VARIANTS.values():
         # As many gradient steps in all, whatever a visit's.
         rounds = experiment.rounds // variant.local_steps
@@ -100,6 +101,7 @@ def _model_dataset(experiment: Experiment) -> xr.Dataset:
             )
             # Each training is measured at its own θ alone.
             curves.append(np.asarray(forward.accuracy[:, :, 0]).mean(axis=(0, 2)))
+            ratios.append(np.asarray(forward.ratio[:, :, 0]).mean(axis=(0, 2)))
             differences.append(np.max(np.abs(np.asarray(backward.ratio / forward.ratio) - 1)))
     shape = (len(VARIANTS), len(STATES))
     described = {
@@ -107,6 +109,11 @@ def _model_dataset(experiment: Experiment) -> xr.Dataset:
             ("variant", "state", "theta"),
             np.reshape(curves, (*shape, -1)),
             "test accuracy of the mixture, mean over clients and seeds",
+        ),
+        "ratio": (
+            ("variant", "state", "theta"),
+            np.reshape(ratios, (*shape, -1)),
+            "signal-to-noise ratio of the mixture, mean over clients and seeds",
         ),
         "order_difference": (
             ("variant", "state"),
@@ -143,8 +150,8 @@ def _dataset(described: Mapping[str, tuple[Any, Any, str]], coordinates: Mapping
 def judge(data: xr.Dataset) -> Finding:
     """Whether clients meet their predecessors' momentum and schedule, and what it moves."""
     shared, own = (data.sel(state=state) for state in STATES)
-    momentum = data.accuracy.sel(variant="momentum")
-    best, theta = momentum.max("theta"), momentum.idxmax("theta")
+    momentum = data.sel(variant="momentum")
+    best, theta = momentum.accuracy.max("theta"), best_theta(momentum.ratio, "joint").theta
     return Finding(
         OBSERVATION,
         (
@@ -212,7 +219,7 @@ def judge(data: xr.Dataset) -> Finding:
 def effect(data: xr.Dataset) -> str:
     """What momentum does to a client without gradient, to the mixture and to θ*."""
     at = data.sel(variant="momentum")
-    theta, best = at.accuracy.idxmax("theta"), at.accuracy.max("theta")
+    theta, best = best_theta(at.ratio, "joint").theta, at.accuracy.max("theta")
     order = float(data.order_difference.sel(state="shared").max())
     return (
         f"a client without gradient moves by {float(data.idle.sel(state='shared')):.2f} of its predecessor's step;"
@@ -254,6 +261,6 @@ def _model_row(at: xr.Dataset) -> tuple[str, ...]:
     return (
         *(str(at[name].item()) for name in ("variant", "state")),
         *(f"{100 * float(accuracy):.2f}" for accuracy in accuracies),
-        f"{float(at.accuracy.idxmax('theta')):.2f}",
+        f"{float(best_theta(at.ratio, 'joint').theta):.2f}",
         f"{float(at.order_difference):.1%}",
     )

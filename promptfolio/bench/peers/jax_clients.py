@@ -11,6 +11,7 @@ import numpy as np
 
 from promptfolio.bench.peers import Train
 from promptfolio.bench.peers.problem import Problem, Prompts
+from simulate.running.arithmetic import arithmetic
 
 Pair = tuple[jax.Array, jax.Array]
 
@@ -22,7 +23,7 @@ def variants() -> Mapping[str, Train]:
 
 def train(problem: Problem, theta: float, rounds: int) -> Prompts:
     """Train jointly (T3) at ``theta`` for ``rounds`` rounds."""
-    with jax.enable_x64(problem.offset.dtype == np.float64):
+    with arithmetic("float64" if problem.offset.dtype == np.float64 else "float32"):
         encoder = (jnp.asarray(problem.scale), jnp.asarray(problem.offset))
         clients = [
             (jnp.asarray(features), jnp.asarray(labels))

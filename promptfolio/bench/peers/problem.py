@@ -9,6 +9,7 @@ from simulate.engines.rows.run import draw
 from simulate.experiment import Experiment
 from simulate.model.program import split
 from simulate.model.world import streams_of
+from simulate.running.arithmetic import arithmetic
 from simulate.running.devices import ONE_DEVICE
 from simulate.validation import ConfigurationError
 
@@ -82,7 +83,7 @@ def problem_of(experiment: Experiment, replicate: int = 0) -> Problem:
         if getattr(experiment, field) != only:
             raise ConfigurationError(field, getattr(experiment, field), f"{only!r} for the plain loops")
     plain = experiment.replace(engine="coefficient", gram="features")
-    with jax.enable_x64(plain.precision == "float64"):
+    with arithmetic(plain.precision):
         program, parameters = split(plain, plain.engine)
         keys, _ = streams_of(plain, np.asarray([replicate]))
         # The simulator's own compiled draw: another compilation may round the last digit of a float32 otherwise.

@@ -2,12 +2,11 @@
 
 import itertools
 
-import numpy as np
 import xarray as xr
 from scipy.stats import norm
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, binomial_test, compare
 from simulate.experiment import Activation, Experiment
 from simulate.model.fresh_samples import count_correct
 from simulate.running.runner import run
@@ -83,17 +82,15 @@ def collect(scale: Scale) -> xr.Dataset:
 def judge(data: xr.Dataset) -> Finding:
     """Counted against Φ(R) at every point; the recorded accuracy is Φ(R) itself."""
     exact = norm.cdf(data.ratio)
-    standard_error = np.sqrt(exact * (1 - exact) / data.attrs["fresh_samples"])
     return Finding(
         CLAIM,
         (
-            z_test(
+            binomial_test(
                 "accuracy counted on fresh samples, against Φ(R)",
                 data.counted,
                 exact,
-                standard_error=standard_error,
-                sample_size=data.attrs["fresh_samples"],
-                name="count of correct answers, normal limit of the binomial",
+                trials=data.attrs["fresh_samples"],
+                name="correct answers",
             ),
             compare(
                 "accuracy that a run records, against Φ(R)",

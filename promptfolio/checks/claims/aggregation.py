@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, compare, t_test
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.running.runner import run
 from theory.model.aggregation import client_group_sizes, noise_energy_factor, signal_factor
@@ -66,11 +66,12 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-12,
             ),
-            z_test(
+            t_test(
                 "mean of ‖φ‖² of the averaged prompt, relative to a client's",
                 float(global_energy.mean() / local_energy.mean()),
                 expected,
                 standard_error=standard_error,
+                degrees=data.sizes["seed"] - 1,
                 sample_size=data.sizes["seed"],
                 name="ratio of two means over replicates, delta method",
             ),

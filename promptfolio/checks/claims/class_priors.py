@@ -5,13 +5,15 @@ import xarray as xr
 from scipy.special import ndtr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, binomial_test, compare, t_test, welch_degrees
+from promptfolio.checks.optimum import best_theta, mean_of_logarithms
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.federation import federation_of
 from simulate.experiment import Experiment
 from simulate.model.fresh_samples import count_correct
 from simulate.running.runner import run
+from theory.extensions.class_priors import log_error_with_bias
 from theory.extensions.prediction import predict
 
 CLAIM = Claim(
@@ -70,16 +72,16 @@ def _invariance(replicates: int) -> xr.Dataset:
     for name in _LAWS:
         for power in (1, 2):
             pair = [(values[name] ** power).mean("client") for values in (even, skewed)]
-            error = np.sqrt(sum(values.var("seed", ddof=1) / replicates for values in pair))
             moments[f"{name}, power {power}"] = [float(values.mean("seed")) for values in pair] + [
-                float(error)
+                float(values.std("seed", ddof=1)) / np.sqrt(replicates) for values in pair
             ]
     table = np.asarray(list(moments.values()))
     return xr.Dataset(
         {
             "law_even": ("moment", table[:, 0]),
             "law_skewed": ("moment", table[:, 1]),
-            "law_error": ("moment", table[:, 2]),
+            "law_even_error": ("moment", table[:, 2]),
+            "law_skewed_error": ("moment", table[:, 3]),
             "mirrored_negative": (("law", "case"), _flat(negative)),
             "mirrored_positive": (("law", "case"), _flat(positive)),
         },
@@ -115,13 +117,7 @@ def _fresh_samples(fresh: int) -> xr.Dataset:
     )
     result = run(experiment).isel(step=0, seed=0)
     counted = count_correct(experiment, fresh).isel(seed=0)
-    weights = xr.concat(
-        [1 - result.theta, result.theta], xr.DataArray(_SINGLES, dims="prompt", name="prompt")
-    )
-    parts = {name: (weights * result[name]).sum("prompt") for name in ("signal", "bias")}
-    squares = result.noise_norm_sq
-    norm_sq = (weights**2 * squares).sum("prompt") + 2 * weights.prod("prompt") * result.noise_inner
-    risk = experiment.noise_std * np.sqrt(norm_sq)
+    parts, risk = _mixture(experiment, result)
     prior = xr.DataArray(np.asarray(experiment.class_prior), dims="client")
     exact = prior * ndtr((parts["signal"] + parts["bias"]) / risk)
     exact = exact + (1 - prior) * ndtr((parts["signal"] - parts["bias"]) / risk)
@@ -131,6 +127,17 @@ def _fresh_samples(fresh: int) -> xr.Dataset:
     labels = ["step", "round", "predictor", "prompt", "group", "samples", "seed", "client"]
     data = data.drop_vars(labels, errors="ignore").rename(theta="counted_theta", client="counted_client")
     return data.assign_attrs(fresh_samples=counted.attrs["fresh_samples"])
+
+
+def _mixture(experiment: Experiment, result: xr.Dataset) -> tuple[dict[str, xr.DataArray], xr.DataArray]:
+    """Signal s and bias B of every mixture, and its risk v = σ_p ‖H_ξ‖, from those of the prompts."""
+    weights = xr.concat(
+        [1 - result.theta, result.theta], xr.DataArray(_SINGLES, dims="prompt", name="prompt")
+    )
+    parts = {name: (weights * result[name]).sum("prompt") for name in ("signal", "bias")}
+    squares = result.noise_norm_sq
+    norm_sq = (weights**2 * squares).sum("prompt") + 2 * weights.prod("prompt") * result.noise_inner
+    return parts, experiment.noise_std * np.sqrt(norm_sq)
 
 
 def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
@@ -168,6 +175,12 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
             prompt=_SINGLES
         ) / setting.noise_std
         dims = ("step", "theta", "client")
+        own = xr.DataArray(np.asarray(skewed.class_prior), dims="client")
+        values, risk = _mixture(skewed, result)
+        errors = xr.apply_ufunc(log_error_with_bias, values["signal"] / risk, values["bias"] / risk, own)
+        expected = [log_error_with_bias(one.ratio, one.bias, skewed.class_prior) for one in found]
+        log_error = mean_of_logarithms(errors, "seed").transpose(*dims)
+        log_predicted = mean_of_logarithms(xr.DataArray(np.stack(expected), dims=("seed", *dims)), "seed")
         predicted = {name: np.mean([getattr(one, name) for one in found], axis=0) for name in measured}
         predicted["bias"] = predicted["bias"][:, [0, -1], :]  # θ = 0 and 1: each prompt alone
         kinds = {"ratio": dims, "accuracy": dims, "bias": ("step", "prompt", "client")}
@@ -178,6 +191,8 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
                         name: values.mean("seed").transpose(*kinds[name]) for name, values in measured.items()
                     },
                     **{f"{name}_predicted": (kinds[name], predicted[name]) for name in measured},
+                    "log_error": log_error,
+                    "log_error_predicted": (dims, log_predicted.values),
                     "positive_share": result.positive_share.mean("seed"),
                 }
             )
@@ -189,22 +204,28 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
 
 
 def judge(data: xr.Dataset) -> Finding:
-    """The law's moments by z-tests, mirrored runs exactly, counts by a z-test, the rest by the mean field."""
+    """The law's moments by t-tests, mirrored runs exactly, counts by binomial tests, the rest by the mean field."""
     seeds, fresh, labels = (data.attrs[name] for name in ("law_seeds", "fresh_samples", "labels"))
-    best = {name: data[name].idxmax("theta") for name in ("accuracy", "ratio")}
-    expected = {name: data[f"{name}_predicted"].idxmax("theta") for name in ("accuracy", "ratio")}
+    best, expected = (
+        {
+            "accuracy": best_theta(-data[f"log_error{suffix}"]).theta,
+            "ratio": best_theta(data[f"ratio{suffix}"]).theta,
+        }
+        for suffix in ("", "_predicted")
+    )
     moved, expected_move = (side["accuracy"] - side["ratio"] for side in (best, expected))
     first = {"step": 0, "client": 0}
     return Finding(
         CLAIM,
         (
-            z_test(
+            t_test(
                 "moments of ratio, training loss and ‖H_ξ‖² at π = 0.9, against those at π = 0.5",
                 data.law_skewed,
                 data.law_even,
-                standard_error=data.law_error,
+                standard_error=np.hypot(data.law_even_error, data.law_skewed_error),
+                degrees=welch_degrees(data.law_even_error, data.law_skewed_error, seeds),
                 sample_size=seeds,
-                name="difference of means over independent seeds",
+                name="difference of means over independent seeds (Welch)",
             ),
             compare(
                 "the same quantities of runs with negative samples only, relative to positive ones only",
@@ -213,13 +234,12 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-9,
             ),
-            z_test(
+            binomial_test(
                 "accuracy counted on fresh samples with the clients' priors",
                 data.counted,
                 data.accuracy_exact,
-                standard_error=np.sqrt(data.accuracy_exact * (1 - data.accuracy_exact) / fresh),
-                sample_size=fresh,
-                name="count of correct answers, normal limit of the binomial",
+                trials=fresh,
+                name="correct answers",
             ),
             compare(
                 "accuracy that a run records, against the formula",
@@ -228,13 +248,12 @@ def judge(data: xr.Dataset) -> Finding:
                 bound="exact",
                 tolerance=1e-12,
             ),
-            z_test(
+            binomial_test(
                 "share of positive training samples of each client",
                 data.positive_share.transpose("skew", "client"),
                 data.class_prior,
-                standard_error=np.sqrt(data.class_prior * (1 - data.class_prior) / labels),
-                sample_size=labels,
-                name="count of positive samples, normal limit of the binomial",
+                trials=labels,
+                name="positive samples",
             ),
             compare(
                 "ratio R of mixtures at every θ and time",

@@ -42,9 +42,9 @@ def collect(scale: Scale) -> xr.Dataset:
     many = collect_cases((case,), (noise_dim,)).isel(case=0, noise_dim=0, drop=True)
     data = xr.Dataset(
         {
-            "ratio": result.ratio.sel(predictor="mixture").mean(("client", "seed")),
+            "ratio": result.ratio.sel(predictor="mixture").mean(("client", "seed"), skipna=False),
             "ratio_predicted": (("step", "theta"), predicted_ratios(setting, "detached", THETA, steps)),
-            "tau": accumulated_residuals(result, experiment).mean(("client", "seed")),
+            "tau": accumulated_residuals(result, experiment).mean(("client", "seed"), skipna=False),
             "tau_predicted": (("step", "theta", "prompt"), np.stack(tau, axis=-1)),
             "unequal_ratio": many.ratio.rename(step="unequal_step"),
             "unequal_ratio_predicted": many.ratio_predicted.rename(step="unequal_step"),

@@ -46,7 +46,9 @@ def collect(scale: Scale) -> xr.Dataset:
             setting, "joint", steps, theta_grid(grid), replicates=max(1, 8 // setting.clients), engine=engine
         )
         coords = {name: getattr(setting, name) for name in ("clients", "group_size", "local_share")}
-        part = part.assign(accuracy=part.accuracy.mean("seed")).drop_vars("theta_by_seed").drop_dims("seed")
+        part = part.assign(accuracy=part.accuracy.mean("seed", skipna=False)).drop_dims("seed")
+        # times that a setting was not run for have no yes or no
+        part = part.drop_vars("theta_flat")
         parts.append(part.assign_coords(coords))
     return xr.concat(parts, "setting", join="outer")
 

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, binomial_test, compare
+from promptfolio.checks.optimum import best_theta
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.checks.settings.unequal import ratio_error
@@ -114,7 +115,7 @@ def _posthoc(setting: SymmetricSetting, experiment: Experiment, result: xr.Datas
         "theta_pooled": optimal_mixing(
             pooled.signal[0], pooled.signal[1], pooled.noise_norm_sq[0], pooled.noise_norm_sq[1], cross
         ),
-        "theta_empirical": mixture.isel(step=0, drop=True).idxmax("theta"),
+        "theta_empirical": best_theta(mixture.isel(step=0, drop=True)).theta,
         "theta_predicted": (("seed", "client"), np.asarray(best)),
     }
     return xr.Dataset(variables).drop_vars(["round", "group", "samples"], errors="ignore")
@@ -139,13 +140,12 @@ def judge(data: xr.Dataset) -> Finding:
     return Finding(
         CLAIM,
         (
-            z_test(
+            binomial_test(
                 "share of training labels that contradict the true class",
                 noisy.flipped_share.mean(everyone),
                 noisy.rate,
-                standard_error=np.sqrt(noisy.rate * (1 - noisy.rate) / labels),
-                sample_size=labels,
-                name="count of wrong labels, normal limit of the binomial",
+                trials=labels,
+                name="wrong labels",
             ),
             compare(
                 "R of the local prompt after one step relative to clean labels, minus 1 − 2ε of"

@@ -8,6 +8,7 @@ from scipy.interpolate import CubicSpline
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
+from promptfolio.checks.optimum import best_theta
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment
 from simulate.running.portfolio import train_portfolio
@@ -75,17 +76,19 @@ def _against_mean_field(
     predicted = predicted_ratio(case.equal_clients, "joint", THETA, times, case.learning_rate)
     measured = result.accuracy.mean("client").transpose("seed", "step", "theta")
     step_theta = ("step", "theta")
+    ratio = result.ratio.mean("client", skipna=False).transpose("seed", *step_theta)
+    curves = xr.DataArray(predicted, {"step": times, "theta": list(THETA)}, step_theta)
     data = xr.Dataset(
         {
             "accuracy": measured,
             "accuracy_predicted": (step_theta, np.asarray(accuracy(predicted[:-1]))),
-            "ratio": result.ratio.mean("client").transpose("seed", *step_theta),
+            "ratio": ratio,
             "ratio_predicted": (step_theta, predicted[:-1]),
             "ratio_limit_predicted": ("theta", predicted[-1]),
-            "theta_empirical": ("step", best(measured.mean("seed").values)[0]),
-            "theta_by_seed": (("seed", "step"), best(measured.values)[0]),
-            "theta_predicted": ("step", best(np.asarray(accuracy(predicted[:-1])))[0]),
-            "theta_limit_predicted": best(np.asarray(accuracy(predicted[-1])))[0],
+            "theta_empirical": best_theta(ratio.mean("seed", skipna=False), "joint").theta,
+            "theta_by_seed": best_theta(ratio, "joint").theta,
+            "theta_predicted": best_theta(curves, "joint").theta.isel(step=slice(-1)),
+            "theta_limit_predicted": float(best_theta(curves, "joint").theta.isel(step=-1)),
             "theta_first": float(joint_mixing(posthoc_odds(case.equal_clients))),
             **assumptions.of_runs(result),
         },
@@ -100,10 +103,9 @@ def _experiment(case: SymmetricSetting, steps: Sequence[int], replicates: int) -
     )
 
 
-def best(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """θ* and the value there, of curves over `THETA` (their last axis), by a cubic spline."""
-    fine = CubicSpline(THETA, curves, axis=-1)(_FINE)
-    return _FINE[np.argmax(fine, axis=-1)], np.max(fine, axis=-1)
+def highest(curves: np.ndarray) -> np.ndarray:
+    """The greatest value of curves over `THETA` (their last axis), by a cubic spline."""
+    return np.asarray(np.max(CubicSpline(THETA, curves, axis=-1)(_FINE), axis=-1))
 
 
 def _on_the_same_data(case: SymmetricSetting, replicates: int, scale: Scale) -> tuple[xr.Dataset, xr.Dataset]:
@@ -168,9 +170,9 @@ def judge(data: xr.Dataset) -> Finding:
         for name in ("theta_empirical", "theta_predicted")
     )
     end = far.sel(step=COMMON)
-    joint, posthoc = (best(part.mean("seed").values)[1] for part in (end.accuracy, data.posthoc_accuracy))
+    joint, posthoc = (highest(part.mean("seed").values) for part in (end.accuracy, data.posthoc_accuracy))
     joint_predicted, posthoc_predicted = (
-        best(part.values)[1] for part in (end.accuracy_predicted, data.posthoc_accuracy_predicted)
+        highest(part.values) for part in (end.accuracy_predicted, data.posthoc_accuracy_predicted)
     )
     left = data.distance
     comparisons = [

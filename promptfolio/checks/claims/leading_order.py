@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from scipy.special import ndtri
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
@@ -27,14 +26,12 @@ CLAIM = Claim(
 def collect(scale: Scale) -> xr.Dataset:
     """The sweep over K, χ, b/a and what should not matter, with the best ratio of (T19) beside the measured one."""
     data = mixing_sweep(scale).copy()
-    predicted = data.accuracy_predicted.transpose("setting", "theta").values
-    ends = predicted[:, [0, -1]]
-    # Φ⁻¹ turns accuracies back into ratios (T7).
-    ratio_global, ratio_local = ndtri(ends).T
+    ends = data.ratio_predicted.transpose("setting", "theta").values[:, [0, -1]]
+    ratio_global, ratio_local = ends.T
     inside = np.sqrt(optimal_ratio_squared_leading(ratio_global, ratio_local, data.clients.values))
-    best = np.where(data.advantage_predicted, inside, ndtri(ends).max(axis=1))
+    best = np.where(data.advantage_predicted, inside, ends.max(axis=1))
     data["ratio_best_predicted"] = ("setting", best)
-    data["ratio_best"] = ("setting", ndtri(data.accuracy.mean("seed").max("theta").values))
+    data["ratio_best"] = data.ratio.mean("seed", skipna=False).max("theta", skipna=False)
     return data
 
 

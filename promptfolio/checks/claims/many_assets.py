@@ -128,8 +128,8 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
     """Moments, weights of any sign and accuracies after the first step, beside their predictions."""
     first = run.isel(step=0)
     signals, gram = _of_one(experiment, clustering)
-    mean_gram = first.noise_gram.mean(("seed", "client")).values.astype(float)
-    measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client")).values)
+    mean_gram = first.noise_gram.mean(("seed", "client"), skipna=False).values.astype(float)
+    measured = np.linalg.solve(mean_gram, first.signal.mean(("seed", "client"), skipna=False).values)
     size, own = _SIZE_AND_OWN[clustering]
     equal = federation_of(experiment).equal_clients()
     predicted = three_level_weights(equal, cluster_size=size, group_in_cluster=own)
@@ -140,7 +140,7 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
             "gram": (("level", "other_level"), mean_gram / gram),
             "weights": ("level", measured / measured.sum()),
             "weights_predicted": ("level", predicted / predicted.sum()),
-            "accuracy": ("portfolio", first.accuracy.mean(("seed", "client")).values),
+            "accuracy": ("portfolio", first.accuracy.mean(("seed", "client"), skipna=False).values),
             "accuracy_predicted": ("portfolio", accuracy(ratio)),
         },
         {"level": list(LEVELS), "other_level": list(LEVELS), "portfolio": list(PORTFOLIOS)},
@@ -149,7 +149,7 @@ def _leading_order(experiment: Experiment, run: xr.Dataset, clustering: str) -> 
 
 def _by_client(experiment: Experiment, run: xr.Dataset) -> xr.Dataset:
     """Every client's best weights, by its moments as measured (means over seeds) and as predicted."""
-    mean = run.isel(step=0, drop=True).mean("seed")
+    mean = run.isel(step=0, drop=True).mean("seed", skipna=False)
     measured = optimal_weights(mean.signal.values, mean.noise_gram.values)
     predicted = optimal_weights(*_moments(experiment, "mixed"))
     dims = ("client", "level")
@@ -205,7 +205,7 @@ def _near(experiment: Experiment) -> np.ndarray:
 
 def _joint(experiment: Experiment, run: xr.Dataset) -> xr.Dataset:
     """Where the ratio of jointly trained mixtures peaks: the top of a parabola through `_near`."""
-    ratio = run.ratio.mean(("seed", "client")).transpose("step", "portfolio").values
+    ratio = run.ratio.mean(("seed", "client"), skipna=False).transpose("step", "portfolio").values
     weights = run.weight.values
     x, y = _AROUND.T
     design = np.column_stack([np.ones_like(x), x, y, x * x, x * y, y * y])
@@ -241,7 +241,7 @@ def _lattice(experiment: Experiment, posthoc: xr.Dataset, divisions: int) -> xr.
     return xr.Dataset(
         {
             "lattice": (("lattice_point", "level"), lattice),
-            "lattice_joint": ("lattice_point", joint.mean(("seed", "client")).values),
+            "lattice_joint": ("lattice_point", joint.mean(("seed", "client"), skipna=False).values),
             "lattice_posthoc": ("lattice_point", np.mean(accuracy(ratio), axis=(0, 1))),
             "posthoc_predicted": ("level", optimal_weights(*_of_one(experiment, "mixed"))),
         }

@@ -68,7 +68,7 @@ def judge(data: xr.Dataset) -> Finding:
         )
     )
     for what, error in (("τ", taus), ("the mixture's margin", margins.sel(predictor="mixture"))):
-        size = np.sqrt((error**2).mean(("step", "theta", "client")))
+        size = np.sqrt((error**2).mean(("step", "theta", "client"), skipna=False))
         comparisons.append(
             compare(
                 f"root mean square error of {what} at the largest L, at most that at the smallest",

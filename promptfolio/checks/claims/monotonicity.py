@@ -2,7 +2,7 @@
 
 import numpy as np
 import xarray as xr
-from scipy.stats import norm, t
+from scipy.stats import t
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import (
@@ -15,6 +15,7 @@ from promptfolio.checks.claim import (
     compare,
 )
 from promptfolio.checks.settings.mixing_sweep import along, mixing_sweep
+from promptfolio.checks.significance import t_power
 
 CLAIM = Claim(
     name="monotonicity",
@@ -75,12 +76,13 @@ def _changes(data: xr.Dataset, sweep: str, sign: int) -> Comparison:
     # Where seeds agree exactly, a change must still exceed what the grid of θ can tell.
     grid_step = float(data.theta.diff("theta").max())
     needed = max(float(t.isf(CHANCE / change.size, freedom)) * standard_error, grid_step)
-    missed = norm.cdf((needed - expected) / max(standard_error, grid_step)).sum()
+    error = max(standard_error, grid_step)
+    missed = (1 - t_power(expected / error, needed / error, freedom)).sum()
     test = StatisticalTest(
         name="one-sided t-test of the mean over replicates, pooled variance",
         sample_size=seeds,
         false_alarm=float(missed),
-        detectable=needed + float(norm.ppf(DETECTION_POWER)) * standard_error,
+        detectable=needed + float(t.ppf(DETECTION_POWER, freedom)) * standard_error,
     )
     return compare(
         f"{'fall' if sign < 0 else 'rise'} of θ* with {_NAMES[sweep]}, more than seeds explain",

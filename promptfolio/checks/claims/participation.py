@@ -15,6 +15,7 @@ from simulate.running.runner import run
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
 from theory.extensions.participation import energy_excess, joint_mixing
 from theory.mixing.tangency import optimal_mixing
+from theory.numerics.best import best_place
 
 CLAIM = Claim(
     name="participation",
@@ -107,7 +108,7 @@ def _best(theta: np.ndarray, ratio: np.ndarray) -> float:
     """θ with the largest ratio, between the grid's points by a parabola."""
     curve = np.polynomial.Polynomial.fit(theta, ratio, 2)
     fine = np.linspace(theta[0], theta[-1], 3001)
-    return float(fine[np.argmax(curve(fine))])
+    return float(best_place(fine, curve(fine)).place)
 
 
 def judge(data: xr.Dataset) -> Finding:

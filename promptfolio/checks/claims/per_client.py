@@ -7,6 +7,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
+from promptfolio.checks.optimum import best_theta
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.unequal import Case, unequal
 from promptfolio.federation import federation_of
@@ -48,11 +49,11 @@ def collect(scale: Scale) -> xr.Dataset:
     parts = []
     for scheme, predicted in predictions.items():
         result = run(experiment.replace(scheme=scheme)).isel(step=0)
-        accuracy = result.accuracy.sel(predictor="mixture").mean("seed")
+        ratio = result.ratio.sel(predictor="mixture").astype(float).mean("seed", skipna=False)
         parts.append(
             xr.Dataset(
                 {
-                    "theta_empirical": accuracy.idxmax("theta"),
+                    "theta_empirical": best_theta(ratio, scheme).theta,
                     "theta_predicted": ("client", np.asarray(predicted)),
                     **assumptions.of_runs(result),
                 }

@@ -42,7 +42,7 @@ def collect(scale: Scale) -> xr.Dataset:
         tau = accumulated_residuals(result, experiment).isel(theta=0, client=0, drop=True)
         part = xr.Dataset(
             {
-                "tau": tau.sel(prompt="global", drop=True).mean("seed"),
+                "tau": tau.sel(prompt="global", drop=True).mean("seed", skipna=False),
                 "tau_predicted": (
                     "round",
                     accumulated(setting.equal_clients, record, setting.learning_rate, local_steps),

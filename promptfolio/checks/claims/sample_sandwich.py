@@ -10,6 +10,7 @@ from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Assumption, Claim, Comparison, Finding, Scale, compare
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData
+from simulate.running.arithmetic import arithmetic
 from simulate.running.portfolio import Portfolio, train_portfolio
 from simulate.running.prepared import prepare_rows
 from theory.dynamics.margin_kernel import exact_margins, margin_kernel
@@ -187,7 +188,7 @@ class _Samples(NamedTuple):
 
 
 def _drawn_samples(experiment: Experiment) -> _Samples:
-    with jax.enable_x64(experiment.precision == "float64"):
+    with arithmetic(experiment.precision):
         return _samples(jax.device_get(prepare_rows(experiment).worlds.data))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
-from promptfolio.checks.claim import Claim, Finding, Scale, compare, z_test
+from promptfolio.checks.claim import Claim, Finding, Scale, compare, t_test, welch_degrees
 from promptfolio.checks.claims.update_rule import SCHEMES
 from simulate.experiment import Experiment
 from simulate.running.runner import run
@@ -156,16 +156,17 @@ def judge(data: xr.Dataset) -> Finding:
     """Equal to 1e-9 where both engines use the same draws, equal in distribution where they do not."""
     law = []
     for what in ("mean", "variance"):
-        error = np.hypot(data[f"features_{what}_error"], data[f"wishart_{what}_error"])
+        first, second = data[f"features_{what}_error"], data[f"wishart_{what}_error"]
         law.append(
-            z_test(
+            t_test(
                 f"{what} of R, ‖H_ξ‖² and ⟨H_G,ξ , H_L,ξ⟩ with drawn Gram matrices, minus that"
                 " with drawn features",
                 data[f"wishart_{what}"] - data[f"features_{what}"],
                 0,
-                standard_error=error,
+                standard_error=np.hypot(first, second),
+                degrees=welch_degrees(first, second, int(data.replicates_drawn)),
                 sample_size=int(data.replicates_drawn),
-                name="difference of means of independent replicates",
+                name="difference of means of independent replicates (Welch)",
             )
         )
     return Finding(

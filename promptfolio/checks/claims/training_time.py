@@ -45,7 +45,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 "accuracy of post-hoc mixtures at every θ and time",
-                data.accuracy.mean("seed").transpose("step", "theta"),
+                data.accuracy.mean("seed", skipna=False).transpose("step", "theta"),
                 data.accuracy_predicted,
                 bound="asymptotic",
                 tolerance=0.005,

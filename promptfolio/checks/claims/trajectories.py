@@ -74,7 +74,7 @@ def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
 def relative_error(data: xr.Dataset, name: str) -> xr.DataArray:
     """Largest relative error over the run of the mean over seeds and clients, per L and prompt."""
     predicted = data[f"{name}_predicted"]
-    return abs(data[name].mean(("seed", "client")) / predicted - 1).max("step")
+    return abs(data[name].mean(("seed", "client"), skipna=False) / predicted - 1).max("step")
 
 
 def judge(data: xr.Dataset) -> Finding:

@@ -20,7 +20,7 @@ def _no_covariance(original: Any) -> Any:
     def measure(experiment: Any, snapshot: Any, trained: Any) -> Any:
         noise = snapshot.noise._replace(inner=0 * snapshot.noise.inner)
         measured = original(experiment, snapshot._replace(noise=noise), trained)
-        return measured._replace(noise_inner=snapshot.noise.inner)
+        return measured._replace(noise_inner=original(experiment, snapshot, trained).noise_inner)
 
     return measure
 

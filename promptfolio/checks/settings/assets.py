@@ -67,5 +67,5 @@ def maximise_ratio(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     pairs = Moments(*np.atleast_1d(*moments))
     theta = maximise_over_mixing(
         lambda theta: np.asarray(mixture_ratio(theta[:, None], pairs)), refinements=6
-    )
+    ).place
     return theta, np.asarray(mixture_ratio(theta, pairs))

@@ -1,13 +1,23 @@
 """Predicted against empirical optimal mixing for one symmetric setting, along a training run."""
 
+import dataclasses
+import json
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
-from promptfolio.checks import assumptions
+from promptfolio.checks import assumptions, departures
+from promptfolio.checks.optimum import (
+    best_theta,
+    mean_log_error,
+    mean_of_logarithms,
+    regret,
+    theta_interval,
+)
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Precision, TrainingScheme
+from simulate.results.notices import with_notices
 from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
 from theory.dynamics.symmetric_ratio import best_mixing, predicted_ratio, symmetric_tau
@@ -16,19 +26,24 @@ from theory.mixing.leading_order import mixing_from_odds, posthoc_odds
 from theory.mixing.training_time import posthoc_odds_at
 from theory.model.accuracy import accuracy
 
+SMALLEST_STEP = 1e-4
+"""Least spacing of a grid of θ; finer ones tell neighbouring ratios apart no better than interpolation does."""
+ROUNDING_STEPS = 16
+"""Spacings of a run's arithmetic within which ratios of different θ tie."""
+
 
 def theta_grid(step: float) -> tuple[float, ...]:
     """θ from 0 to 1 in equal steps, both ends included.
 
     Raises:
-        ConfigurationError: unless the step divides 1.
+        ConfigurationError: unless the step divides 1 and leaves at least one θ between 0 and 1.
 
     Example:
         >>> theta_grid(0.25)
         (0.0, 0.25, 0.5, 0.75, 1.0)
     """
-    if not 0 < step <= 1 or abs(1 / step - round(1 / step)) > 1e-6:
-        raise ConfigurationError("theta_step", step, "a number in (0, 1] that divides 1")
+    if not SMALLEST_STEP <= step <= 0.5 or abs(1 / step - round(1 / step)) > 1e-6:
+        raise ConfigurationError("theta_step", step, f"a number from {SMALLEST_STEP:g} to 0.5 that divides 1")
     return tuple(np.linspace(0, 1, round(1 / step) + 1).round(10).tolist())
 
 
@@ -75,10 +90,21 @@ def compare_mixing(
         replicates, seed, precision, engine, progress, memory: as in `simulate.Experiment` and `simulate.run`.
 
     Returns:
-        accuracy (seed, step, theta), the mean over clients of the exact test accuracy; accuracy_predicted
-        (step, theta) = Φ(T14); theta_predicted and theta_empirical (step), the latter maximising the mean over
-        seeds; theta_by_seed (seed, step); advantage (step), accuracy at the best θ minus the better end point's;
-        band_occupancy and noise_overlap; and the conditions of `assumptions.record`.
+        ratio (seed, step, theta), the mean over clients of the mixture's ratio R, beside ratio_predicted
+        (step, theta), that of (T14); accuracy and accuracy_predicted, likewise, the exact test accuracy and Φ(R);
+        log_error, the logarithm of the error 1 − accuracy. Along step:
+
+        - theta_predicted: θ* of the theory, where the predicted ratio is largest;
+        - theta_empirical: the θ with the largest ratio, mean over clients and seeds, between the θ of the run by
+          interpolation; NaN where all θ are equally good. theta_tied_low, theta_tied_high and theta_flat:
+          whether several θ are, and from where to where;
+        - theta_low, theta_high: interval that covers θ* with chance 95 %, by the jackknife over seeds; NaN,
+          unknown, with one seed. theta_by_seed (seed, step): of each seed;
+        - regret_ratio, regret_log_error, regret_accuracy: what the predicted θ loses against the best one;
+        - advantage: accuracy at the best θ minus the better end point's.
+
+        Besides band_occupancy and noise_overlap, and the conditions of `assumptions.record`. Its attributes are
+        those of the run, with the setting as JSON, and its notices are `departures.of_mixing`.
     """
     experiment = setting.experiment(
         scheme=scheme,
@@ -91,23 +117,48 @@ def compare_mixing(
         engine=engine,
     )
     result = run(experiment, progress, memory)
-    measured = result.accuracy.sel(predictor="mixture").mean("client").transpose("seed", "step", "theta")
-    mean = measured.mean("seed")
-    best = mean.max("theta")
+    mixture = result.ratio.sel(predictor="mixture")
+    rounding = ROUNDING_STEPS * float(np.finfo(mixture.dtype).eps)
+    dims = ("seed", "step", "theta")
+    ratio = mixture.astype(np.float64).mean("client", skipna=False).transpose(*dims)
+    log_error = mean_log_error(mixture, "client").transpose(*dims)
+    measured = result.accuracy.sel(predictor="mixture").mean("client", skipna=False).transpose(*dims)
+    mean = measured.mean("seed", skipna=False)
     better_end = np.maximum(mean.isel(theta=0, drop=True), mean.isel(theta=-1, drop=True))
+    mean_ratio, errors = ratio.mean("seed", skipna=False), mean_of_logarithms(log_error, "seed")
+    best = best_theta(mean_ratio, scheme, rounding=rounding)
+    interval = theta_interval(ratio, scheme, rounding=rounding)
+    predicted = xr.DataArray([predicted_mixing(setting, scheme, step) for step in steps], dims="step")
+    predicted = predicted.assign_coords(step=result.step)
+    log_regret = regret(-errors, predicted, scheme)
+    ratios = predicted_ratios(setting, scheme, theta, steps)
     described = {
+        "ratio": (ratio, "signal-to-noise ratio of the mixture, mean over clients"),
+        "ratio_predicted": ((("step", "theta"), ratios), "predicted ratio (T14)"),
         "accuracy": (measured, "test accuracy of the mixture, mean over clients"),
-        "accuracy_predicted": (
-            (("step", "theta"), accuracy(predicted_ratios(setting, scheme, theta, steps))),
-            "Φ of the predicted ratio (T14)",
+        "accuracy_predicted": ((("step", "theta"), accuracy(ratios)), "Φ of the predicted ratio (T14)"),
+        "log_error": (log_error, "logarithm of the test error of the mixture, mean over clients"),
+        "theta_predicted": (predicted, "θ* of the theory (T20, T21, T25)"),
+        "theta_empirical": (best.theta, "θ with the largest ratio, mean over clients and seeds"),
+        "theta_tied_low": (best.tied_low, "smallest θ that is as good as the best"),
+        "theta_tied_high": (best.tied_high, "largest θ that is as good as the best"),
+        "theta_flat": (best.flat, "whether several θ are equally good"),
+        "theta_low": (interval.low, "lower end of the 95 % interval of θ*, jackknife over seeds"),
+        "theta_high": (interval.high, "upper end of the 95 % interval of θ*, jackknife over seeds"),
+        "theta_by_seed": (
+            best_theta(ratio, scheme, rounding=rounding).theta,
+            "θ with the largest ratio of each seed",
         ),
-        "theta_predicted": (
-            ("step", [predicted_mixing(setting, scheme, step) for step in steps]),
-            "θ* of the theory (T20, T21, T25)",
+        "regret_ratio": (
+            regret(mean_ratio, predicted, scheme),
+            "ratio at the best θ minus at the predicted θ",
         ),
-        "theta_empirical": (mean.idxmax("theta"), "θ with the best accuracy, mean over seeds"),
-        "theta_by_seed": (measured.idxmax("theta"), "θ with the best accuracy of each seed"),
-        "advantage": (best - better_end, "accuracy at the best θ minus that of the better prompt alone"),
+        "regret_log_error": (log_regret, "log of the error at the predicted θ minus at the best θ"),
+        "regret_accuracy": (
+            np.exp(errors.min("theta")) * np.expm1(log_regret),
+            "accuracy at the best θ minus at the predicted θ",
+        ),
+        "advantage": (mean.max("theta") - better_end, "accuracy at the best θ minus the better prompt's"),
     }
     variables = {
         name: values.drop_vars(["predictor", "round"], errors="ignore").assign_attrs(
@@ -117,5 +168,7 @@ def compare_mixing(
         else (*values, {"long_name": meaning, "units": "1"})
         for name, (values, meaning) in described.items()
     }
-    data = xr.Dataset(variables, attrs={**result.attrs, "scheme": scheme})
-    return assumptions.record(data.assign(assumptions.of_runs(result)), experiment)
+    about = {"scheme": scheme, "setting": json.dumps(dataclasses.asdict(setting))}
+    data = xr.Dataset(variables, attrs={**result.attrs, **about})
+    data = assumptions.record(data.assign(assumptions.of_runs(result)), experiment)
+    return with_notices(data, departures.of_mixing(experiment, data))

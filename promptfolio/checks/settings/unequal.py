@@ -133,10 +133,10 @@ def _compared(experiment: Experiment) -> xr.Dataset:
     mixture = result.sel(predictor="mixture", drop=True)
     measured = {
         # post-hoc training is the same for every θ
-        "tau_local": tau.mean("seed").broadcast_like(result.theta),
-        "margin": result.margin_mean.mean("seed"),
-        "ratio": mixture.ratio.mean("seed"),
-        "accuracy": mixture.accuracy.mean("seed"),
+        "tau_local": tau.mean("seed", skipna=False).broadcast_like(result.theta),
+        "margin": result.margin_mean.mean("seed", skipna=False),
+        "ratio": mixture.ratio.mean("seed", skipna=False),
+        "accuracy": mixture.accuracy.mean("seed", skipna=False),
     }
     data = predicted.assign({name: values.drop_vars("round") for name, values in measured.items()})
     return assumptions.record(data.assign(assumptions.of_runs(result)).assign_attrs(result.attrs), experiment)

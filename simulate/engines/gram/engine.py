@@ -25,6 +25,8 @@ WORTH_COMPILING = 5e10
 """Multiplications of another engine's training below which compiling the Gram engine takes longer than it saves."""
 MARGIN = 2.0
 """How many times cheaper than another engine it must be by count before it is chosen: its products are smaller."""
+_LARGEST_SQUARE = {"float32": 1e30, "float64": 1e290}
+"""Largest squared lengths, and one over the smallest, whose sums and products fit a precision amply."""
 _VECTOR = 16
 """Numbers in a processor's widest vector."""
 
@@ -49,7 +51,7 @@ class GramEngine(Engine):
             return f"when optimizer = {experiment.optimizer!r}: coefficients follow only linear optimizers"
         if not 0 <= momentum_of(experiment.optimizer_options) < 1:
             return "when momentum is outside [0, 1): the band is checked through coefficients that only grow"
-        return ""
+        return _range_obstacle(experiment)
 
     def training_work(self, experiment: Experiment) -> int:
         """Products with the N × N kernel once a round, and with each client's own block of it.
@@ -156,6 +158,25 @@ class GramEngine(Engine):
         from simulate.engines.gram import run
 
         return run.conditions(worlds)
+
+
+def _range_obstacle(experiment: Experiment) -> str:
+    """Why inner products of noise vectors do not fit the precision, as the end of a sentence; empty if they do."""
+    largest = _LARGEST_SQUARE[experiment.precision]
+    squares = {
+        # Products, since Python's powers raise an error instead of becoming infinite.
+        "σ_p²": experiment.noise_std * experiment.noise_std,
+        "e σ_p²": experiment.noise_feature_sq * experiment.noise_std * experiment.noise_std,
+        "e init_std²": experiment.noise_feature_sq * experiment.init_std * experiment.init_std,
+    }
+    for name, square in squares.items():
+        nothing = name == "e init_std²" and experiment.init_std == 0
+        if not nothing and not 1 / largest <= square <= largest / experiment.noise_dim:
+            return (
+                f"when {name} = {square:g}: inner products in {experiment.precision} need it to be at least"
+                f" {1 / largest:g} and at most {largest:g}/L"
+            )
+    return ""
 
 
 ENGINE = GramEngine()

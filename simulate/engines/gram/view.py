@@ -100,6 +100,14 @@ def margins_of(
         signals: z of the rows in view.
         noise_margins: the part of the margins that the noise rows contribute.
     """
-    feature = view.encoder(signals)
+    return sample_margins(view, view.encoder(signals), noise_margins)
+
+
+def sample_margins(
+    view: View,
+    feature: Float[Array, "clients views thetas"],
+    noise_margins: Float[Array, "clients samples thetas"],
+) -> Float[Array, "clients samples thetas"]:
+    """`margins_of` from the text features of the rows in view; margins are linear in these and the noise's part."""
     margins = view.sign * (feature[:, :1] + feature[:, 1:2]) + noise_margins
     return margins + view.labels * feature[:, 2:] if feature.shape[1] > 2 else margins

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from simulate.running.prepared import Prepared
 
 
+_VECTOR_PRODUCT = 8.0
+"""Time of a multiplication in the product of a matrix and a vector, in multiplications of two matrices: memory sets
+the pace."""
+
+
 class RowEngine(Engine):
     """An engine that trains on the features of all rows; its worlds are `simulate.model.world.World`.
 
@@ -51,6 +56,10 @@ class RowEngine(Engine):
         samples = experiment.clients * max(experiment.samples)
         products = 2 if experiment.scheme == "joint" else 4
         return experiment.training_rounds * products * samples * experiment.rows * experiment.local_steps
+
+    def run_work(self, experiment: Experiment) -> float:
+        """That of training, at the price of products of a matrix and a vector."""
+        return _VECTOR_PRODUCT * self.training_work(experiment)
 
     def cost(self, experiment: Experiment) -> float:
         """That of training: drawing and recording cost little beside it."""

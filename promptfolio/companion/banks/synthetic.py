@@ -8,9 +8,10 @@ attributes of every result.
 import jax
 import numpy as np
 
-from promptfolio.companion.bank import FeatureBank
+from promptfolio.companion.banks.feature_bank import FeatureBank
 from simulate.model.keys import fold_purpose, replicate_key
-from simulate.validation import require_integer, require_number
+from simulate.running.arithmetic import arithmetic
+from simulate.validation import require_integer, require_number, require_seed
 
 # All similarities lie in a narrow band, as in CLIP: a shared direction dominates image features, another
 # one text features (the modality gap), and classes differ in the small remaining component.
@@ -20,6 +21,7 @@ _SPREAD_RANK = 6
 _ISOTROPIC_SHARE = 0.5
 
 
+@arithmetic("float32")
 def draw_synthetic_bank(
     seed: int = 0,
     *,
@@ -56,7 +58,7 @@ def draw_synthetic_bank(
         >>> bank.image_features.shape, bank.source, bank.synthetic
         ((18, 96), 'synthetic', True)
     """
-    require_integer("seed", seed, 0)
+    require_seed("seed", seed)
     require_integer("classes", classes, 2)
     require_integer("dim", dim, 8)
     require_integer("train_per_class", train_per_class, 1)
