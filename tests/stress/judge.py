@@ -125,12 +125,12 @@ def _not_finite_dataset(path: pathlib.Path) -> str:
         return f"{path.name} cannot be read: {error}"
     with file:
         for name, variable in file.items():
-            if variable.dtype.kind == "f" and variable.shape and name not in _MAY_BE_MISSING:
+            if variable.dtype.kind == "f" and variable.shape and not _MAY_BE_MISSING.match(name):
                 values = np.asarray(variable)
                 if not np.isfinite(values).all():
                     return f"{name} in {path.name} is not finite everywhere"
     return ""
 
 
-_MAY_BE_MISSING = ("converted_theta", "converted_accuracy")
-"""Variables in which NaN says that there is no value."""
+_MAY_BE_MISSING = re.compile("converted_|chosen_|.*group_")
+"""Variables of a study in which NaN says that a scheme, or a group of classes, has no such value."""
