@@ -22,7 +22,8 @@ LONGEST_LINE = 2000
 """Characters of a message that a person may be asked to read."""
 _REFUSED, _FAILED = 2, 1
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
-_NOTE = "promptfolio: note:"
+_ASIDE = re.compile(r"promptfolio: (note: .*|.* \(after [^()]*\))$")
+"""A note on a result, or a line of progress, of which a long run without a terminal writes some."""
 
 
 class Verdict(NamedTuple):
@@ -76,7 +77,7 @@ def _judge_refusal(case: Case, ended: Ended) -> Verdict:
 
 def _judge_line(err: str) -> Verdict | None:
     """What is wrong with a message that should be one line; notes may stand beside it."""
-    lines = [line for line in err.splitlines() if line.strip() and not line.startswith(_NOTE)]
+    lines = messages(err)
     if len(lines) != 1:
         return Verdict("noise", f"{len(lines)} lines: {' | '.join(lines)[:200]}")
     if len(lines[0]) > LONGEST_LINE:
@@ -84,6 +85,11 @@ def _judge_line(err: str) -> Verdict | None:
     if found := _CONTROL.search(lines[0]):
         return Verdict("noise", f"a line with the control character {found.group()!r}")
     return None
+
+
+def messages(err: str) -> list[str]:
+    """Lines on standard error that say what went wrong: neither notes nor progress."""
+    return [line for line in err.splitlines() if line.strip() and not _ASIDE.match(line)]
 
 
 def last_line(text: str, width: int | None = 200) -> str:
@@ -125,12 +131,12 @@ def _not_finite_dataset(path: pathlib.Path) -> str:
         return f"{path.name} cannot be read: {error}"
     with file:
         for name, variable in file.items():
-            if variable.dtype.kind == "f" and variable.shape and name not in _MAY_BE_MISSING:
+            if variable.dtype.kind == "f" and variable.shape and not _MAY_BE_MISSING.match(name):
                 values = np.asarray(variable)
                 if not np.isfinite(values).all():
                     return f"{name} in {path.name} is not finite everywhere"
     return ""
 
 
-_MAY_BE_MISSING = ("converted_theta", "converted_accuracy")
-"""Variables in which NaN says that there is no value."""
+_MAY_BE_MISSING = re.compile("converted_|chosen_|.*group_")
+"""Variables of a study in which NaN says that a scheme, or a group of classes, has no such value."""

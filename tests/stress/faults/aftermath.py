@@ -8,7 +8,7 @@ from collections.abc import Collection
 from tests.stress.contents import content_of, contents, differences
 from tests.stress.faults.targets import Reference, Target
 from tests.stress.forked import ROOT
-from tests.stress.judge import Verdict, last_line
+from tests.stress.judge import Verdict, last_line, messages
 from tests.stress.processes import Process, Site, Steps
 
 SURVIVED = "survived"
@@ -25,7 +25,6 @@ _CRASHES = {
     128 + number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 }
 _OURS = re.compile(re.escape(str(ROOT)) + r"/(promptfolio|simulate|theory|figures)/")
-_NOT_ERRORS = ("promptfolio: note:",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _trouble(process: Process, allowed: Collection[int], lines: Collection[int])
         return Verdict(
             "status", f"exit status {status}, not {' or '.join(map(str, sorted(allowed)))}; {last_line(err)}"
         )
-    said = [line for line in err.splitlines() if line.strip() and not line.startswith(_NOT_ERRORS)]
+    said = messages(err)
     if status != 0 and len(said) not in lines:
         return Verdict("noise", f"{len(said)} lines: {' | '.join(said)[:300]}")
     return None

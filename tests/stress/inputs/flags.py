@@ -11,7 +11,7 @@ from tests.stress.inputs.commands import Flag
 _MAY_BE_NEGATIVE = ("activation_parameter",)
 _MAY_BE_HUGE = ("seed", "partition_seed", "prompt_dim", "workers")
 _FREE = ("optimizer_options",)
-_SHARE_OF_ACCEPTABLE = 0.35
+_SHARE_OF_ACCEPTABLE = 0.25
 """Of drawn values that need not be refused: most of these train something, which takes seconds."""
 
 

@@ -39,7 +39,7 @@ def draw(rng: random.Random, materials: Materials) -> Case:
     targets = _folder_targets(rng) if folder else _file_targets(rng)
     slow = flag.command in commands.SLOW or (flag.command, flag.field) == ("check", "record")
     # What may be accepted is drawn less often: most of it trains something.
-    target = rng.choice([each for each in targets if each.must or (not slow and rng.random() < 0.4)])
+    target = rng.choice([each for each in targets if each.must or (not slow and rng.random() < 0.25)])
     words = _needing(flag, commands.without(commands.TINY[flag.command], flag))
     inputs = commands.files_for(flag.command)
 
@@ -106,8 +106,8 @@ def _anywhere(word: str) -> list[Target]:
         Target("below a FIFO", f"pipe/{word}", True, lambda here: os.mkfifo(here / "pipe")),
         Target("below a link to itself", f"link/{word}", True, _link("link")),
         Target("link to itself", "link", True, _link("link")),
-        Target("name too long", word * _NAME_MAX, True),
-        Target("name too long", "é" * _NAME_MAX, True),
+        Target("name too long", word * (_NAME_MAX + 1), True),
+        Target("name too long", "é" * (_NAME_MAX + 1), True),
         Target("path too long", "/".join([word[:100]] * 5000), True),
         Target("name at the limit", "n" * _NAME_MAX, False),
         Target("missing folder", f"deep/deeper/{word}", False),
