@@ -100,7 +100,7 @@ def test_welchs_degrees_are_those_of_scipy() -> None:
         samples = random.normal(size=8), scale * random.normal(size=8)
         errors = [values.std(ddof=1) / np.sqrt(8) for values in samples]
         expected = ttest_ind(*samples, equal_var=False).df
-        np.testing.assert_allclose(welch_degrees(*errors, sample_size=8), expected, rtol=1e-12)
+        np.testing.assert_allclose(welch_degrees(errors[0], errors[1], sample_size=8), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("trials", "chance"), [(20, 0.5), (300, 0.93), (5000, 0.999), (100, 0.0004)])

@@ -11,14 +11,14 @@ def test_a_class_is_shrunk_towards_its_own_client() -> None:
     labels, clients = np.repeat([0, 1, 0, 1], [4, 7, 5, 9]), np.repeat([0, 0, 1, 1], [4, 7, 5, 9])
     spread = np.where(clients == 0, 1.0, 5.0)[:, None]
     logits = random.standard_normal((2, labels.size, 2)) * spread
-    margins = [one[:, 0] - one[:, 1] for one in logits] * np.where(labels == 0, 1, -1)
+    margins = (logits[:, :, 0] - logits[:, :, 1]) * np.where(labels == 0, 1, -1)
 
     def scatter(cell: np.ndarray) -> np.ndarray:
         deviations = margins[:, cell] - margins[:, cell].mean(axis=1, keepdims=True)
         return deviations @ deviations.T
 
     # Class y has the other one as its only rival, so that each rival's moments are those of one class.
-    moments = margin_moments(*logits, labels, clients, prior_samples=prior)
+    moments = margin_moments(logits[0], logits[1], labels, clients, prior_samples=prior)
     for index, (client, label) in enumerate(zip(moments.clients, moments.classes, strict=True)):
         everyone = sum(scatter((labels == label) & (clients == k)) for k in (0, 1))
         everyone = everyone / sum(((labels == label) & (clients == k)).sum() - 1 for k in (0, 1))

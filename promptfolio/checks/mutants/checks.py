@@ -101,7 +101,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "promptfolio.checks.settings.symmetric",
         "a setting's signals are scaled with σ_p instead of σ_p²",
         ("tests/checks/test_settings.py::test_a_setting_reaches_its_strength_whatever_the_noise",),
-        "* self.noise_std**2\n",
-        "* self.noise_std\n",
+        "            * self.noise_std\n            * self.noise_std\n",
+        "            * self.noise_std\n",
     ),
 )
