@@ -1,5 +1,6 @@
 """`promptfolio check --mutants`: plant faults, and check that claims and tests fail."""
 
+import difflib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -65,7 +66,8 @@ def _chosen(claims: tuple[str, ...], faults: tuple[str, ...]) -> "list[Mutant]":
     names = {mutant.name for mutant in MUTANTS}
     for fault in faults:
         if fault not in names:
-            raise ConfigurationError("faults", fault, f"one of {', '.join(sorted(names))}")
+            near = difflib.get_close_matches(fault, names, n=5, cutoff=0)
+            raise ConfigurationError("faults", fault, f"one of {len(names)} faults, such as {', '.join(near)}")
     return [
         mutant
         for mutant in MUTANTS

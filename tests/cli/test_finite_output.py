@@ -32,10 +32,10 @@ def test_notices_are_printed_and_carried(capsys: pytest.CaptureFixture[str]) -> 
     assert run_command([*SMALL, "--activation", "tanh", "--signal-offset", "1", "--json", "-"]) == 0
     said = capsys.readouterr()
     summary = json.loads(said.out)
-    assert [notice.split(",")[0] for notice in summary["notices"]] == [
+    assert {
         "no prompt's noise rows moved",
         "18 of 24 recorded ratios are infinite: no noise was memorised there (σ_p ‖H_ξ‖ is 0",
-    ]
+    }.issubset(notice.split(",")[0] for notice in summary["notices"])
     assert summary["thetas"][0]["ratio"] is None
     assert summary["thetas"][0]["mixture"] == 1
     assert all(f"promptfolio: note: {notice}" in said.err for notice in summary["notices"])

@@ -43,7 +43,7 @@ def test_outside_a_checkout_faults_that_tests_notice_are_named(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--mutants", "--faults", "gremlin"), ("faults = 'gremlin'", "fedavg_sums")),
+        (("--mutants", "--faults", "fedavg_sum"), ("faults = 'fedavg_sum'", "fedavg_sums")),
         (("--faults", "fedavg_sums"), ("faults", "--mutants")),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_claim_that_raises_is_an_error_and_the_others_go_on(
     assert "2 hold, 1 error" in text
     captured = capsys.readouterr()
     assert error in captured.out
-    assert "Traceback" in captured.err
+    assert "Traceback" not in captured.err
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["first.nc", "third.nc"]
 
 
@@ -198,7 +198,7 @@ def test_check_goes_on_after_a_claim_that_raises(
     claims: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     claims["first"].collect = _raising(ZeroDivisionError("division by zero"))
-    assert promptfolio.main(["check", "--json", "-"]) == 1
+    assert promptfolio.main(["check", "--json", "-", "--debug"]) == 1
     captured = capsys.readouterr()
     records = json.loads(captured.out)
     assert [record["verdict"] for record in records] == ["error", "holds", "holds"]
