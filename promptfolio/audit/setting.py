@@ -57,7 +57,10 @@ def audit_setting(scale: Scale = "full", banks: Sequence[FeatureBank] = ()) -> S
         record=(20, 60) if quick else (20, 100),
         replicates=2 if quick else 3,
     )
-    drawn = [dataclasses.replace(bank, client=None, client_names=()) for bank in banks]
+    drawn = [
+        bank if bank.client is None else dataclasses.replace(bank, client=None, client_names=())
+        for bank in banks
+    ]
     for bank in drawn:
         _require_divisible(study, bank)
     return Setting(

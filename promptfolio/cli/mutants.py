@@ -67,7 +67,9 @@ def _chosen(claims: tuple[str, ...], faults: tuple[str, ...]) -> "list[Mutant]":
     for fault in faults:
         if fault not in names:
             near = difflib.get_close_matches(fault, names, n=5, cutoff=0)
-            raise ConfigurationError("faults", fault, f"one of {len(names)} faults, such as {', '.join(near)}")
+            raise ConfigurationError(
+                "faults", fault, f"one of {len(names)} faults, such as {', '.join(near)}"
+            )
     return [
         mutant
         for mutant in MUTANTS

@@ -29,10 +29,16 @@ def load_result(path: str | os.PathLike[str]) -> xr.Dataset:
     checksum, which a notice says (`simulate.results.notices`).
 
     Raises:
-        OSError: when the file cannot be read, or its bytes are not those that were written.
+        OSError: naming the file, when it cannot be read, or its bytes are not those that were written.
         ConfigurationError: when a later version wrote it, which is named.
     """
-    result = read_dataset(path)
+    try:
+        result = read_dataset(path)
+    except OSError as error:
+        name = os.fspath(path)
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error
     refuse_later_format(path, result.attrs)
     renamed = {old: new for old, new in VARIABLES.items() if old in result and new not in result}
     result = result.rename(renamed)

@@ -241,7 +241,7 @@ def test_an_observation_that_cannot_be_imported_is_audited_last(
     monkeypatch.setattr(observations, "__path__", [*observations.__path__, str(tmp_path)])
     assert observation_names() == (*NAMES, "broken")
     monkeypatch.setattr(registry, "observation_names", lambda: ("broken",))
-    (result,) = run_audit("quick", [BANK])
+    (result,) = run_audit("quick", [draw_synthetic_bank(0)])
     assert isinstance(result, Unjudged)
     assert result.error == "ZeroDivisionError: division by zero"
 
@@ -250,7 +250,10 @@ def test_settings_and_names() -> None:
     quick, full = audit_setting("quick"), audit_setting()
     assert quick.banks[0].synthetic
     assert quick.study.rounds < full.study.rounds
-    assert audit_setting("quick", [BANK]).banks == (BANK,)
+    bank = draw_synthetic_bank(0)
+    assert audit_setting("quick", [bank]).banks == (bank,)
+    with pytest.raises(ConfigurationError, match="min_rows"):
+        audit_setting("quick", [BANK])  # too few images for ten clients
     with pytest.raises(ConfigurationError):
         load_observation("spelling")
 
