@@ -22,7 +22,7 @@ def content_name(readable: str, content: Mapping[str, Any]) -> str:
 
     Example:
         >>> content_name("clip my bank", {"rounds": 5, "beta": 1.0})
-        'clip-my-bank-e9cbbfdd2ac5ee3b'
+        'clip-my-bank-dd2b995747fbbfc0'
         >>> content_name("clip my bank", {"beta": 1, "rounds": 5.0}) == _
         True
     """

@@ -94,7 +94,7 @@ def _best_proportion() -> tuple[tuple[Formula, ...], Formula, Formula]:
     (s_L A − s_G C)/(s_G B − s_L C).
 
     >>> _best_proportion()[1:]
-    (b*(K - \\chi), a*(K - 1) + b*(\\chi - 1))
+    (b*(K - chi), K*(a*(K - 1) + b*(chi - 1)))
     """
     import sympy
 
