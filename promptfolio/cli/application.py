@@ -19,10 +19,12 @@ from promptfolio.cli.failures import BAD_INPUT, DEBUG, report
 from promptfolio.cli.figures import Figures
 from promptfolio.cli.former_flags import with_present_flags
 from promptfolio.cli.mixing import Mixing
+from promptfolio.cli.printable import one_line
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
 from promptfolio.cli.sweep import Sweep
 from promptfolio.processes.ending import reason
+from simulate.validation import ConfigurationError
 
 Command = (
     Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
@@ -66,7 +68,34 @@ class _Executable(Protocol):
     def execute(self) -> int: ...
 
 
+class _NotUnderstood(Exception):
+    """The parser's message."""
+
+
 def _parse(arguments: Sequence[str]) -> _Executable:
+    try:
+        return _read(arguments)
+    except _NotUnderstood as refusal:
+        complain(str(_clearer(arguments) or refusal))
+        raise SystemExit(BAD_INPUT) from None
+
+
+def _clearer(arguments: Sequence[str]) -> _NotUnderstood | None:
+    """The parser's message on words of which every character can be shown; None if there is none.
+
+    The parser repeats a value as it is, and characters such as a carriage return tear its message apart.
+    """
+    shown = [one_line(word) for word in arguments]
+    try:
+        _read(shown)
+    except _NotUnderstood as refusal:
+        return refusal
+    except (SystemExit, ConfigurationError):
+        return None
+    return None
+
+
+def _read(arguments: Sequence[str]) -> _Executable:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint), _wide_enough():
@@ -82,7 +111,7 @@ def _parse(arguments: Sequence[str]) -> _Executable:
             )
     except SystemExit as stop:
         if stop.code == BAD_INPUT:
-            complain(_first_paragraph(complaint.getvalue()))
+            raise _NotUnderstood(_first_paragraph(complaint.getvalue())) from None
         raise
 
 
