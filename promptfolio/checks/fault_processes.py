@@ -12,8 +12,9 @@ from typing import Any
 
 from promptfolio.checks.mutant import Mutant
 from promptfolio.checks.planting import verdicts_under
-from promptfolio.checks.unjudged import one_line
 from promptfolio.checks.workers import ENVIRONMENT
+from promptfolio.error_text import described
+from promptfolio.processes.children import die_with_parent
 from simulate.running.compilation import cache_settings
 
 _LIBRARIES = [
@@ -77,6 +78,7 @@ def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
 
 def _answer(answer: Connection, folder: str, mutant: Mutant | None, detectors: Sequence[str]) -> None:
     """Send verdicts, or what went wrong, from a process that is then ended."""
+    die_with_parent()
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     # Examples that fail under a fault are not for the suite to try again.
@@ -93,4 +95,4 @@ def _answer(answer: Connection, folder: str, mutant: Mutant | None, detectors: S
     try:
         answer.send(verdicts_under(mutant, detectors))
     except Exception as error:
-        answer.send({"process": one_line(error)})
+        answer.send({"process": described(error)})

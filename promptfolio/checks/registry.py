@@ -19,7 +19,7 @@ import xarray as xr
 
 from promptfolio.checks import claims as package
 from promptfolio.checks.claim import Claim, Finding, Scale
-from promptfolio.checks.unjudged import one_line
+from promptfolio.error_text import described
 from simulate.validation import ConfigurationError
 
 _SUFFIX = ".py"
@@ -186,5 +186,7 @@ def _import_file(path: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ConfigurationError("claim", path, f"Python that can be imported ({one_line(error)})") from error
+        raise ConfigurationError(
+            "claim", path, f"Python that can be imported ({described(error)})"
+        ) from error
     return module

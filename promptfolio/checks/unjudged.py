@@ -4,6 +4,8 @@ import dataclasses
 import traceback
 from typing import Literal
 
+from promptfolio.error_text import described
+
 
 @dataclasses.dataclass(frozen=True)
 class Unjudged:
@@ -27,15 +29,4 @@ class Unjudged:
 
 def unjudged(name: str, error: BaseException) -> Unjudged:
     """The entry for a check that raised this exception."""
-    return Unjudged(name, one_line(error), "".join(traceback.format_exception(error)))
-
-
-def one_line(error: BaseException) -> str:
-    """An exception's type and message on one line.
-
-    Example:
-        >>> one_line(ZeroDivisionError("division\\nby zero")), one_line(ValueError())
-        ('ZeroDivisionError: division by zero', 'ValueError')
-    """
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return Unjudged(name, described(error), "".join(traceback.format_exception(error)))

@@ -44,6 +44,7 @@ def outcome(error: BaseException) -> tuple[str, int]:
         return explanation(_INTERRUPT), SIGNAL + _INTERRUPT
     if isinstance(error, BrokenPipeError):
         return explanation(_BROKEN_PIPE), SIGNAL + _BROKEN_PIPE
+    from promptfolio.error_text import described
     from simulate.results.finiteness import NonFiniteError
     from simulate.validation import ConfigurationError
 
@@ -54,15 +55,6 @@ def outcome(error: BaseException) -> tuple[str, int]:
     if _out_of_memory(error):
         return f"out of memory: {described(error)} ({_HINT})", FAILED
     return f"{described(error)} ({_HINT})", FAILED
-
-
-def described(error: BaseException) -> str:
-    """An exception's kind and message, on one line; the kind alone when there is no message."""
-    try:
-        message = " ".join(str(error).split())
-    except Exception as another:
-        message = f"its message raises {type(another).__name__}"
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -64,7 +64,7 @@ def draw_all(
         For every figure that was tried None, or the exception it raised, on one line.
     """
     from figures.registry import draw_figure, figure_names, load_figure
-    from promptfolio.checks.unjudged import one_line
+    from promptfolio.error_text import described
 
     tried: dict[str, str | None] = {}
     for name in figure_names():
@@ -75,7 +75,7 @@ def draw_all(
                 write_figure(folder, name, draw_figure(name, datasets))
                 tried[name] = None
         except Exception as error:
-            tried[name] = one_line(error)
+            tried[name] = described(error)
     return tried
 
 

@@ -73,7 +73,8 @@ class Record:
     def receive(self, checked: "Checked | Unjudged") -> None:
         """Take the result of a claim: save its dataset, draw the figures whose datasets are now complete, write
         the report."""
-        from promptfolio.checks.unjudged import Unjudged, one_line
+        from promptfolio.checks.unjudged import Unjudged
+        from promptfolio.error_text import described
 
         self._found[checked.name] = without_data(checked)
         # First, so that the finding is on disk whatever happens to data and figures.
@@ -84,7 +85,7 @@ class Record:
         try:
             write_dataset(self._out / "data" / f"{checked.name}.nc", checked.data)
         except Exception as error:
-            self._problems.append(f"The data of {checked.name} are not saved: {one_line(error)}")
+            self._problems.append(f"The data of {checked.name} are not saved: {described(error)}")
         self._figures |= draw_all(self._datasets, self._pictures, but=self._figures)
         self.write()
 
@@ -141,10 +142,10 @@ class Record:
         return self._audit.result() if self._audit.done() and not self._audit_problem() else ()
 
     def _audit_problem(self) -> list[str]:
-        from promptfolio.checks.unjudged import one_line
+        from promptfolio.error_text import described
 
         error = self._audit.exception() if self._audit.done() else None
-        return [f"The audit of the released code broke off: {one_line(error)}"] if error else []
+        return [f"The audit of the released code broke off: {described(error)}"] if error else []
 
     def _shown(self, pictures: pathlib.Path) -> "dict[str, Picture]":
         """The figures drawn so far: paths below a folder, and captions, in the order of the report."""

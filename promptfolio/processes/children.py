@@ -137,13 +137,20 @@ def begin() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(lifeline, False)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    if sys.platform == "linux":
-        # The kernel needs no thread of this process that must come to run.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
     sys.argv[1:] = sys.argv[5:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def die_with_parent() -> None:
+    """Have this process killed when its parent ends, where the kernel offers that.
+
+    It needs no thread of this process that must come to run.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with(lifeline: int) -> None:

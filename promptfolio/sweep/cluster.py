@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from promptfolio.error_text import reason_of
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
-from promptfolio.sweep.worker import one_line, run_cell
+from promptfolio.sweep.worker import run_cell
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def connected(address: str) -> "Iterator[Client]":
             client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except Exception as error:  # another program may listen there, with another protocol
             raise ConfigurationError(
-                "scheduler", address, f"the address of a Dask scheduler that answers ({one_line(error)})"
+                "scheduler", address, f"the address of a Dask scheduler that answers ({reason_of(error)})"
             ) from None
         with client:
             yield client
@@ -146,7 +147,7 @@ def _reason(future: "Future") -> str:
         return f"its worker died {error.allowed_failures + 1} times (out of memory?)"
     while error.__cause__ is not None:  # such as a module that is missing on the worker's machine
         error = error.__cause__
-    return one_line(error)
+    return reason_of(error)
 
 
 def _quiet() -> contextlib.AbstractContextManager[None]:

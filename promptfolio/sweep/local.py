@@ -7,13 +7,14 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
+from promptfolio.error_text import reason_of
 from promptfolio.processes.machine import machine_bytes, machine_cores
 from promptfolio.processes.pool import WorkerDied, WorkerPool, worker_pool
 from promptfolio.processes.scratch import scratch_folder
 from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
-from promptfolio.sweep.worker import one_line, run_cell
+from promptfolio.sweep.worker import run_cell
 from simulate.running.compilation import cache_environment
 
 LIVES = 4
@@ -103,7 +104,7 @@ def compute_locally(
 def _reason(error: BaseException, deaths: int) -> str:
     if isinstance(error, WorkerDied):
         return f"{error}, the last of {deaths} that died"
-    return one_line(error)
+    return reason_of(error)
 
 
 def _environment(cores: int, scratch: pathlib.Path) -> dict[str, str]:

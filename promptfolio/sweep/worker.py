@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from promptfolio.error_text import reason_of
 from promptfolio.sweep.cell import cell_name, compiled_shape
 from promptfolio.sweep.store import cell_path, cell_state, experiment_from, save_cell
 from simulate.experiment import Experiment
@@ -44,7 +45,7 @@ class Runner:
             try:
                 return self._compute(experiment, folder, memory, settings or {})
             except Exception as error:
-                return one_line(error)
+                return reason_of(error)
 
     def _compute(
         self, experiment: Experiment, folder: pathlib.Path, memory: float | None, settings: Mapping[str, str]
@@ -76,7 +77,7 @@ class Runner:
         try:
             save_cell(folder, name, result)
         except OSError as error:
-            return f"{_STOP}that can be written ({error.strerror or one_line(error)})"
+            return f"{_STOP}that can be written ({error.strerror or reason_of(error)})"
         return ""
 
 
@@ -124,16 +125,3 @@ def run_cell(
             "the worker has another version of promptfolio, in which the cell resolves to another experiment"
         )
     return _RUNNER.compute(experiment, pathlib.Path(folder), memory, numerics)
-
-
-def one_line(error: BaseException) -> str:
-    """An error in one line, with its kind unless that adds nothing.
-
-    Example:
-        >>> one_line(ValueError("no\\nsuch value"))
-        'ValueError: no such value'
-    """
-    text = " ".join(str(error).split())
-    if type(error).__name__ in ("ConfigurationError", "NonFiniteError"):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
