@@ -89,7 +89,7 @@ class FederatedConfiguration:
         name = cls.__name__
         try:
             fields = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # not JSON, numbers of thousands of digits, or too deep
             raise ConfigurationError(name, text, f"JSON ({error})") from None
         known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if isinstance(fields, dict) and not any(new in fields for new in cls.former_names.values()):

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from promptfolio.checks import mutants
 from promptfolio.checks.detectors import FAILS
 from promptfolio.checks.mutation import Outcome
+from promptfolio.documents import read_document
+from simulate.validation import ConfigurationError
 
 RECORD = pathlib.Path(__file__).parent / "mutants" / "record.json"
 
@@ -51,14 +53,16 @@ def read_record(path: pathlib.Path = RECORD) -> tuple[Planted, ...]:
     """The record; empty if there is no file yet.
 
     Raises:
-        ValueError: the file is not a record.
+        ConfigurationError: the file is not a record.
     """
+    kind = "a record of planted faults"
     if not path.exists():
         return ()
+    text = read_document("record", path, kind)
     try:
-        return tuple(Planted(**entry) for entry in json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a record of planted faults ({error})") from error
+        return tuple(Planted(**entry) for entry in json.loads(text))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError("record", str(path), f"{kind} ({error})") from None
 
 
 def renewed(

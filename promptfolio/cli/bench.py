@@ -8,6 +8,7 @@ from promptfolio.bench.cases import CASES, CaseName
 from promptfolio.cli.console import complain, console_for, table, tracking
 from promptfolio.cli.output import emit_json, write_figure, write_text
 from promptfolio.cli.targets import require_targets
+from promptfolio.documents import read_document
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Bench:
         path = pathlib.Path(self.record or ".") / "README.md"
         if self.record is None or not path.exists():
             return blank_document()
-        document = path.read_text(encoding="utf-8")
+        document = read_document("record", path, "a document")
         replaced(document, "")
         return document
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from promptfolio.cli.console import complain, console_for, table, tracking
 from promptfolio.cli.output import STANDARD_OUTPUT, write_standard_output, write_text
 from promptfolio.cli.targets import require_targets
+from promptfolio.documents import read_document
 from simulate.validation import ConfigurationError, require_choice
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Derive:
         for tag in self.tags:
             require_choice("tags", tag, tuple(results()))
         target = self._target()
-        committed = _read(target) if self.check else None
+        committed = (
+            read_document("out", target, "a document written by promptfolio derive") if self.check else None
+        )
         if committed is None and target != STANDARD_OUTPUT:
             require_targets({"out": target})
         tags = tuple(dict.fromkeys(self.tags)) or tuple(results())
@@ -99,16 +102,6 @@ def _write(tags: tuple[str, ...], derivations: "list[Derivation]", target: str) 
     console.print(_table(derivations))
     console.print(f"{len(tags)} results in {target}")
     return 0
-
-
-def _read(path: str) -> str:
-    try:
-        return pathlib.Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}"
-        raise ConfigurationError(
-            "out", path, f"a document written by promptfolio derive ({reason})"
-        ) from None
 
 
 def _table(derivations: "list[Derivation]") -> "Table":

@@ -13,7 +13,6 @@ from simulate.validation import ConfigurationError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from promptfolio.checks.fault_record import Planted
     from promptfolio.checks.mutant import Mutant
     from promptfolio.checks.mutation import Outcome
 
@@ -39,7 +38,9 @@ def check_mutants(
         ConfigurationError: there is no fault of such a name, or the file is not a record.
     """
     chosen = _plantable(_chosen(claims, faults))
-    before = () if record is None else _read(pathlib.Path(record))
+    from promptfolio.checks.fault_record import read_record
+
+    before = () if record is None else read_record(pathlib.Path(record))
     outcomes = _try_mutants(chosen)
     if record is not None:
         from promptfolio.checks.fault_record import renewed
@@ -49,15 +50,6 @@ def check_mutants(
     emit_json(json, _as_records(outcomes))
     console_for(json).print(_outcomes_table(outcomes))
     return int(not all(outcome.killed for outcome in outcomes))
-
-
-def _read(path: pathlib.Path) -> "tuple[Planted, ...]":
-    from promptfolio.checks.fault_record import read_record
-
-    try:
-        return read_record(path)
-    except ValueError as error:
-        raise ConfigurationError("record", str(path), f"a record of planted faults ({error})") from None
 
 
 def _chosen(claims: tuple[str, ...], faults: tuple[str, ...]) -> "list[Mutant]":

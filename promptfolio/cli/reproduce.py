@@ -12,7 +12,7 @@ from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, write_text
 from promptfolio.cli.record import Record
 from promptfolio.cli.targets import require_targets
-from simulate.validation import ConfigurationError
+from promptfolio.documents import read_document
 
 if TYPE_CHECKING:
     from promptfolio.checks.claim import Scale
@@ -68,7 +68,7 @@ class Reproduce:
             folders={"out": out, "pictures": pictures},
             inputs={"bank": self.bank, "claims": self.claims, "against": self.against},
         )
-        expected = None if self.against is None else _read(self.against)
+        expected = None if self.against is None else read_document("against", self.against, "a report")
         banks = load_banks(self.bank)
         scale: Scale = "quick" if self.quick else "full"
         self.compilation.apply()
@@ -97,10 +97,3 @@ class Reproduce:
             complain(f"{self.against} is stale: {stale}")
             status = 1
         return status
-
-
-def _read(path: str) -> str:
-    try:
-        return pathlib.Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError("against", path, f"a report that can be read ({error})") from None

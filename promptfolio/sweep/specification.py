@@ -20,12 +20,11 @@ import dataclasses
 import itertools
 import math
 import os
-import pathlib
-import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from promptfolio.documents import read_document
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.fields import field_kinds, read_value, read_values
 from simulate.former_names import FIELDS
@@ -74,30 +73,13 @@ def read_specification(path: str | os.PathLike[str]) -> Specification:
     Raises:
         ConfigurationError: when the file cannot be read, or as `parse_specification` says.
     """
+    text = read_document("spec", path, "a TOML file", most_bytes=MOST_BYTES)
     try:
-        document = tomllib.loads(_text(pathlib.Path(path)))
-    except OSError as error:
-        raise ConfigurationError(
-            "spec", str(path), f"a TOML file that can be read ({error.strerror})"
-        ) from None
-    # A plain ValueError: an integer of thousands of digits, or a path that no file can have.
+        document = tomllib.loads(text)
+    # A plain ValueError: an integer of thousands of digits.
     except (ValueError, RecursionError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
         raise ConfigurationError("spec", str(path), f"valid TOML ({error})") from None
     return parse_specification(document)
-
-
-def _text(path: pathlib.Path) -> str:
-    # Asked first, since a pipe or a device may never end.
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise ConfigurationError("spec", str(path), "a regular file")
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ConfigurationError("spec", str(path), f"a file of at most {MOST_BYTES // 2**20} MiB")
-    return content.decode("utf-8")
 
 
 def parse_specification(document: Mapping[str, Any]) -> Specification:

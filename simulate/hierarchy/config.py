@@ -100,7 +100,9 @@ class Hierarchy:
             fields = json.loads(text)
             experiment = Experiment.from_json(json.dumps(fields["experiment"]))
             clusters, weights = (tuple(map(tuple, fields[name])) for name in ("clusters", "weights"))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except ConfigurationError:
+            raise
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             allowed = f"a JSON object with fields experiment, clusters, weights ({error!r})"
             raise ConfigurationError(cls.__name__, text, allowed) from None
         return cls(experiment, clusters, weights)

@@ -107,8 +107,8 @@ def test_a_step_that_fails_is_named_in_one_line(
     ("arguments", "named"),
     [
         (("--tags", "T7", "T99"), ("tags", "T99", "T7")),
-        (("--check",), ("out", "docs/derivations.md", "missing")),
-        (("--check", "--out", "binary.md"), ("out", "binary.md", "unreadable")),
+        (("--check",), ("out", "docs/derivations.md", "No such file")),
+        (("--check", "--out", "binary.md"), ("out", "binary.md", "no UTF-8")),
         (("--check", "--out", "-"), ("out", "-", "file")),
         (("--out", "folder"), ("out", "folder")),
         (("--out", "binary.md/deeper.md"), ("out", "binary.md")),
