@@ -131,8 +131,8 @@ def welch_degrees(first_error: ArrayLike, second_error: ArrayLike, sample_size: 
     return np.asarray((sample_size - 1) * (first + second) ** 2 / (first**2 + second**2))
 
 
-def t_power(shift: ArrayLike, quantile: float, degrees: float) -> np.ndarray:
-    """Chance that a t-statistic exceeds a critical value.
+def t_missed(shift: ArrayLike, quantile: float, degrees: float) -> np.ndarray:
+    """Chance that a t-statistic does not exceed a critical value although there is a deviation.
 
     Args:
         shift: true deviation, in true standard errors; any shape.
@@ -140,12 +140,12 @@ def t_power(shift: ArrayLike, quantile: float, degrees: float) -> np.ndarray:
         degrees: of freedom of the estimate.
 
     Example:
-        >>> t_power([0.0, 4.0], quantile=2.093, degrees=19).round(3).tolist()
-        [0.025, 0.966]
+        >>> t_missed([0.0, 4.0], quantile=2.093, degrees=19).round(3).tolist()
+        [0.975, 0.034]
     """
     # Given its estimate, the standardised deviation is normal; SciPy's noncentral t fails far from its centre.
     return np.asarray(
-        ndtr(np.asarray(shift, float)[..., None] - quantile * _estimates(degrees)).mean(axis=-1)
+        ndtr(quantile * _estimates(degrees) - np.asarray(shift, float)[..., None]).mean(axis=-1)
     )
 
 
@@ -155,7 +155,7 @@ def _noncentrality(tail: float, degrees: float) -> float:
     quantile = float(t.isf(tail, degrees))
     largest = quantile * float(_estimates(degrees)[-1]) + 10
     return float(
-        brentq(lambda shift: float(t_power(shift, quantile, degrees)) - DETECTION_POWER, 0.0, largest)
+        brentq(lambda shift: 1 - DETECTION_POWER - float(t_missed(shift, quantile, degrees)), 0.0, largest)
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binom, t, ttest_ind
 
 from promptfolio.checks.claim import Comparison, binomial_test, t_test, welch_degrees
-from promptfolio.checks.significance import t_power
+from promptfolio.checks.significance import t_missed
 
 ALARM, POWER = 0.05, 0.99
 TRIES, POINTS = 1500, 5
@@ -165,9 +165,9 @@ def test_a_false_alarm_is_a_chance(chance: float) -> None:
         binomial_test("x", 1, 0.5, trials=5, name="n", false_alarm=chance)
 
 
-def test_power_is_that_of_the_noncentral_distribution() -> None:
+def test_misses_are_those_of_the_noncentral_distribution() -> None:
     draws = np.random.default_rng(2).normal(size=(20_000, 8))
     statistic = (draws.mean(axis=-1) + 3 / np.sqrt(8)) / (draws.std(axis=-1, ddof=1) / np.sqrt(8))
-    assert float(t_power(3.0, 2.5, 7)) == pytest.approx(
-        np.mean(statistic > 2.5), abs=5 * 0.5 / np.sqrt(TRIES)
+    assert float(t_missed(3.0, 2.5, 7)) == pytest.approx(
+        np.mean(statistic <= 2.5), abs=5 * 0.5 / np.sqrt(TRIES)
     )

@@ -15,7 +15,7 @@ from promptfolio.checks.claim import (
     compare,
 )
 from promptfolio.checks.settings.mixing_sweep import along, mixing_sweep
-from promptfolio.checks.significance import t_power
+from promptfolio.checks.significance import t_missed
 
 CLAIM = Claim(
     name="monotonicity",
@@ -77,7 +77,7 @@ def _changes(data: xr.Dataset, sweep: str, sign: int) -> Comparison:
     grid_step = float(data.theta.diff("theta").max())
     needed = max(float(t.isf(CHANCE / change.size, freedom)) * standard_error, grid_step)
     error = max(standard_error, grid_step)
-    missed = (1 - t_power(expected / error, needed / error, freedom)).sum()
+    missed = t_missed(expected / error, needed / error, freedom).sum()
     test = StatisticalTest(
         name="one-sided t-test of the mean over replicates, pooled variance",
         sample_size=seeds,
