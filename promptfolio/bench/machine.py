@@ -8,7 +8,7 @@ import platform
 import jax
 
 from simulate.results.provenance import processor_name, provenance
-from simulate.running.cost import machine_memory
+from simulate.running.memory import machine_memory
 from simulate.running.parallel import processor_cores
 
 

@@ -21,7 +21,7 @@ def require_memory(needed: float, force: bool, less: str) -> None:
     Raises:
         ConfigurationError: with the estimate and the machine's memory.
     """
-    from simulate.running.cost import machine_memory
+    from simulate.running.memory import machine_memory
 
     available = machine_memory()
     if available and needed > available and not force:

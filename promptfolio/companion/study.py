@@ -34,7 +34,7 @@ from simulate.model.keys import replicate_key
 from simulate.results.notices import with_notices
 from simulate.running.arithmetic import arithmetic
 from simulate.running.batching import GIB
-from simulate.running.cost import machine_memory
+from simulate.running.memory import machine_memory
 from simulate.running.runner import Progress
 from simulate.validation import ConfigurationError
 

@@ -1,24 +1,7 @@
-"""How many cores and how much memory there are, and how much memory a process takes."""
+"""How many cores there are, and how much memory a process takes."""
 
 import os
 import pathlib
-
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Files in which Linux says how much memory a container may take."""
-
-
-def machine_bytes() -> int | None:
-    """Bytes of memory that processes may take together, a container's limit included; None where unknown."""
-    try:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    for path in _LIMITS:
-        try:
-            found = min(found, int(pathlib.Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue  # there is no such file, or it says "max"
-    return found
 
 
 def resident_bytes(process: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from promptfolio.error_text import reason_of
-from promptfolio.processes.machine import machine_bytes, machine_cores
+from promptfolio.processes.machine import machine_cores
 from promptfolio.processes.pool import WorkerDied, WorkerPool, worker_pool
 from promptfolio.processes.scratch import scratch_folder
 from promptfolio.sweep.cell import Cell
@@ -16,6 +16,7 @@ from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
 from simulate.running.compilation import cache_environment
+from simulate.running.memory import container_memory
 
 LIVES = 4
 """A cell whose workers died so many times is given up."""
@@ -33,8 +34,8 @@ def workers_for(cells: int, workers: int | None, threads: int | None) -> int:
     if workers is None:
         # Not one process with all cores: a run uses several cores only in part, and compiling and writing
         # are serial.
-        memory = machine_bytes()
-        room = machine_cores() if memory is None else memory // _WORKER_MEMORY
+        memory = container_memory()
+        room = memory // _WORKER_MEMORY if memory else machine_cores()
         workers = max(1, min(machine_cores() // (threads or 1), room))
     return min(workers, cells)
 
@@ -48,8 +49,7 @@ def local_pool(workers: int, threads: int | None) -> Iterator[WorkerPool]:
         threads: cores for each; None divides the machine's cores.
     """
     cores = threads or max(1, machine_cores() // workers)
-    memory = machine_bytes()
-    share = None if memory is None else memory // workers
+    share = container_memory() // workers or None
     with (
         scratch_folder("sweep-") as scratch,
         worker_pool(workers, _environment(cores, scratch), share) as pool,

@@ -1,8 +1,6 @@
 """What a run will cost, estimated from its shapes before it starts: memory, and time on this machine."""
 
 import functools
-import os
-import pathlib
 import time
 from typing import NamedTuple
 
@@ -20,8 +18,6 @@ _PREDICTOR_FIELDS = 5
 _RECORD_BYTES = 8
 # Results are held as chunks, joined, and labelled.
 _RESULT_COPIES = 3
-
-_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 # Share of the machine's rate of matrix products that training reaches, and seconds of a step's other work: with
 # these, runs of very different shapes took between a third and three times their estimates.
@@ -78,26 +74,6 @@ def result_bytes(experiment: Experiment) -> float:
     predictors = 3 * _PREDICTOR_FIELDS * mixtures  # global, local, mixture
     numbers = experiment.clients * (prompts + predictors)
     return _RECORD_BYTES * float(experiment.replicates * len(experiment.record) * numbers)
-
-
-def machine_memory() -> int:
-    """Bytes of main memory that this process may use: the machine's, or less where its control group or its own
-    limits say so; 0 where unknown."""
-    try:
-        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    except (AttributeError, ValueError, OSError):  # not every system has it
-        return 0
-    for path in _GROUP_LIMITS:
-        try:
-            limits.append(int(pathlib.Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no such controller, or "max"
-            continue
-    try:
-        import resource
-    except ImportError:  # not every system has it
-        return min(limits)
-    own = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min([*limits, own] if own != resource.RLIM_INFINITY else limits)
 
 
 def _seconds(experiment: Experiment, engine: Engine) -> float:

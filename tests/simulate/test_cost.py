@@ -3,7 +3,8 @@
 import pytest
 
 from simulate import Experiment, run
-from simulate.running.cost import cost_of, machine_memory, result_bytes
+from simulate.running.cost import cost_of, result_bytes
+from simulate.running.memory import machine_memory
 
 SMALL = Experiment(clients=3, samples=(4,), noise_dim=30, rounds=40, theta=(0.0, 0.3, 1.0), replicates=2)
 

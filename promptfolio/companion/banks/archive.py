@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from promptfolio.companion.banks.checks import Said, printable, shortened
-from simulate.running.cost import machine_memory
+from simulate.running.memory import machine_memory
 from simulate.validation import ConfigurationError
 
 _SUFFIX = ".npy"
