@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import importlib
 import io
@@ -15,7 +16,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from tests.stress.case import Case, WrongNumbers
 
@@ -137,10 +139,7 @@ class Running:
             job.case.prepare(self._here)
         self._given = _listed(self._here)
         self._started = time.monotonic()
-        sys.stdout.flush()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _become(job, self._base, inspect)
+        self._pid = fork(self._base, functools.partial(_run, job, self._base, inspect))
 
     def poll(self, limit: float) -> Ended | None:
         """How it ended; None while it runs."""
@@ -168,31 +167,38 @@ def _text(path: pathlib.Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
-def _become(job: Job, base: pathlib.Path, inspect: Callable[[pathlib.Path], str]) -> None:
-    """Run the job in this process, which ends with it."""
+def fork(base: pathlib.Path, run: Callable[[], int], marks: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run something in a child forked from this process; returns the child's process number.
+
+    Args:
+        base: folder that has the folders `here`, in which it runs, and `tmp`, for temporary files; what it writes
+            goes to the files `out` and `err` in it.
+        run: what to run; returns the exit status.
+        marks: environment variables to set.
+    """
+    sys.stdout.flush()
+    number = os.fork()
+    if number == 0:
+        _become(base, run, marks)
+    return number
+
+
+def _become(base: pathlib.Path, run: Callable[[], int], marks: Mapping[str, str]) -> None:
+    """Run it in this process, which ends with it."""
     status = 70
     try:
         os.setsid()
+        os.closerange(3, 1024)  # ends of pipes whose other ends wait for them to be closed
         os.chdir(base / "here")
-        os.environ["TMPDIR"] = str(base / "tmp")
+        os.environ.update({**marks, "TMPDIR": str(base / "tmp")})
         tempfile.tempdir = None
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         for number, name, flags in ((0, os.devnull, os.O_RDONLY), (1, "../out", None), (2, "../err", None)):
-            handle = os.open(name, os.O_WRONLY | os.O_CREAT if flags is None else flags, 0o666)
+            handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC if flags is None else flags, 0o666)
             os.dup2(handle, number)
             os.close(handle)
-        if job.console:
-            program = console_program()
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            words = [os.fsencode(word) for word in (*program, *job.case.words)]
-            os.execve(program[0], words, environment)
-        try:
-            status = _executed(job.case)
-            complaint = inspect(base / "here") if status in (0, 1) else ""
-        except WrongNumbers as error:
-            status, complaint = 0, str(error)
-        (base / "complaint").write_text(complaint, encoding="utf-8")
+        status = run()
     except BaseException:
         traceback.print_exc()
     finally:
@@ -202,25 +208,31 @@ def _become(job: Job, base: pathlib.Path, inspect: Callable[[pathlib.Path], str]
         os._exit(status & 0xFF)
 
 
+def _run(job: Job, base: pathlib.Path, inspect: Callable[[pathlib.Path], str]) -> int:
+    """Run a job, and leave beside its folder what is wrong with its results; returns its exit status."""
+    if job.console:
+        program = console_program()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        words = [os.fsencode(word) for word in (*program, *job.case.words)]
+        os.execve(program[0], words, environment)
+    try:
+        status = _executed(job.case)
+        complaint = inspect(base / "here") if status in (0, 1) else ""
+    except WrongNumbers as error:
+        status, complaint = 0, str(error)
+    (base / "complaint").write_text(complaint, encoding="utf-8")
+    return status
+
+
 def _executed(case: Case) -> int:
-    """The exit status that Python would give this command."""
+    """The exit status that Python would give this command, or this call."""
     from simulate.validation import ConfigurationError
 
+    if case.call is None:
+        return command_status(case.words)
     try:
-        if case.call is None:
-            import promptfolio
-
-            return promptfolio.main(list(case.words))
         case.call()
-    except SystemExit as stop:
-        if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)
-            return 1
-        return stop.code or 0
     except (ConfigurationError, OSError) as error:
-        if case.call is None:
-            traceback.print_exc()
-            return 1
         print(error, file=sys.stderr)
         return 2
     except WrongNumbers:
@@ -229,3 +241,19 @@ def _executed(case: Case) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def command_status(words: Sequence[str]) -> int:
+    """Run a command in this process; returns the exit status that the installed program would have."""
+    import promptfolio
+
+    try:
+        return promptfolio.main(list(words))
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+            return 1
+        return stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+        return 1

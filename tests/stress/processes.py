@@ -1,6 +1,7 @@
 """The toolkit as processes of their own, to which things happen while they run."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import signal
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from tests.stress.forked import ROOT, console_program
+from tests.stress.forked import ROOT, command_status, console_program, fork
 
 MARK = "PROMPTFOLIO_STRESS"
 """Environment variable by which all processes of one fault are found, whoever their parents are."""
@@ -53,6 +54,8 @@ class Site:
         self._started += 1
         texts = [self.base / f"{name}-{self._started}" for name in ("out", "err")]
         environment = {**os.environ, MARK: self._name, "TMPDIR": str(self._tmp), "PYTHONPATH": str(ROOT)}
+        # It compiles for itself, as a user's does.
+        del environment["JAX_COMPILATION_CACHE_DIR"]
         with texts[0].open("wb") as out, texts[1].open("wb") as err:
             running = subprocess.Popen(
                 [*wrapper, *console_program(), *words],
@@ -64,7 +67,13 @@ class Site:
                 start_new_session=True,
                 preexec_fn=before,
             )
-        return Process(running, texts[0], texts[1])
+        return Process(running, texts[1])
+
+    def fork(self, words: Sequence[str]) -> "Process":
+        """Run a command in a child forked from this process, which has imported everything: it starts at once, and
+        takes compiled programs from the harness's cache."""
+        run = functools.partial(command_status, words)
+        return Process(_Child(fork(self.base, run, {MARK: self._name})), self.base / "err")
 
     def processes(self) -> dict[int, str]:
         """Command lines of all that still runs here, by process number."""
@@ -104,11 +113,34 @@ class Site:
             subprocess.run(["rm", "-rf", "--", str(path)], check=False)
 
 
-class Process:
-    """A started program."""
+class _Child:
+    """A forked child, with what `subprocess.Popen` offers of a process."""
 
-    def __init__(self, running: "subprocess.Popen[bytes]", out: pathlib.Path, err: pathlib.Path):
-        self._running, self._out, self._err = running, out, err
+    def __init__(self, pid: int):
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        if self._code is None:
+            pid, waited = os.waitpid(self.pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(waited) if pid else None
+        return self._code
+
+    def wait(self) -> int:
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class Process:
+    """A started program, or a forked child."""
+
+    def __init__(self, running: "subprocess.Popen[bytes] | _Child", err: pathlib.Path):
+        self._running, self._err = running, err
         self._started = time.monotonic()
 
     @property

@@ -12,6 +12,7 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "NPROC": "1",
     "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # which compiles faster
     "MPLBACKEND": "Agg",
     "PYTHONFAULTHANDLER": "0",
 }

@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import os
 import pathlib
 import shlex
 import shutil
@@ -126,9 +125,6 @@ class Session:
 
     def _run_faults(self) -> None:
         chosen = dict(filter(self._is_wanted, self._chosen_faults()))
-        # Processes of their own that compile for themselves, as a user's do.
-        os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
         needed = sorted({fault.target for fault in chosen.values()})
         measured = [
             (name, functools.partial(measure, TARGETS[name], self._scratch / f"reference-{number}"))

@@ -135,7 +135,7 @@ def _half_written(scene: Scene) -> Verdict | None:
 def rerun(scene: Scene) -> Steps:
     """Run the command again, undisturbed; the verdict on what it gives, None when that is right."""
     scene.site.age_temporary()
-    process = scene.site.start(scene.target.words)
+    process = scene.site.fork(scene.target.again or scene.target.words)
     verdict = yield from end_of(scene, process, (0,), TO_FINISH)
     if verdict is not None:
         return verdict._replace(why=f"in the rerun: {verdict.why}")

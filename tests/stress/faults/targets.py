@@ -26,12 +26,14 @@ class Target:
     Attributes:
         name: for the table of counts.
         words: of the command line after the program's name.
+        again: words that give the same results, for reruns; those of `words` where it is left out.
         whole: whether it is ever run to its end; otherwise it takes too long.
         workers: whether it has processes of its own.
     """
 
     name: str
     words: tuple[str, ...]
+    again: tuple[str, ...] = ()
     whole: bool = True
     workers: bool = False
 
@@ -67,7 +69,7 @@ TARGETS = {
             ),
         ),
         Target("sweep", _sweep(0)),
-        Target("sweep with workers", _sweep(2), workers=True),
+        Target("sweep with workers", _sweep(2), again=_sweep(0), workers=True),
         Target(
             "clip",
             (

@@ -26,7 +26,7 @@ SURFACES: dict[str, Surface] = {
     "documents": Surface(documents.draw, 0.02),
     "results": Surface(results.draw, 0.08),
 }
-_CONSOLE_SHARE = 0.025
+_CONSOLE_SHARE = 0.01
 """Of the inputs that go through the installed program."""
 
 
