@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.stress.processes import Steps
 
-_POLL = 0.001
+_POLL = 0.003
 
 
 def side_by_side(started: Iterable[tuple[str, Callable[[], Steps]]], lanes: int) -> Iterator[tuple[str, Any]]:
