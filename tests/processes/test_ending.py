@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support import ROOT
+from tests.waiting import LIMIT, wait_until
 
-LIMIT = 60.0
-"""Seconds for a command to get where it is to be ended, on a machine that is busy with other things."""
 SOON = 5.0
 PROMPTFOLIO = "from promptfolio.cli import main; import sys; sys.argv[0] = 'promptfolio'; main()"
 COMMAND = ("simulate", "--clients", "2", "--noise-dim", "50")
@@ -79,13 +78,6 @@ def commands() -> Iterator[list[Command]]:
         for stream in (command.process.stdout, command.process.stderr):
             if stream is not None:
                 stream.close()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def line(number: signal.Signals) -> str:
