@@ -38,7 +38,10 @@ def _drift(axis: Axes, data: xr.Dataset) -> None:
         one = data[["theta_empirical", "theta_predicted", "theta_by_seed"]].isel(noise_dim=index)
         one = one.isel(step=one.theta_empirical.notnull().values)
         best, seeds = one.theta_empirical, one.theta_by_seed
-        spread = [(best - seeds.min("seed")).clip(min=0), (seeds.max("seed") - best).clip(min=0)]
+        spread = [
+            (best - seeds.min("seed", skipna=False)).clip(min=0),
+            (seeds.max("seed", skipna=False) - best).clip(min=0),
+        ]
         axis.plot(one.step, one.theta_predicted, color=colour)
         load = f"$L$ = {int(data.noise_dim[index])}, $N/L$ = {float(data.sample_load[index]):g}"
         axis.errorbar(
