@@ -5,7 +5,6 @@ processes of a command; its parent ends it.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -16,7 +15,8 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-_PR_SET_PDEATHSIG = 1
+from simulate.running.parent import die_with_parent
+
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]);"
     " from promptfolio.processes.children import begin; begin()"
@@ -137,20 +137,9 @@ def begin() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(lifeline, False)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with_parent(parent)
     sys.argv[1:] = sys.argv[5:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def die_with_parent() -> None:
-    """Have this process killed when its parent ends, where the kernel offers that.
-
-    It needs no thread of this process that must come to run.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with(lifeline: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import ROOT
-from tests.waiting import LIMIT, wait_until
+from tests.waiting import LIMIT, members, wait_until
 
 SOON = 5.0
 PROMPTFOLIO = "from promptfolio.cli import main; import sys; sys.argv[0] = 'promptfolio'; main()"
@@ -61,9 +61,7 @@ class Command:
 
     def members(self) -> list[str]:
         """Processes of its session that still run."""
-        rows = subprocess.run(["ps", "-eo", "sid=,stat=,pid=,args="], capture_output=True, text=True).stdout
-        split = [row.split(maxsplit=3) for row in rows.splitlines()]
-        return [row[3] for row in split if row[0] == str(self.process.pid) and not row[1].startswith("Z")]
+        return members(self.process.pid)
 
 
 @pytest.fixture

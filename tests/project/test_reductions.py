@@ -16,28 +16,24 @@ REDUCTIONS = {
 def silent(source: str) -> Iterator[str]:
     """Calls over named dimensions, which are xarray's alone, that leave the choice to xarray."""
     for node in ast.walk(ast.parse(source)):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in REDUCTIONS
-        ):
+        if _reduces(node):
             given = {keyword.arg for keyword in node.keywords}
             if "skipna" not in given and ("dim" in given or any(map(_names_dimensions, node.args))):
                 yield f"line {node.lineno}: {ast.unparse(node)}"
 
 
 def _reduces(node: ast.AST) -> TypeGuard[ast.Call]:
-    """Whether it is a call of a reduction that is a method; functions of NumPy have an array for an argument."""
+    """Whether it is a call of a reduction that is a method; functions of modules have an array for an argument."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
-    of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "jnp")
+    of_module = isinstance(node.func.value, ast.Name) and node.func.value.id in ("np", "jnp", "math")
     return node.func.attr in REDUCTIONS and not of_module
 
 
 def _names_dimensions(argument: ast.expr) -> bool:
     """Whether an argument is dimensions' names, or a variable that holds them: axes are given as ``axis=``."""
     names = argument.elts if isinstance(argument, ast.Tuple | ast.List) else [argument]
-    return any(isinstance(getattr(name, "value", None), str) or isinstance(name, ast.Name) for name in names)
+    return any(isinstance(name, ast.Name) or isinstance(getattr(name, "value", None), str) for name in names)
 
 
 def test_reductions_say_whether_they_skip() -> None:
