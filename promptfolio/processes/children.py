@@ -21,7 +21,6 @@ _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]);"
     " from promptfolio.processes.children import begin; begin()"
 )
-_running: "set[subprocess.Popen[bytes]]" = set()
 _started: set[int] = set()
 _lifeline: list[int] = []  # the two ends of a pipe, once there are children
 _opening = threading.Lock()
@@ -70,7 +69,6 @@ def child(
         cwd=folder,
         pass_fds=(lifeline, *descriptors),
     )
-    _running.add(process)
     _started.add(process.pid)
     try:
         yield process
@@ -80,7 +78,6 @@ def child(
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        _running.discard(process)
 
 
 def answer_of(
@@ -102,13 +99,6 @@ def answer_of(
 def own_processes() -> set[int]:
     """Numbers of this process and of all that it has started with `child`, whether they still run or not."""
     return {os.getpid(), *_started}
-
-
-def kill_children() -> None:
-    """Kill all processes that `child` has started, whatever they do."""
-    for process in tuple(_running):
-        with contextlib.suppress(OSError):
-            process.kill()
 
 
 def how_it_ended(status: int) -> str:

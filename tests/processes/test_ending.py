@@ -1,6 +1,7 @@
 """Commands that a signal or a closed pipe ends: within seconds, in one line, with all that they started."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import signal
@@ -124,40 +125,19 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
 @pytest.mark.parametrize(
-    ("before", "arguments"),
-    [(IMPORTING, COMMAND), (WHERE_PYTHON_IGNORES_ERRORS, COMMAND)],
-    ids=["import", "finaliser"],
-)
-def test_a_command_ends_while_it_loads(
-    tmp_path: pathlib.Path,
-    commands: list[Command],
-    number: signal.Signals,
-    before: str,
-    arguments: tuple[str, ...],
-) -> None:
-    command = Command(*arguments, before=before, folder=tmp_path)
-    commands.append(command)
-    wait_until((tmp_path / "there").exists)
-    assert command.ended_by(number) == line(number)
-
-
-@pytest.mark.parametrize(
-    ("before", "arguments", "number"),
+    ("before", "number"),
     [
-        (IN_A_CALL_THAT_DOES_NOT_RETURN, COMMAND, signal.SIGTERM),
-        (AT_THE_END, ("simulate", "--help"), signal.SIGINT),
+        *itertools.product((IMPORTING, WHERE_PYTHON_IGNORES_ERRORS), NAMES),
+        (IN_A_CALL_THAT_DOES_NOT_RETURN, signal.SIGTERM),
+        (AT_THE_END, signal.SIGINT),
     ],
-    ids=["call", "end"],
+    ids=[f"{where}-{number.name}" for where in ("import", "finaliser") for number in NAMES] + ["call", "end"],
 )
-def test_a_command_ends_where_the_main_thread_does_not_answer(
-    tmp_path: pathlib.Path,
-    commands: list[Command],
-    before: str,
-    arguments: tuple[str, ...],
-    number: signal.Signals,
+def test_a_command_ends_wherever_it_is(
+    tmp_path: pathlib.Path, commands: list[Command], before: str, number: signal.Signals
 ) -> None:
+    arguments = ("simulate", "--help") if before == AT_THE_END else COMMAND
     command = Command(*arguments, before=before, folder=tmp_path)
     commands.append(command)
     wait_until((tmp_path / "there").exists)

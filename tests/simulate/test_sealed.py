@@ -22,7 +22,6 @@ from tests.support import ROOT
 from tests.waiting import members, wait_until
 
 TINY = Experiment(clients=2, samples=(3,), noise_dim=20, rounds=2)
-OTHER = TINY.replace(seed=1)
 
 
 @pytest.fixture(scope="module")
