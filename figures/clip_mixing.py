@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, MIXTURE, TEXT_WIDTH, letter, panels
+from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, MIXTURE, TEXT_WIDTH, letter, panels, require_finite
 
 
 def draw(data: xr.Dataset) -> Figure:
@@ -13,6 +13,9 @@ def draw(data: xr.Dataset) -> Figure:
     Args:
         data: from `promptfolio.companion.run_study`, with the posthoc scheme among those run. Spreads over seeds
             are drawn where the replicates are different runs.
+
+    Raises:
+        ValueError: a number to be drawn is not finite.
     """
     spread_known = data.attrs["distinct_replicates"] > 1
     figure, (left, right) = panels(2, TEXT_WIDTH, 2.9)
@@ -58,4 +61,5 @@ def draw(data: xr.Dataset) -> Figure:
     name = "SYNTHETIC bank" if data.attrs["synthetic"] else str(data.attrs["bank"])
     rounds = int(data["round"][-1])
     letter((left, right), [f"{name}, after {rounds} rounds", "post-hoc θ over training"])
+    require_finite(figure)
     return figure

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from figures import study
-from figures.style import in_style
+from figures.style import in_style, require_finite
 
 
 class FigureModule(Protocol):
@@ -45,9 +45,15 @@ def _place(name: str) -> tuple[float, str]:
 
 
 def draw_figure(name: str, datasets: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw one figure in the project's style from the claims' datasets, by claim name."""
+    """Draw one figure in the project's style from the claims' datasets, by claim name.
+
+    Raises:
+        ValueError: a number to be drawn is not finite.
+    """
     with in_style():
-        return load_figure(name).draw(datasets)
+        figure = load_figure(name).draw(datasets)
+    require_finite(figure)
+    return figure
 
 
 def load_figure(name: str) -> FigureModule:

@@ -6,7 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 STYLE = pathlib.Path(__file__).with_name("promptfolio.mplstyle")
@@ -38,6 +40,22 @@ def panels(
     figure = Figure(figsize=(width, height))
     axes = figure.subplots(1, count, squeeze=False, width_ratios=ratios, **options)[0]
     return figure, axes
+
+
+def require_finite(figure: Figure) -> None:
+    """Refuse a figure with a point or an error bar that is not finite: Matplotlib would leave it out.
+
+    Raises:
+        ValueError: naming the panel and the line.
+    """
+    for axis in figure.axes:
+        lines = [(line.get_label(), line.get_xydata()) for line in axis.lines]
+        bars = [each for each in axis.collections if isinstance(each, LineCollection)]
+        lines += [(bar.get_label(), path.vertices) for bar in bars for path in bar.get_paths()]
+        for name, points in lines:
+            if not np.isfinite(np.asarray(points, float)).all():
+                panel = f"panel {axis.get_title('left')!r}, {axis.get_ylabel()!r}"
+                raise ValueError(f"{panel}: {name} has a point that is not finite; allowed: finite numbers")
 
 
 def letter(axes: Sequence[Axes], titles: Sequence[str]) -> None:

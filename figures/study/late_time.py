@@ -34,11 +34,14 @@ def _drift(axis: Axes, data: xr.Dataset) -> None:
     beyond = 8 * float(data.step[-1])
     for index in range(data.sizes["noise_dim"]):
         colour, marker = _COLOURS[index % len(_COLOURS)], MARKERS[index]
-        # the largest L is not trained as long as the smallest
+        # the largest L is not trained as long as the smallest, nor with as many seeds
         one = data[["theta_empirical", "theta_predicted", "theta_by_seed"]].isel(noise_dim=index)
-        one = one.isel(step=one.theta_empirical.notnull().values)
-        best, seeds = one.theta_empirical, one.theta_by_seed
-        spread = [(best - seeds.min("seed")).clip(min=0), (seeds.max("seed") - best).clip(min=0)]
+        one = one.dropna("step", how="all")
+        best, seeds = one.theta_empirical, one.theta_by_seed.dropna("seed", how="all")
+        spread = [
+            (best - seeds.min("seed", skipna=False)).clip(min=0),
+            (seeds.max("seed", skipna=False) - best).clip(min=0),
+        ]
         axis.plot(one.step, one.theta_predicted, color=colour)
         load = f"$L$ = {int(data.noise_dim[index])}, $N/L$ = {float(data.sample_load[index]):g}"
         axis.errorbar(

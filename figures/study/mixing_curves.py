@@ -37,7 +37,7 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
 
 
 def _curves(axis: Axes, data: xr.Dataset, coordinate: str, symbol: str) -> None:
-    measured = data.accuracy.mean("seed")
+    measured = data.accuracy.mean("seed", skipna=False)
     for index in range(data.sizes["setting"]):
         style: dict[str, Any] = {"color": f"C{index}"}
         curve, points = data.accuracy_predicted.isel(setting=index), measured.isel(setting=index)

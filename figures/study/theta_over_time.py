@@ -22,7 +22,10 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     axis.plot(posthoc.step, posthoc.theta_predicted, color=GLOBAL, label="post-hoc, predicted (T20)")
     seeds, best = posthoc.theta_by_seed, posthoc.theta_empirical
     # The best θ of the mean over seeds may fall outside the seeds' own range; a bar has no negative length.
-    spread = [(best - seeds.min("seed")).clip(min=0), (seeds.max("seed") - best).clip(min=0)]
+    spread = [
+        (best - seeds.min("seed", skipna=False)).clip(min=0),
+        (seeds.max("seed", skipna=False) - best).clip(min=0),
+    ]
     axis.errorbar(
         posthoc.step,
         best,

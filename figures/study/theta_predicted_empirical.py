@@ -29,10 +29,13 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     )
     for name, label, marker, face, edge in groups:
         data = datasets[name]
-        predicted, empirical = xr.broadcast(data.theta_predicted, data.theta_empirical)
+        predicted, empirical = (
+            each.values.ravel() for each in xr.broadcast(data.theta_predicted, data.theta_empirical)
+        )
+        compared = ~(np.isnan(predicted) & np.isnan(empirical))  # not all settings are run for all times
         axis.plot(
-            predicted.values.ravel(),
-            empirical.values.ravel(),
+            predicted[compared],
+            empirical[compared],
             ls="",
             marker=marker,
             mfc=face,

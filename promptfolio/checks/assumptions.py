@@ -6,10 +6,10 @@ Every claim on simulated training reports all of them; those that it can do with
 
 import math
 
-import numpy as np
 import xarray as xr
 
 from promptfolio.checks.claim import Assumption
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 from simulate.running.portfolio import Portfolio
 from theory.dynamics.margin_rate import local_rate
@@ -76,8 +76,7 @@ def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
     """
     conditions = {}
     for name in ("band_occupancy", "noise_overlap"):
-        # NumPy's maximum of values that include NaN is NaN; xarray's and Python's would pass over it.
-        conditions[name] = float(np.max([np.max(np.asarray(getattr(run, name))) for run in runs]))
+        conditions[name] = largest(*(getattr(run, name) for run in runs))
         if not math.isfinite(conditions[name]):
             raise FloatingPointError(f"{name} = {conditions[name]}: a run diverged; allowed: finite numbers")
     return conditions
@@ -117,8 +116,8 @@ def measured(
         equal_group_sizes: whether all clients must have the same χ.
     """
     # A dataset of several settings holds one value of each.
-    least, most = float(data.group_size_least.min()), float(data.group_size_most.max())
-    worst = {name: float(np.max(data[name].values)) for name in _CONDITIONS}
+    least, most = -largest(-data.group_size_least), largest(data.group_size_most)
+    worst = {name: largest(data[name]) for name in _CONDITIONS}
     return (
         Assumption(
             "largest |z|/c of any row (linear band: below 1)",

@@ -23,13 +23,20 @@ class StatisticalTest:
         sample_size: observations behind each point.
         false_alarm: chance that the comparison fails although the claim is true, all its points together.
         detectable: deviation that the worst point would have shown with chance `DETECTION_POWER`, in the units of
-            the comparison.
+            the comparison; NaN where it is not known.
+
+    Raises:
+        ValueError: false_alarm is NaN.
     """
 
     name: str
     sample_size: int
     false_alarm: float
     detectable: float
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.false_alarm):
+            raise ValueError(f"{self.name}: false_alarm = {self.false_alarm}; allowed: a number")
 
     def describe(self) -> str:
         """One phrase for the report."""

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from promptfolio.checks import assumptions
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 
 LARGEST_LOAD = 0.1
@@ -81,7 +82,7 @@ def of_mixing(experiment: Experiment, data: xr.Dataset) -> list[str]:
             )
         )
     ratio = data.ratio.mean("seed", skipna=False)
-    apart = float((abs(ratio - data.ratio_predicted) / abs(data.ratio_predicted)).max())
+    apart = largest(abs(ratio - data.ratio_predicted) / abs(data.ratio_predicted))
     # the norm of a noise vector varies by 1/√(2L) from client to client
     spread = 4 / np.sqrt(2 * experiment.noise_dim * experiment.clients * experiment.replicates)
     if not apart <= max(FOLLOWED, spread):

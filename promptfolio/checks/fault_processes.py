@@ -14,8 +14,8 @@ from promptfolio.checks.mutant import Mutant
 from promptfolio.checks.planting import verdicts_under
 from promptfolio.checks.workers import ENVIRONMENT
 from promptfolio.error_text import described
-from promptfolio.processes.children import die_with_parent
 from simulate.running.compilation import cache_settings
+from simulate.running.parent import die_with_parent
 
 _LIBRARIES = [
     *("jax.numpy", "optax", "sympy", "scipy.special", "scipy.optimize", "scipy.stats", "scipy.integrate"),
@@ -78,7 +78,7 @@ def detecting_processes(limit: float = _LIMIT) -> Iterator[Detect]:
 
 def _answer(answer: Connection, folder: str, mutant: Mutant | None, detectors: Sequence[str]) -> None:
     """Send verdicts, or what went wrong, from a process that is then ended."""
-    die_with_parent()
+    die_with_parent(os.getppid())
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     # Examples that fail under a fault are not for the suite to try again.

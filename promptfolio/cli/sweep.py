@@ -16,7 +16,7 @@ from promptfolio.cli.output import emit_json
 from promptfolio.cli.targets import require_targets
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.specification import Specification, read_specification
-from promptfolio.sweep.store import as_json, cell_path, stored_path, sweep_states
+from promptfolio.sweep.store import Found, as_json, cell_path, find_cells, stored_path, sweep_states
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ class Sweep:
                 "left out with a scheduler: its workers have their own",
             )
         self.resources.apply()
+        there = None
         if self.scheduler is None:
-            self._check_cost(specification)
+            there = find_cells(specification, self.out)
+            self._check_cost(specification, there)
         notices: list[str] = []
         with contextlib.ExitStack() as stack:
             stack.callback(show_notices, notices)
@@ -91,6 +93,7 @@ class Sweep:
                 memory=self.resources.memory,
                 progress=tracker,
                 notice=notices.append,
+                there=there,
             )
         self._emit([(outcome.cell, outcome.state, outcome.reason) for outcome in outcomes])
         console = console_for(self.json)
@@ -106,12 +109,11 @@ class Sweep:
         )
         return int(bool(failed))
 
-    def _check_cost(self, specification: Specification) -> None:
+    def _check_cost(self, specification: Specification, there: Mapping[str, Found]) -> None:
         """Refuse cells that this machine cannot hold, and say how long the missing ones will take."""
         from simulate.running.cost import cost_of
 
-        states = sweep_states(specification, self.out)
-        missing = {cell.name: cell for cell in specification.cells if states[cell.name] != "done"}
+        missing = {cell.name: cell for cell in specification.cells if there[cell.name].state != "done"}
         costs = [cost_of(cell.experiment, self.resources.memory) for cell in missing.values()]
         force = self.resources.force
         require_memory(max((cost.memory for cost in costs), default=0), force, LARGE_FIELDS)

@@ -40,7 +40,9 @@ def _about_classes(data: xr.Dataset) -> Iterator[str]:
     images = data.group_samples
     new = int(images.sel(group="untrained").max())
     if new:
-        share = float((images.sel(group="untrained") / images.sum("group")).mean("seed", skipna=False))
+        share = float(
+            (images.sel(group="untrained") / images.sum("group", skipna=False)).mean("seed", skipna=False)
+        )
         yield (
             f"{share:.0%} of the test images are of classes without training images: accuracy is also given for"
             " classes with and without, and θ is chosen on validation images of the former alone"

@@ -72,9 +72,9 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
     summary: dict[str, Any] = {name: attributes[name] for name in _ATTRIBUTES}
     distinct = int(attributes["distinct_replicates"])
     summary["notices"] = notices_of(attributes)
-    summary["train_images"] = float(dataset.train_samples.sum("client").mean())
+    summary["train_images"] = float(dataset.train_samples.sum("client", skipna=False).mean())
     for split in ("validation", "test"):
-        images = dataset.samples.sel(split=split).sum("client")
+        images = dataset.samples.sel(split=split).sum("client", skipna=False)
         summary[f"{split}_images"] = float(images.mean())
     summary["seeds"], summary["distinct_replicates"] = int(dataset.sizes["seed"]), distinct
     weights = dataset.samples.sel(split="test")
@@ -83,7 +83,7 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
         return {name: _spread(values, distinct) for name, values in numbers.items()}
 
     by_client = dataset.baseline_accuracy.sel(split="test")
-    overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client")).values
+    overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client", skipna=False)).values
     groups = (
         dataset.baseline_group_accuracy.transpose("group", "seed").values if _has_untrained(dataset) else None
     )
@@ -91,7 +91,7 @@ def summarise(dataset: xr.Dataset) -> dict[str, Any]:
     summary["baseline"] = {"name": attributes["baseline"], **baseline.pop(""), **baseline}
     if attributes["text_features"]:
         summary["zero_shot"] = _spread(overall, distinct)
-    reused = (dataset.reused_samples.sum("client") / weights.sum("client")).values
+    reused = (dataset.reused_samples.sum("client", skipna=False) / weights.sum("client", skipna=False)).values
     summary["reused"] = _spread(reused, distinct)
     summary["rounds"] = [
         {"round": int(dataset["round"][index])} | spread(_numbers(dataset.isel(step=index)))

@@ -5,7 +5,6 @@ processes of a command; its parent ends it.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -16,12 +15,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-_PR_SET_PDEATHSIG = 1
+from simulate.running.parent import die_with_parent
+
 _START = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]);"
     " from promptfolio.processes.children import begin; begin()"
 )
-_running: "set[subprocess.Popen[bytes]]" = set()
 _started: set[int] = set()
 _lifeline: list[int] = []  # the two ends of a pipe, once there are children
 _opening = threading.Lock()
@@ -70,7 +69,6 @@ def child(
         cwd=folder,
         pass_fds=(lifeline, *descriptors),
     )
-    _running.add(process)
     _started.add(process.pid)
     try:
         yield process
@@ -80,7 +78,6 @@ def child(
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        _running.discard(process)
 
 
 def answer_of(
@@ -102,13 +99,6 @@ def answer_of(
 def own_processes() -> set[int]:
     """Numbers of this process and of all that it has started with `child`, whether they still run or not."""
     return {os.getpid(), *_started}
-
-
-def kill_children() -> None:
-    """Kill all processes that `child` has started, whatever they do."""
-    for process in tuple(_running):
-        with contextlib.suppress(OSError):
-            process.kill()
 
 
 def how_it_ended(status: int) -> str:
@@ -137,20 +127,9 @@ def begin() -> None:
         signal.signal(number, signal.SIG_IGN)
     os.set_inheritable(lifeline, False)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
+    die_with_parent(parent)
     sys.argv[1:] = sys.argv[5:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def die_with_parent() -> None:
-    """Have this process killed when its parent ends, where the kernel offers that.
-
-    It needs no thread of this process that must come to run.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with(lifeline: int) -> None:

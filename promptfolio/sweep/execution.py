@@ -12,7 +12,7 @@ from promptfolio.processes.children import own_processes
 from promptfolio.processes.ending import cleaned_up
 from promptfolio.sweep.cell import Cell, by_compiled_shape
 from promptfolio.sweep.specification import Specification
-from promptfolio.sweep.store import cell_path, common_settings, find_cell, find_cells, refuse_foreign
+from promptfolio.sweep.store import Found, cell_path, common_settings, find_cell, find_cells, refuse_foreign
 from promptfolio.sweep.worker import Runner, stop_reason
 from simulate.results.files import remove_files_of, remove_leftovers
 from simulate.validation import ConfigurationError, require_integer
@@ -51,6 +51,7 @@ def run_sweep(
     memory: float | None = None,
     progress: Progress | None = None,
     notice: Notice | None = None,
+    there: Mapping[str, Found] | None = None,
 ) -> list[Outcome]:
     """Compute the cells whose files are missing; a cell that fails does not keep the others from being computed.
 
@@ -65,6 +66,7 @@ def run_sweep(
         progress: called with (cells done, cells in all) at the start and after each cell.
         notice: called when a worker process of this machine dies and its cell is tried again, and when a scheduler
             is reached without TLS.
+        there: what `promptfolio.sweep.store.find_cells` has just found in the folder, which is then not read again.
 
     Returns:
         One outcome per cell, in the specification's order.
@@ -80,7 +82,8 @@ def run_sweep(
     if scheduler is not None:
         _check_scheduler(scheduler, notice)
     folder = pathlib.Path(folder).resolve()
-    there = find_cells(specification, folder)
+    if there is None:
+        there = find_cells(specification, folder)
     states = {name: found.state for name, found in there.items()}
     refuse_foreign(states, folder)
     settings = common_settings(there.values())

@@ -42,7 +42,7 @@ class Program:
     @property
     def rows(self) -> int:
         """m = 1 + S + L, and one more with a constant coordinate."""
-        return 1 + self.group_count + self.constant_rows + self.noise_dim
+        return self.signals + self.noise_dim
 
     @property
     def signals(self) -> int:

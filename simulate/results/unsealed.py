@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 from simulate.results.sealed import DamagedFileError
+from simulate.running.parent import die_with_parent
 
 SECONDS = 60.0
 """Time that opening a file may take."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    " from simulate.results.unsealed import main; main(sys.argv[2])"
+    " from simulate.results.unsealed import main; main(int(sys.argv[2]), sys.argv[3])"
 )
 
 
@@ -22,11 +23,12 @@ def copy_sealed(path: str) -> bytes:
     Raises:
         OSError: when it cannot be opened, or not within `SECONDS`.
     """
-    command = [sys.executable, "-I", "-c", _PROGRAM, json.dumps([os.path.abspath(each) for each in sys.path])]
+    folders = json.dumps([os.path.abspath(each) for each in sys.path])
+    command = [sys.executable, "-I", "-c", _PROGRAM, folders, str(os.getpid()), path]
     try:
         # Its complaints, a crash's in particular, are for nobody to read.
         answer = subprocess.run(
-            [*command, path],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -39,8 +41,16 @@ def copy_sealed(path: str) -> bytes:
     return answer.stdout
 
 
-def main(path: str) -> None:
-    """What the other process does: write a copy of the file to standard output."""
+def main(parent: int, path: str) -> None:
+    """What the other process does: write a copy of the file to standard output.
+
+    It ends with its parent: who is killed cannot end it, and HDF5 may never return.
+
+    Args:
+        parent: number of the process that started this one.
+        path: of the file.
+    """
+    die_with_parent(parent)
     import xarray as xr
 
     from simulate.results.netcdf import dataset_bytes

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from promptfolio.checks.checking import Checked, check_claims
 from promptfolio.checks.workers import ENVIRONMENT, worker_processes
 from promptfolio.processes.pool import WorkerDied, worker_pool
 from simulate.validation import ConfigurationError, require_integer
+from tests.waiting import wait_until
 
 
 def test_errors_come_back_and_work_goes_on() -> None:
@@ -60,13 +60,6 @@ def keep(size: int) -> None:
     held = bytes(1) * size
     time.sleep(1e6)
     del held
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_nothing_outlives_the_context(monkeypatch: pytest.MonkeyPatch) -> None:

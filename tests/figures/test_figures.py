@@ -68,6 +68,20 @@ def test_time_figure_shows_prediction_and_simulation() -> None:
         assert set(zip(values.step.values, values.values, strict=True)) <= points
 
 
+def test_a_number_that_is_not_finite_is_not_left_out() -> None:
+    datasets = {name: mixing_dataset(3) for name in ("leading_order", "training_time", "joint_law")}
+    data = datasets["joint_law"]
+    data.theta_predicted[1, 2] = data.theta_empirical[1, 2] = np.nan  # a time that a setting was not run for
+    draw_figure("theta_predicted_empirical", datasets)
+    data.theta_predicted[1, 1] = np.nan
+    with pytest.raises(ValueError, match=r"joint \(T21\) has a point that is not finite"):
+        draw_figure("theta_predicted_empirical", datasets)
+    datasets = {"training_time": mixing_dataset(1).isel(setting=0), "joint_law": mixing_dataset(2)}
+    datasets["training_time"].theta_by_seed[0, 1] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        draw_figure("theta_over_time", datasets)
+
+
 @pytest.mark.parametrize(("key", "styled"), [("font.size", 8.0), ("pdf.fonttype", 42), ("axes.grid", True)])
 def test_style_is_local(key: str, styled: object) -> None:
     before = matplotlib.rcParams[key]

@@ -1,20 +1,20 @@
 """Commands that a signal or a closed pipe ends: within seconds, in one line, with all that they started."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support import ROOT
+from tests.waiting import LIMIT, members, wait_until
 
-LIMIT = 60.0
-"""Seconds for a command to get where it is to be ended, on a machine that is busy with other things."""
 SOON = 5.0
 PROMPTFOLIO = "from promptfolio.cli import main; import sys; sys.argv[0] = 'promptfolio'; main()"
 COMMAND = ("simulate", "--clients", "2", "--noise-dim", "50")
@@ -62,9 +62,7 @@ class Command:
 
     def members(self) -> list[str]:
         """Processes of its session that still run."""
-        rows = subprocess.run(["ps", "-eo", "sid=,stat=,pid=,args="], capture_output=True, text=True).stdout
-        split = [row.split(maxsplit=3) for row in rows.splitlines()]
-        return [row[3] for row in split if row[0] == str(self.process.pid) and not row[1].startswith("Z")]
+        return members(self.process.pid)
 
 
 @pytest.fixture
@@ -79,13 +77,6 @@ def commands() -> Iterator[list[Command]]:
         for stream in (command.process.stdout, command.process.stderr):
             if stream is not None:
                 stream.close()
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def line(number: signal.Signals) -> str:
@@ -134,40 +125,19 @@ sys.meta_path.insert(0, Finder())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE])
 @pytest.mark.parametrize(
-    ("before", "arguments"),
-    [(IMPORTING, COMMAND), (WHERE_PYTHON_IGNORES_ERRORS, COMMAND)],
-    ids=["import", "finaliser"],
-)
-def test_a_command_ends_while_it_loads(
-    tmp_path: pathlib.Path,
-    commands: list[Command],
-    number: signal.Signals,
-    before: str,
-    arguments: tuple[str, ...],
-) -> None:
-    command = Command(*arguments, before=before, folder=tmp_path)
-    commands.append(command)
-    wait_until((tmp_path / "there").exists)
-    assert command.ended_by(number) == line(number)
-
-
-@pytest.mark.parametrize(
-    ("before", "arguments", "number"),
+    ("before", "number"),
     [
-        (IN_A_CALL_THAT_DOES_NOT_RETURN, COMMAND, signal.SIGTERM),
-        (AT_THE_END, ("simulate", "--help"), signal.SIGINT),
+        *itertools.product((IMPORTING, WHERE_PYTHON_IGNORES_ERRORS), NAMES),
+        (IN_A_CALL_THAT_DOES_NOT_RETURN, signal.SIGTERM),
+        (AT_THE_END, signal.SIGINT),
     ],
-    ids=["call", "end"],
+    ids=[f"{where}-{number.name}" for where in ("import", "finaliser") for number in NAMES] + ["call", "end"],
 )
-def test_a_command_ends_where_the_main_thread_does_not_answer(
-    tmp_path: pathlib.Path,
-    commands: list[Command],
-    before: str,
-    arguments: tuple[str, ...],
-    number: signal.Signals,
+def test_a_command_ends_wherever_it_is(
+    tmp_path: pathlib.Path, commands: list[Command], before: str, number: signal.Signals
 ) -> None:
+    arguments = ("simulate", "--help") if before == AT_THE_END else COMMAND
     command = Command(*arguments, before=before, folder=tmp_path)
     commands.append(command)
     wait_until((tmp_path / "there").exists)

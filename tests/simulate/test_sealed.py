@@ -4,6 +4,8 @@ import io
 import os
 import pathlib
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 
 import h5netcdf
@@ -16,9 +18,10 @@ from simulate import Experiment, load_result, run, save_result
 from simulate.results.netcdf import dataset_bytes, read_attributes, read_dataset
 from simulate.results.notices import notices_of
 from simulate.results.sealed import DamagedFileError, seal, unseal
+from tests.support import ROOT
+from tests.waiting import members, wait_until
 
 TINY = Experiment(clients=2, samples=(3,), noise_dim=20, rounds=2)
-OTHER = TINY.replace(seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,19 @@ def test_a_damaged_file_without_checksum_is_opened_elsewhere(
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match=r"more than 0\.2 seconds"):
         load_result(path)
+
+
+def test_who_opens_a_file_elsewhere_and_is_killed_leaves_no_process(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "endless.nc")  # opening it does not return
+    code = f"from simulate.results.unsealed import copy_sealed; copy_sealed({str(tmp_path / 'endless.nc')!r})"
+    started = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
+    try:
+        wait_until(lambda: len(members(started.pid)) == 2 or started.poll() is not None)
+        assert started.poll() is None
+    finally:
+        started.kill()
+        started.wait()
+    wait_until(lambda: members(started.pid) == [])
 
 
 def test_what_is_no_regular_file_is_not_read(tmp_path: pathlib.Path) -> None:

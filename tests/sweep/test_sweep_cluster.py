@@ -9,19 +9,15 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from promptfolio.sweep import (
-    Specification,
-    cell_path,
-    parse_specification,
-    run_sweep,
-)
+from promptfolio.sweep import cell_path, run_sweep
 from promptfolio.sweep.execution import Outcome
 from simulate import ConfigurationError
+from tests.sweep.grids import sweep_over
+from tests.waiting import LIMIT, wait_until
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -32,9 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-TINY = {"clients": 2, "samples": 4, "noise_dim": 50, "rounds": 3}
 FREE, GATED, KILLER = (0, 1), (2, 3, 4, 5), 6
-LIMIT = 120.0
 
 # Runs in every worker process as it starts, more than once. Seeds report when they start; then some wait at a
 # gate, and one kills.
@@ -55,17 +49,6 @@ def run(experiment, **options):
 
 simulate.running.runner.run = run
 """
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def sweep_over(*seeds: int) -> Specification:
-    return parse_specification({"experiment": TINY, "grid": {"seed": list(seeds)}})
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -61,6 +62,16 @@ def test_run_status_and_resume(capsys: pytest.CaptureFixture[str], tmp_path: pat
     assert states(capsys) == ["missing", "done"]
     assert sweep(spec, *out, "--workers", "0", "--json", "-") == 0
     assert states(capsys) == ["computed", "found"]
+
+
+def test_files_that_are_there_are_read_once(
+    tmp_path: pathlib.Path, spec: str, calls_of: Callable[[str], list[str]]
+) -> None:
+    arguments = (spec, "--out", str(tmp_path / "out"), "--workers", "0")
+    assert sweep(*arguments) == 0
+    reads = calls_of("simulate.results.netcdf.read_attributes")
+    assert sweep(*arguments) == 0
+    assert len(reads) == 2, "one for each cell"
 
 
 def test_a_failed_cell_is_reported_and_exits_one(

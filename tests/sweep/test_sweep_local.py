@@ -4,40 +4,21 @@ import os
 import pathlib
 import signal
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
 import xarray as xr
 
-from promptfolio.sweep import (
-    Specification,
-    cell_path,
-    load_cell,
-    parse_specification,
-    run_sweep,
-    sweep_states,
-)
+from promptfolio.sweep import cell_path, load_cell, run_sweep, sweep_states
 from promptfolio.sweep.execution import Outcome
 from promptfolio.sweep.local import LIVES, local_pool
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
+from tests.sweep.grids import sweep_over
+from tests.waiting import LIMIT, wait_until
 
-TINY = {"clients": 2, "samples": 4, "noise_dim": 50, "rounds": 3}
-LIMIT = 120.0
 PROC = pathlib.Path("/proc")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def sweep_over(*seeds: int) -> Specification:
-    return parse_specification({"experiment": TINY, "grid": {"seed": list(seeds)}})
 
 
 def test_processes_compute_what_this_one_does(tmp_path: pathlib.Path) -> None:

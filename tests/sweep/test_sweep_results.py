@@ -11,7 +11,6 @@ import xarray as xr
 
 import simulate.running.runner
 from promptfolio.sweep import (
-    Specification,
     cell_path,
     cell_state,
     each_result,
@@ -25,13 +24,7 @@ from promptfolio.sweep import (
 from promptfolio.sweep.execution import ordered_by_shape
 from simulate import ConfigurationError, Experiment, run
 from simulate.results.files import temporary_name
-
-TINY = {"clients": 2, "samples": 4, "noise_dim": 50, "rounds": 3}
-
-
-def sweep_of(grid: dict[str, Any], **changes: Any) -> Specification:
-    common = {field: value for field, value in {**TINY, **changes}.items() if field not in grid}
-    return parse_specification({"experiment": common, "grid": grid})
+from tests.sweep.grids import sweep_of
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 "share of predictions that re-normalising changes, at the θ with most",
-                data.changed.max("theta"),
+                data.changed.max("theta", skipna=False),
                 _LEAST_SHARE,
                 bound="lower",
                 tolerance=0.0,

@@ -160,7 +160,7 @@ def tables(data: xr.Dataset) -> tuple[Table, ...]:
             f"η = {float(each.asked_rate):g}, E = {int(each.asked_steps)}",
             order,
             f"η = {float(each.rate.sel(order=order)):g}, E = {int(each.steps.sel(order=order))}",
-            f"{float(each.loss.sel(order=order).mean()):.6f}",
+            f"{float(each.loss.sel(order=order).mean(skipna=False)):.6f}",
         )
         for order in ORDERS
         for each in (data.isel(run=index) for index in range(data.sizes["run"]))

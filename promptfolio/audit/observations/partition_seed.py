@@ -186,7 +186,7 @@ def effect(data: xr.Dataset) -> str:
 def tables(data: xr.Dataset) -> tuple[Table, ...]:
     """Standard deviations of every quantity, one line per bank and way of drawing."""
     spreads = spread(data)
-    agreement = data.agreement.mean("pair")
+    agreement = data.agreement.mean("pair", skipna=False)
     rows = [
         (
             str(bank),

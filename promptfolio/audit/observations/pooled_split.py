@@ -58,8 +58,8 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
         np.take_along_axis(curves[1], choice[..., None], axis=-1)[..., 0] for choice in (best[1], best[0])
     )
     # Counted where nothing is pooled, so that a pool with a row too few or too many shows.
-    train_rows = disjoint.train_samples.sum("client")
-    all_rows = train_rows + disjoint.samples.sum(("split", "client"))
+    train_rows = disjoint.train_samples.sum("client", skipna=False)
+    all_rows = train_rows + disjoint.samples.sum(("split", "client"), skipna=False)
     described = {
         "accuracy": (
             ("measured_on", "round", "seed", "predictor"),
@@ -105,22 +105,29 @@ def _on_bank(study: ClipStudy, bank: FeatureBank) -> xr.Dataset:
 
 def _curve(result: xr.Dataset, splits: list[str]) -> np.ndarray:
     """Accuracy of the mixture over all clients' images of some splits together; shape (rounds, seeds, thetas)."""
-    counts = result.samples.sum("client").sel(split=splits)
-    curve = result.overall_accuracy.sel(scheme="posthoc", split=splits).weighted(counts).mean("split")
+    counts = result.samples.sum("client", skipna=False).sel(split=splits)
+    curve = (
+        result.overall_accuracy.sel(scheme="posthoc", split=splits)
+        .weighted(counts)
+        .mean("split", skipna=False)
+    )
     return curve.transpose("step", "seed", "theta").values
 
 
 def _reused(result: xr.Dataset) -> np.ndarray:
-    return (result.reused_samples.sum("client") / result.samples.sel(split="test").sum("client")).values
+    return (
+        result.reused_samples.sum("client", skipna=False)
+        / result.samples.sel(split="test").sum("client", skipna=False)
+    ).values
 
 
 def judge(data: xr.Dataset) -> Finding:
     """Whether test images were trained on, and the prompts look better on them than they are."""
     pooled, disjoint = data.sel(split="pooled"), data.sel(split="disjoint")
-    mean = data.accuracy.mean("seed")
+    mean = data.accuracy.mean("seed", skipna=False)
     gain = mean.sel(measured_on="whole pool") - mean.sel(measured_on="untouched")
     early = gain.isel(round=0)
-    theta = data.theta.mean("seed")
+    theta = data.theta.mean("seed", skipna=False)
     return Finding(
         OBSERVATION,
         (
@@ -165,7 +172,7 @@ def judge(data: xr.Dataset) -> Finding:
 
 def effect(data: xr.Dataset) -> str:
     """What pooling does to the local prompt and the best θ, bank by bank, at the round where it moves θ most."""
-    return "; ".join(_effect(data.sel(bank=name).mean("seed")) for name in data.bank.values)
+    return "; ".join(_effect(data.sel(bank=name).mean("seed", skipna=False)) for name in data.bank.values)
 
 
 def _effect(mean: xr.Dataset) -> str:

@@ -18,6 +18,7 @@ from promptfolio.audit.scalar_prompts import MOMENTUM, horizon_of, idle_movement
 from promptfolio.audit.setting import Setting
 from promptfolio.audit.turns import Turns, measure_in_turns, take_turns
 from promptfolio.checks.claim import Claim, Finding, compare
+from promptfolio.checks.largest import largest
 from promptfolio.checks.optimum import best_theta
 from simulate.experiment import Experiment
 from simulate.running.arithmetic import arithmetic
@@ -151,7 +152,7 @@ def judge(data: xr.Dataset) -> Finding:
     """Whether clients meet their predecessors' momentum and schedule, and what it moves."""
     shared, own = (data.sel(state=state) for state in STATES)
     momentum = data.sel(variant="momentum")
-    best, theta = momentum.accuracy.max("theta"), best_theta(momentum.ratio, "joint").theta
+    best, theta = momentum.accuracy.max("theta", skipna=False), best_theta(momentum.ratio, "joint").theta
     return Finding(
         OBSERVATION,
         (
@@ -179,7 +180,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 "largest spread of the learning rate within a round, shared",
-                (shared.rate.max("visit") - shared.rate.min("visit")).max(),
+                largest(shared.rate.max("visit", skipna=False) - shared.rate.min("visit", skipna=False)),
                 _LEAST_SPREAD,
                 bound="lower",
                 tolerance=0.0,
@@ -219,8 +220,8 @@ def judge(data: xr.Dataset) -> Finding:
 def effect(data: xr.Dataset) -> str:
     """What momentum does to a client without gradient, to the mixture and to θ*."""
     at = data.sel(variant="momentum")
-    theta, best = best_theta(at.ratio, "joint").theta, at.accuracy.max("theta")
-    order = float(data.order_difference.sel(state="shared").max())
+    theta, best = best_theta(at.ratio, "joint").theta, at.accuracy.max("theta", skipna=False)
+    order = largest(data.order_difference.sel(state="shared"))
     return (
         f"a client without gradient moves by {float(data.idle.sel(state='shared')):.2f} of its predecessor's step;"
         f" synthetic model with momentum: best mixture {points(best.sel(state='shared') - best.sel(state='own'))}"
@@ -257,7 +258,7 @@ def tables(data: xr.Dataset) -> tuple[Table, ...]:
 
 
 def _model_row(at: xr.Dataset) -> tuple[str, ...]:
-    accuracies = (at.accuracy.isel(theta=0), at.accuracy.isel(theta=-1), at.accuracy.max())
+    accuracies = (at.accuracy.isel(theta=0), at.accuracy.isel(theta=-1), largest(at.accuracy))
     return (
         *(str(at[name].item()) for name in ("variant", "state")),
         *(f"{100 * float(accuracy):.2f}" for accuracy in accuracies),

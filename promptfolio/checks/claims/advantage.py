@@ -8,6 +8,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from promptfolio.checks.settings.assets import asset_moments, maximise_ratio, varied_portfolios
 from theory.mixing.advantage import equality_correlation, optimal_ratio_squared
 from theory.mixing.moments import Moments
@@ -93,7 +94,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 "largest ratio of a mixture relative to the better prompt's, visibly above 1",
-                float((data.ratio_best / better).max()),
+                largest(data.ratio_best / better),
                 1.05,
                 bound="lower",
                 tolerance=0,

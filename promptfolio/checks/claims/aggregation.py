@@ -44,11 +44,12 @@ def judge(data: xr.Dataset) -> Finding:
     beta, gamma = data.beta, data.gamma_own
     energy = data.phi_norm**2
     global_energy = energy.sel(prompt="global").isel(client=0)
-    local_energy = energy.sel(prompt="local").mean("client")
+    local_energy = energy.sel(prompt="local").mean("client", skipna=False)
     expected = float(data.energy_factor[0])
     # Delta method for a ratio of means: the spread of numerator − ratio·denominator.
     excess = global_energy - expected * local_energy
-    standard_error = float(excess.std(ddof=1) / np.sqrt(data.sizes["seed"]) / local_energy.mean())
+    mean = local_energy.mean(skipna=False)
+    standard_error = float(excess.std(ddof=1, skipna=False) / np.sqrt(data.sizes["seed"]) / mean)
     return Finding(
         CLAIM,
         (
@@ -68,7 +69,7 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             t_test(
                 "mean of ‖φ‖² of the averaged prompt, relative to a client's",
-                float(global_energy.mean() / local_energy.mean()),
+                float(global_energy.mean(skipna=False) / mean),
                 expected,
                 standard_error=standard_error,
                 degrees=data.sizes["seed"] - 1,

@@ -71,10 +71,10 @@ def _invariance(replicates: int) -> xr.Dataset:
     moments = {}
     for name in _LAWS:
         for power in (1, 2):
-            pair = [(values[name] ** power).mean("client") for values in (even, skewed)]
-            moments[f"{name}, power {power}"] = [float(values.mean("seed")) for values in pair] + [
-                float(values.std("seed", ddof=1)) / np.sqrt(replicates) for values in pair
-            ]
+            pair = [(values[name] ** power).mean("client", skipna=False) for values in (even, skewed)]
+            moments[f"{name}, power {power}"] = [
+                float(values.mean("seed", skipna=False)) for values in pair
+            ] + [float(values.std("seed", ddof=1, skipna=False)) / np.sqrt(replicates) for values in pair]
     table = np.asarray(list(moments.values()))
     return xr.Dataset(
         {
@@ -134,9 +134,11 @@ def _mixture(experiment: Experiment, result: xr.Dataset) -> tuple[dict[str, xr.D
     weights = xr.concat(
         [1 - result.theta, result.theta], xr.DataArray(_SINGLES, dims="prompt", name="prompt")
     )
-    parts = {name: (weights * result[name]).sum("prompt") for name in ("signal", "bias")}
+    parts = {name: (weights * result[name]).sum("prompt", skipna=False) for name in ("signal", "bias")}
     squares = result.noise_norm_sq
-    norm_sq = (weights**2 * squares).sum("prompt") + 2 * weights.prod("prompt") * result.noise_inner
+    norm_sq = (weights**2 * squares).sum("prompt", skipna=False) + 2 * weights.prod(
+        "prompt", skipna=False
+    ) * result.noise_inner
     return parts, experiment.noise_std * np.sqrt(norm_sq)
 
 
@@ -188,12 +190,13 @@ def _mean_field(quick: bool) -> tuple[xr.Dataset, Experiment]:
             xr.Dataset(
                 {
                     **{
-                        name: values.mean("seed").transpose(*kinds[name]) for name, values in measured.items()
+                        name: values.mean("seed", skipna=False).transpose(*kinds[name])
+                        for name, values in measured.items()
                     },
                     **{f"{name}_predicted": (kinds[name], predicted[name]) for name in measured},
                     "log_error": log_error,
                     "log_error_predicted": (dims, log_predicted.values),
-                    "positive_share": result.positive_share.mean("seed"),
+                    "positive_share": result.positive_share.mean("seed", skipna=False),
                 }
             )
         )
@@ -289,8 +292,8 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 "the same under a skew that all clients share, at most half of the (negative) prediction",
-                moved.sel(skew="common").isel(step=0).mean("client"),
-                expected_move.sel(skew="common").isel(step=0).mean("client") / 2,
+                moved.sel(skew="common").isel(step=0).mean("client", skipna=False),
+                expected_move.sel(skew="common").isel(step=0).mean("client", skipna=False) / 2,
                 bound="upper",
                 tolerance=0,
             ),

@@ -4,6 +4,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Comparison, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
@@ -56,7 +57,7 @@ def judge(data: xr.Dataset) -> Finding:
     comparisons: list[Comparison] = []
     for name, symbol in _COEFFICIENTS.items():
         trained, apart = xr.broadcast(data[f"{name}_trained"], data[f"{name}_apart"])
-        size = float(abs(apart).max())
+        size = largest(abs(apart))
         comparisons += [
             compare(
                 f"{symbol} trained jointly at θ = 0 or 1, against the prompt trained alone",

@@ -5,6 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Assumption, Claim, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from promptfolio.checks.settings.assets import maximise_ratio
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.experiment import Experiment
@@ -82,7 +83,7 @@ def collect(scale: Scale) -> xr.Dataset:
 
 def judge(data: xr.Dataset) -> Finding:
     """θ* and the sum of squares, as means over pairs of one setting; the assets must be uncorrelated."""
-    means = data.set_coords("setting").groupby("setting").mean()
+    means = data.set_coords("setting").groupby("setting").mean(skipna=False)
     return Finding(
         CLAIM,
         (
@@ -104,7 +105,7 @@ def judge(data: xr.Dataset) -> Finding:
         (
             Assumption(
                 "correlation of the two prompts' noise, mean over pairs",
-                float(abs(means.correlation).max()),
+                largest(abs(means.correlation)),
                 0.02,
             ),
             *assumptions.measured(

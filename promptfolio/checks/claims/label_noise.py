@@ -96,8 +96,8 @@ def _predicted(experiment: Experiment, result: xr.Dataset, theta: tuple[float, .
 
 def _posthoc(setting: SymmetricSetting, experiment: Experiment, result: xr.Dataset) -> xr.Dataset:
     first = result.isel(step=0)
-    pooled = first[["signal", "noise_norm_sq"]].mean(("seed", "client")).sel(prompt=_PROMPTS)
-    cross = first.noise_inner.mean()
+    pooled = first[["signal", "noise_norm_sq"]].mean(("seed", "client"), skipna=False).sel(prompt=_PROMPTS)
+    cross = first.noise_inner.mean(skipna=False)
     mixture = _unlabelled(result.ratio.sel(predictor="mixture"))
     shares = result.flipped_share
     bounds = factor_bounds(setting.equal_clients, shares.values, 1.0)
@@ -128,8 +128,8 @@ def judge(data: xr.Dataset) -> Finding:
     noisy = data.sel(rate=list(RATES[1:]))
     first = data.factor.isel(step=0)
     kept = (first / first.sel(rate=0.0)).sel(rate=list(RATES[1:]))
-    memorised = (noisy.factor.isel(step=-1) / noisy.factor.isel(step=0)).mean(everyone)
-    predicted_at_ends = noisy.ratio_predicted.sel(theta=1.0).isel(step=[0, -1]).mean(everyone)
+    memorised = (noisy.factor.isel(step=-1) / noisy.factor.isel(step=0)).mean(everyone, skipna=False)
+    predicted_at_ends = noisy.ratio_predicted.sel(theta=1.0).isel(step=[0, -1]).mean(everyone, skipna=False)
     predicted_loss = predicted_at_ends.isel(step=-1) / predicted_at_ends.isel(step=0)
     labels = data.attrs["labels"]
     ratios = [("post-hoc", data.ratio, data.ratio_predicted)] + [
@@ -142,7 +142,7 @@ def judge(data: xr.Dataset) -> Finding:
         (
             binomial_test(
                 "share of training labels that contradict the true class",
-                noisy.flipped_share.mean(everyone),
+                noisy.flipped_share.mean(everyone, skipna=False),
                 noisy.rate,
                 trials=labels,
                 name="wrong labels",
@@ -150,7 +150,7 @@ def judge(data: xr.Dataset) -> Finding:
             compare(
                 "R of the local prompt after one step relative to clean labels, minus 1 − 2ε of"
                 " the labels drawn",
-                (kept - (1 - 2 * noisy.flipped_share)).mean(everyone),
+                (kept - (1 - 2 * noisy.flipped_share)).mean(everyone, skipna=False),
                 0,
                 bound="asymptotic",
                 tolerance=0.02,
@@ -158,7 +158,7 @@ def judge(data: xr.Dataset) -> Finding:
             *(
                 compare(
                     f"R relative to its prediction at every time, {name} training",
-                    (measured / predicted).mean(everyone),
+                    (measured / predicted).mean(everyone, skipna=False),
                     1,
                     bound="asymptotic",
                     tolerance=0.03,

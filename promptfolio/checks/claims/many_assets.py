@@ -251,7 +251,8 @@ def _lattice(experiment: Experiment, posthoc: xr.Dataset, divisions: int) -> xr.
 def judge(data: xr.Dataset) -> Finding:
     """Exact for trained prompts; to leading order for their moments, weights, accuracies and joint training."""
     gain, gain_predicted = (
-        values.isel(portfolio=0, drop=True) - values.isel(portfolio=slice(1, 4)).max("portfolio")
+        values.isel(portfolio=0, drop=True)
+        - values.isel(portfolio=slice(1, 4)).max("portfolio", skipna=False)
         for values in (data.accuracy.sel(clustering="mixed"), data.accuracy_predicted.sel(clustering="mixed"))
     )
     exact = (

@@ -5,6 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Comparison, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from promptfolio.checks.settings.unequal import SAMPLES, SEEDS, Case, collect_cases
 
 CLAIM = Claim(
@@ -64,7 +65,7 @@ def judge(data: xr.Dataset) -> Finding:
             0,
             bound="asymptotic",
             # as a margin rises its residual falls, which takes back more than half of the error
-            tolerance=float(allowed.min()) / 2,
+            tolerance=-largest(-allowed) / 2,
         )
     )
     for what, error in (("τ", taus), ("the mixture's margin", margins.sel(predictor="mixture"))):

@@ -14,6 +14,7 @@ from promptfolio.checks.claim import (
     StatisticalTest,
     compare,
 )
+from promptfolio.checks.largest import largest
 from promptfolio.checks.settings.mixing_sweep import along, mixing_sweep
 from promptfolio.checks.significance import t_missed
 
@@ -69,14 +70,14 @@ def _changes(data: xr.Dataset, sweep: str, sign: int) -> Comparison:
     """One-sided t-tests of neighbouring settings, with the variance over seeds pooled over the sweep."""
     settings, seeds = along(data, sweep), data.sizes["seed"]
     theta = settings.theta_by_seed.transpose("setting", "seed")
-    change = sign * theta.mean("seed").diff("setting").values
+    change = sign * theta.mean("seed", skipna=False).diff("setting").values
     expected = sign * settings.theta_predicted.diff("setting").values
-    standard_error = float(np.sqrt(2 * theta.var("seed", ddof=1).mean() / seeds))
+    standard_error = float(np.sqrt(2 * theta.var("seed", ddof=1, skipna=False).mean(skipna=False) / seeds))
     freedom = theta.sizes["setting"] * (seeds - 1)
     # Where seeds agree exactly, a change must still exceed what the grid of θ can tell.
-    grid_step = float(data.theta.diff("theta").max())
-    needed = max(float(t.isf(CHANCE / change.size, freedom)) * standard_error, grid_step)
-    error = max(standard_error, grid_step)
+    grid_step = largest(np.diff(data.theta.values))
+    needed = largest(float(t.isf(CHANCE / change.size, freedom)) * standard_error, grid_step)
+    error = largest(standard_error, grid_step)
     missed = t_missed(expected / error, needed / error, freedom).sum()
     test = StatisticalTest(
         name="one-sided t-test of the mean over replicates, pooled variance",

@@ -68,7 +68,7 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
     scheme, share = experiment.scheme, experiment.participation
     own = {"theta": f"{scheme}_theta"}
     names = ["signal", "noise_norm_sq", "noise_inner"]
-    mean = result[names].mean(("seed", "client")).drop_vars("round")
+    mean = result[names].mean(("seed", "client"), skipna=False).drop_vars("round")
     (s_global, s_local), (A, B) = (
         [mean[name].sel(prompt=side, drop=True) for side in ("global", "local")] for name in names[:2]
     )
@@ -86,7 +86,7 @@ def _compared(setting: SymmetricSetting, experiment: Experiment, result: xr.Data
         empirical = np.asarray(optimal_mixing(*(part.values for part in moments)))
     else:
         empirical = np.asarray([_best(theta.values, row) for row in ratio.values])
-    tau = accumulated_residuals(result, experiment).mean(("seed", "client")).drop_vars("round")
+    tau = accumulated_residuals(result, experiment).mean(("seed", "client"), skipna=False).drop_vars("round")
     found = {
         "ratio": ratio.rename(own),
         "ratio_predicted": (("step", own["theta"]), np.broadcast_to(predicted, ratio.shape)),

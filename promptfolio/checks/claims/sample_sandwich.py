@@ -8,6 +8,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Assumption, Claim, Comparison, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData
 from simulate.running.arithmetic import arithmetic
@@ -78,22 +79,23 @@ def collect(scale: Scale) -> xr.Dataset:
     data["simulated"] = (("trained", "round", "sample"), np.asarray(list(simulated.values())))
     data = data.assign_coords(step=np.arange(steps + 1), round=list(rounds), trained=list(simulated))
     data["band_occupancy"] = assumptions.of_runs(*portfolios)["band_occupancy"]
-    data = assumptions.record(data, *experiments).assign(scaled_step=float(data.largest_step.max()))
+    data = assumptions.record(data, *experiments).assign(scaled_step=largest(data.largest_step))
     data = certified.record(data, lambda: [certify_samples(*inputs) for inputs in certificates])
     return data.assign_attrs(experiment=experiments[-1].to_json())
 
 
 def judge(data: xr.Dataset) -> Finding:
     """Simulated margins against the recursion, both against the bounds, and the bounds' width."""
-    covered = np.isfinite(data.lower).all("step")
-    missing = 1 - covered.mean("sample")
+    # A sample without bounds has infinite ones; one that is no number is compared, and fails.
+    covered = ~np.isinf(data.lower).any("step")
+    missing = 1 - covered.mean("sample", skipna=False)
     large = data.noise_dim >= LARGE
     exact = data.margin.sel(case=data.trained, step=data["round"]).transpose(*data.simulated.dims)
     alone = data.case != _JOINT
-    gap, last = (data.upper - data.lower).where(covered), data.isel(step=-1)
-    width = (gap.isel(step=-1) / last.margin).mean("sample").values[alone]
+    gap, last = (data.upper - data.lower).where(covered, 0.0), data.isel(step=-1)
+    width = _mean_of_covered(gap.isel(step=-1) / last.margin, covered).values[alone]
     # At the start both curves are at zero, and all that lies between the bounds is ηκ⁺/2.
-    beyond = (gap.isel(step=-1) - gap.isel(step=0)).mean("sample").values[alone]
+    beyond = _mean_of_covered(gap.isel(step=-1) - gap.isel(step=0), covered).values[alone]
     after_start = data.isel(step=slice(1, None))
     at_rounds = data.sel(case=data.trained, step=data["round"])
     return Finding(
@@ -128,16 +130,22 @@ def judge(data: xr.Dataset) -> Finding:
         ),
         (
             *assumptions.measured(data, linear_band=True, step=LARGEST_STEP),
-            Assumption(f"share of samples without bounds, L ≥ {LARGE}", float(missing[large].max()), 0.0),
-            Assumption("share of samples without bounds, smaller L", float(missing[~large].max())),
+            Assumption(f"share of samples without bounds, L ≥ {LARGE}", largest(missing[large]), 0.0),
+            Assumption("share of samples without bounds, smaller L", largest(missing[~large])),
         ),
     )
+
+
+def _mean_of_covered(values: xr.DataArray, covered: xr.DataArray) -> xr.DataArray:
+    """Mean over the samples with bounds; NaN where there are none, or one of them is NaN."""
+    counts = covered.sum("sample", skipna=False)
+    return values.where(covered, 0.0).sum("sample", skipna=False) / counts.where(counts > 0)
 
 
 def _inside(what: str, margins: xr.DataArray, at: xr.Dataset) -> tuple[Comparison, Comparison]:
     """Margins against both bounds, wherever there are any."""
     low, high = (side.transpose(*margins.dims).values for side in (at.lower, at.upper))
-    bounded = np.isfinite(low) & np.isfinite(high)
+    bounded = ~(np.isinf(low) | np.isinf(high))
     if not bounded.any():  # then an assumption is violated, and says so
         bounded = ~bounded
     values = margins.values[bounded]

@@ -6,6 +6,7 @@ import xarray as xr
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Finding, Scale, compare, t_test, welch_degrees
 from promptfolio.checks.claims.update_rule import SCHEMES
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 from simulate.running.runner import run
 
@@ -71,7 +72,7 @@ def collect(scale: Scale) -> xr.Dataset:
             run(experiment.replace(scheme=scheme, engine=engine)) for engine in ("prompt", "gram")
         )
         differences.append([_difference(literal[name], gram[name]) for name in _QUANTITIES])
-        beyond.append(float(abs(literal.beta).max()) / _NEAR)
+        beyond.append(largest(abs(literal.beta)) / _NEAR)
         runs.append(gram)
     data = xr.Dataset(
         {
@@ -79,8 +80,8 @@ def collect(scale: Scale) -> xr.Dataset:
             "signal_reach": ("scheme", np.asarray(beyond)),
             **_law(quick),
             **_noticed(quick),
-            "band_occupancy": max(float((each.phi_max / 1e3).max()) for each in runs),
-            "noise_overlap": max(float(each.noise_overlap.max()) for each in runs),
+            "band_occupancy": largest(*(each.phi_max / 1e3 for each in runs)),
+            "noise_overlap": largest(*(each.noise_overlap for each in runs)),
         },
         coords={"scheme": list(SCHEMES), "quantity": list(_QUANTITIES), "moment": list(_MOMENTS)},
         attrs={"experiment": experiment.to_json()},
@@ -90,7 +91,7 @@ def collect(scale: Scale) -> xr.Dataset:
 
 def _difference(first: xr.DataArray, second: xr.DataArray) -> float:
     """Largest difference, relative to the largest value if that is not 0."""
-    return float(abs(first - second).max()) / (float(abs(first).max()) or 1.0)
+    return largest(abs(first - second)) / (largest(abs(first)) or 1.0)
 
 
 def _law(quick: bool) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
@@ -140,15 +141,15 @@ def _noticed(quick: bool) -> dict[str, float]:
         replicates=20 if quick else 40,
     )
     everywhere = ("theta", "step", "client", "prompt")
-    reach = run(experiment).band_occupancy.max(everywhere) * experiment.noise_offset
-    narrow = experiment.replace(noise_offset=float(reach.median()))
+    reach = run(experiment).band_occupancy.max(everywhere, skipna=False) * experiment.noise_offset
+    narrow = experiment.replace(noise_offset=float(reach.median(skipna=False)))
     exact, gram = run(narrow), run(narrow.replace(engine="gram"))
-    left = exact.band_occupancy.max(everywhere) >= 1
+    left = exact.band_occupancy.max(everywhere, skipna=False) >= 1
     return {
         "left": float(left.sum()),
         "unnoticed": float((left & ~gram.fallback).sum()),
         "kept": float((~gram.fallback).sum()),
-        "fallback_difference": max(_difference(exact[name], gram[name]) for name in _QUANTITIES),
+        "fallback_difference": largest(*(_difference(exact[name], gram[name]) for name in _QUANTITIES)),
     }
 
 

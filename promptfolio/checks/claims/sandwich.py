@@ -5,6 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions, certified
 from promptfolio.checks.claim import Claim, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
 from simulate.running.portfolio import train_portfolio
 from simulate.running.runner import run
@@ -58,7 +59,7 @@ def collect(scale: Scale) -> xr.Dataset:
         parts.append(result[["margin_mean", "band_occupancy", "noise_overlap"]].assign(bounds))
     data = xr.concat(parts, xr.DataArray(list(scaled_steps), dims="largest_c", name="largest_c"))
     # The step of these very samples, where `record` would give that of an average one.
-    data = assumptions.record(data, *experiments).assign(scaled_step=float(data.c.max()))
+    data = assumptions.record(data, *experiments).assign(scaled_step=largest(data.c))
     data = certified.record(
         data,
         lambda: [

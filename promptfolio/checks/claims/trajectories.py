@@ -5,6 +5,7 @@ import xarray as xr
 
 from promptfolio.checks import assumptions
 from promptfolio.checks.claim import Claim, Comparison, Finding, Scale, compare
+from promptfolio.checks.largest import largest
 from promptfolio.checks.settings.symmetric import SymmetricSetting
 from simulate.running.runner import run
 from theory.dynamics.symmetric_ratio import symmetric_tau
@@ -74,7 +75,7 @@ def _predictions(setting: SymmetricSetting, steps: np.ndarray) -> xr.Dataset:
 def relative_error(data: xr.Dataset, name: str) -> xr.DataArray:
     """Largest relative error over the run of the mean over seeds and clients, per L and prompt."""
     predicted = data[f"{name}_predicted"]
-    return abs(data[name].mean(("seed", "client"), skipna=False) / predicted - 1).max("step")
+    return abs(data[name].mean(("seed", "client"), skipna=False) / predicted - 1).max("step", skipna=False)
 
 
 def judge(data: xr.Dataset) -> Finding:
@@ -92,8 +93,8 @@ def judge(data: xr.Dataset) -> Finding:
             ),
             compare(
                 f"error of {symbol} at the largest L, at most that at the smallest",
-                error.isel(noise_dim=-1).max(),
-                error.isel(noise_dim=0).max(),
+                largest(error.isel(noise_dim=-1)),
+                largest(error.isel(noise_dim=0)),
                 bound="upper",
                 tolerance=0,
             ),

@@ -60,7 +60,7 @@ def collect(scale: Scale) -> xr.Dataset:
 
 def judge(data: xr.Dataset) -> Finding:
     """Every coefficient of every prompt, relative to the largest move of its prompt."""
-    size = np.abs(data.predicted).max("row")
+    size = np.abs(data.predicted).max("row", skipna=False)
     return Finding(
         CLAIM,
         (

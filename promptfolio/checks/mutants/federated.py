@@ -13,7 +13,9 @@ _LITERAL = (
 )
 
 
-def _sums_clients(original: Any) -> Any:
+def sums_clients(original: Any) -> Any:
+    """A server that adds up what clients send; for any engine's `participants_of_round`."""
+
     def participants_of_round(federation: Any, key: Any, completed_rounds: Any) -> Any:
         weights, participating = original(federation, key, completed_rounds)
         return jnp.ones_like(weights), participating
@@ -83,7 +85,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "FedAvg sums the clients' prompts instead of averaging them",
         ("aggregation", "update_rule"),
         "participants_of_round",
-        _sums_clients,
+        sums_clients,
     ),
     Replaced(
         "client_weights_dropped",

@@ -5,20 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from promptfolio.checks.mutant import Edited, Mutant, Replaced
+from promptfolio.checks.mutants.federated import sums_clients
 
 _ENGINE = "simulate.engines.gram.training"
 _MEASURE = "simulate.engines.gram.measure"
 _WORLD = "simulate.engines.gram.world"
 _CLAIM = ("sample_space",)
 _WITHIN = "tests/simulate/test_gram.py::test_bounds_cover_the_steps_within_a_round"
-
-
-def _sums_clients(original: Any) -> Any:
-    def participants_of_round(federation: Any, key: Any, completed_rounds: Any) -> Any:
-        weights, participating = original(federation, key, completed_rounds)
-        return jnp.ones_like(weights), participating
-
-    return participants_of_round
 
 
 def _all_groups_alike(original: Any) -> Any:
@@ -60,7 +53,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "in the space of samples, clients' moves are summed instead of averaged",
         _CLAIM,
         "participants_of_round",
-        _sums_clients,
+        sums_clients,
     ),
     Edited(
         "gram_weights_swapped",

@@ -186,7 +186,10 @@ def compare_mixing(
             -np.exp(errors.min("theta", skipna=False) + log_regret) * np.expm1(-log_regret),
             "accuracy at the best θ minus at the predicted θ",
         ),
-        "advantage": (mean.max("theta") - better_end, "accuracy at the best θ minus the better prompt's"),
+        "advantage": (
+            mean.max("theta", skipna=False) - better_end,
+            "accuracy at the best θ minus the better prompt's",
+        ),
     }
     if replicates > 1:
         meaning = "end of the 95 % interval of θ*, jackknife over seeds"
