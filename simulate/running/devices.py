@@ -13,11 +13,30 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from simulate.validation import ConfigurationError
+
 SEEDS, THETAS = "seeds", "thetas"
 WHOLE = PartitionSpec()
 BY_SEED = PartitionSpec(SEEDS)
 BY_THETA = PartitionSpec(THETAS)
 BY_BOTH = PartitionSpec(SEEDS, THETAS)
+
+
+def local_devices() -> list[jax.Device]:
+    """The devices that JAX finds for this process, as `jax.local_devices` gives them.
+
+    Raises:
+        ConfigurationError: when it finds none of the platforms that the environment names.
+    """
+    try:
+        return jax.local_devices()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # JAX only asserts where it knows a platform without a device
+        reason = " ".join(str(error).split()) or "it finds no device"
+        named = jax.config.jax_platforms
+        raise ConfigurationError("JAX_PLATFORMS", named, f"platforms that JAX has here ({reason})") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +62,7 @@ class Layout:
     @property
     def mesh(self) -> Mesh:
         """The first devices, arranged as (seeds, thetas)."""
-        devices = jax.local_devices()[: self.seeds * self.thetas]
+        devices = local_devices()[: self.seeds * self.thetas]
         return Mesh(np.asarray(devices).reshape(self.seeds, self.thetas), (SEEDS, THETAS))
 
     def place(self, tree: Any, part: PartitionSpec) -> Any:
