@@ -15,7 +15,7 @@ import jax
 from simulate.experiment import Precision
 from simulate.model.keys import GENERATOR
 from simulate.results.provenance import processor_name
-from simulate.running.devices import local_devices
+from simulate.running.devices import jax_setting, local_devices
 
 _PARTITIONABLE = True
 """Whether the generator numbers an array's entries so that devices can draw parts of it: other draws, if not."""
@@ -90,17 +90,7 @@ def numerics(precision: Precision | None = None) -> str:
     if precision is not None:
         found["x64"] = precision == "float64"
     for name in _RECORDED:
-        value = _setting(name)
+        value = jax_setting(name)
         if value is not None:
             found[name] = value if isinstance(value, bool | int | float) else str(value)
     return json.dumps(found)
-
-
-def _setting(name: str) -> Any:
-    """The value of one of JAX's settings; None where this version has no such setting."""
-    # Settings that a context can change are attributes; only the others can be read by their name.
-    with contextlib.suppress(AttributeError):
-        return getattr(jax.config, name)
-    with contextlib.suppress(AttributeError):
-        return jax.config.read(name)
-    return None

@@ -5,6 +5,7 @@ does not depend on their number. A processor is several times faster while its o
 a device computes a few replicates and θ at a time. An accelerator computes all at once.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -35,8 +36,18 @@ def local_devices() -> list[jax.Device]:
         AssertionError,
     ) as error:  # JAX only asserts where it knows a platform without a device
         reason = " ".join(str(error).split()) or "it finds no device"
-        named = jax.config.jax_platforms
+        named = jax_setting("jax_platforms")
         raise ConfigurationError("JAX_PLATFORMS", named, f"platforms that JAX has here ({reason})") from None
+
+
+def jax_setting(name: str) -> Any:
+    """The value of one of JAX's settings; None where this version has no such setting."""
+    # Settings that a context can change are attributes; only the others can be read by their name.
+    with contextlib.suppress(AttributeError):
+        return getattr(jax.config, name)
+    with contextlib.suppress(AttributeError):
+        return jax.config.read(name)
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
