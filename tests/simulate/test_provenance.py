@@ -46,6 +46,9 @@ def test_a_repository_that_does_not_track_this_code_says_nothing(installed: path
     assert provenance._git_commit() == "unknown"
     (installed.parent / ".gitignore").write_text("packages\n")
     assert provenance._git_commit() == "unknown"
+    git(installed, "add", "-f", "pyproject.toml")
+    git(installed, "commit", "-qm", "without the code")
+    assert provenance._git_commit() == "unknown"
 
 
 @pytest.mark.parametrize("project", [None, "", "[project", "project = 1", '[project]\nname = "paper"\n'])
