@@ -133,7 +133,8 @@ def _table(summary: dict[str, Any]) -> tuple[str, "Table"]:
 
     kind = "SYNTHETIC bank" if summary["synthetic"] else f"{summary['bank']}, {summary['backbone']}"
     baseline = summary["baseline"]
-    title = f"{kind}: test accuracy over all images, mean of {summary['seeds']} seeds"
+    seeds = f"mean of {summary['seeds']} seeds" if summary["seeds"] > 1 else "one seed"
+    title = f"{kind}: test accuracy over all images, {seeds}"
     title += f"; {baseline['name']} {baseline['mean']:.3f}"
     if reused := summary["reused"]["mean"]:
         title += f"; POOLED: {reused:.0%} of the test images were trained on"
