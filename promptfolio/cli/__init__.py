@@ -59,10 +59,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _run_as_process(arguments: Sequence[str]) -> int:
     """Run a command with streams that take any text, and see that what it printed is written."""
+    from promptfolio.cli.shadowing import find_own_first
     from promptfolio.cli.streams import flush_output, prepare_streams
     from promptfolio.processes.ending import Ended, reason
 
     prepare_streams()
+    find_own_first()
     try:
         try:
             status = _run(arguments)

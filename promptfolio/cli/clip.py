@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
+from promptfolio.cli.cost import announce
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, write_dataset, write_figure
 from promptfolio.cli.targets import require_targets
@@ -37,14 +39,15 @@ class Clip:
         """Run the command and return its exit status."""
 
         from promptfolio.companion import run_study, summarise
+        from promptfolio.companion.cost import require_room, study_seconds
+        from promptfolio.companion.study import possible_names
 
-        names = ("clip.nc", "clip_mixing.png", "clip_mixing.pdf")
-        written = [] if self.out is None else [pathlib.Path(self.out) / name for name in names]
-        require_targets(
-            {"json": self.json, "out": written}, folders={"out": self.out}, inputs={"bank": self.bank}
-        )
+        self._require_targets(())
         bank = self._load()
+        self._require_targets(possible_names(self.study, bank))
         self.compilation.apply()
+        require_room(self.study, bank)
+        announce(study_seconds(self.study, bank))
         with tracking("rounds") as tracker:
             result = run_study(self.study, bank, tracker)
         summary = summarise(result)
@@ -67,10 +70,22 @@ class Clip:
         show_notices(summary["notices"])
         return 0
 
+    def _require_targets(self, names: Sequence[str]) -> None:
+        """Refuse what cannot be written, files in the folder included once their names are known."""
+        written = [pathlib.Path(self.out or "") / f"{name}{ending}" for name in names for ending in _ENDINGS]
+        require_targets(
+            {"json": self.json, "out": written if self.out is not None else ()},
+            folders={"out": self.out},
+            inputs={"bank": self.bank},
+        )
+
     def _load(self) -> "FeatureBank":
         from promptfolio.companion import draw_synthetic_bank, load_bank
 
         return draw_synthetic_bank(self.study.seed) if self.bank is None else load_bank(self.bank)
+
+
+_ENDINGS = (".nc", ".png", ".pdf")
 
 
 def _save(folder: pathlib.Path, result: "xr.Dataset") -> pathlib.Path:
@@ -118,7 +133,8 @@ def _table(summary: dict[str, Any]) -> tuple[str, "Table"]:
 
     kind = "SYNTHETIC bank" if summary["synthetic"] else f"{summary['bank']}, {summary['backbone']}"
     baseline = summary["baseline"]
-    title = f"{kind}: test accuracy over all images, mean of {summary['seeds']} seeds"
+    seeds = f"mean of {summary['seeds']} seeds" if summary["seeds"] > 1 else "one seed"
+    title = f"{kind}: test accuracy over all images, {seeds}"
     title += f"; {baseline['name']} {baseline['mean']:.3f}"
     if reused := summary["reused"]["mean"]:
         title += f"; POOLED: {reused:.0%} of the test images were trained on"

@@ -44,12 +44,15 @@ def outcome(error: BaseException) -> tuple[str, int]:
         return explanation(_INTERRUPT), SIGNAL + _INTERRUPT
     if isinstance(error, BrokenPipeError):
         return explanation(_BROKEN_PIPE), SIGNAL + _BROKEN_PIPE
+    from promptfolio.cli.settings_of_jax import refused_variable
     from promptfolio.error_text import described
     from simulate.results.finiteness import NonFiniteError
     from simulate.validation import ConfigurationError
 
     if isinstance(error, ConfigurationError):
         return str(error), BAD_INPUT
+    if (refusal := refused_variable(error)) is not None:
+        return str(refusal), BAD_INPUT
     if isinstance(error, NonFiniteError):
         return str(error), FAILED
     if _out_of_memory(error):

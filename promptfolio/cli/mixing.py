@@ -67,6 +67,7 @@ class Mixing:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from promptfolio.checks.settings.mixing import compare_mixing, mixing_experiment, theta_grid
+        from promptfolio.sweep.cell import cell_name
         from simulate.results.notices import notices_of
 
         self._check()
@@ -77,18 +78,24 @@ class Mixing:
             "seed": self.seed,
             "precision": self.precision,
         }
+        experiments = [mixing_experiment(*cell, self.rounds, grid, **varied) for cell in cells]
+        names = [_name(*cell) for cell in cells]
+        # What tells the files of two comparisons apart is the name of the experiment that is run.
+        files = [
+            pathlib.Path(self.out or "") / f"{name}-{cell_name(experiment)}.nc"
+            for name, experiment in zip(names, experiments, strict=True)
+        ]
+        written = [] if self.out is None else files
+        require_targets({"json": self.json, "out": written}, folders={"out": self.out})
         self.resources.apply()
-        self.resources.check(*(mixing_experiment(*cell, self.rounds, grid, **varied) for cell in cells))
+        self.resources.check(*experiments)
         rows: list[dict[str, Any]] = []
         notices: list[str] = []
         with tracking("mixing") as tracker:
-            for number, (setting, scheme) in enumerate(cells):
-                name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
-                name += f"-share{setting.local_share:g}-L{setting.noise_dim}"
-                tracker.describe(f"{name} ({number + 1} of {len(cells)})")
+            for number, (cell, name, file) in enumerate(zip(cells, names, files, strict=True), start=1):
+                tracker.describe(f"{name} ({number} of {len(cells)})")
                 data = compare_mixing(
-                    setting,
-                    scheme,
+                    *cell,
                     self.rounds,
                     grid,
                     **varied,
@@ -96,8 +103,8 @@ class Mixing:
                     memory=self.resources.memory,
                 )
                 if self.out is not None:
-                    write_dataset(pathlib.Path(self.out) / f"{name}-{_content(data)}.nc", data)
-                rows += _rows(setting, scheme, data)
+                    write_dataset(file, data)
+                rows += _rows(*cell, data)
                 about = f"{name}: " if len(cells) > 1 else ""
                 notices += [about + notice for notice in notices_of(data.attrs)]
         emit_json(self.json, rows)
@@ -137,15 +144,12 @@ class Mixing:
             raise ConfigurationError("rounds", self.rounds, "strictly increasing integers >= 1")
         require_integer("replicates", self.replicates, 1)
         require_seed("seed", self.seed)
-        require_targets({"json": self.json}, folders={"out": self.out})
 
 
-def _content(data: "xr.Dataset") -> str:
-    """What tells the files of two comparisons apart: the name of the experiment that was run."""
-    from promptfolio.sweep.cell import cell_name
-    from simulate.experiment import Experiment
-
-    return cell_name(Experiment.from_json(data.attrs["experiment"]))
+def _name(setting: SymmetricSetting, scheme: TrainingScheme) -> str:
+    """What is read of a comparison: its scheme, and the parts of its setting that the command varies."""
+    name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
+    return f"{name}-share{setting.local_share:g}-L{setting.noise_dim}"
 
 
 def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:

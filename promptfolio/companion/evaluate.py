@@ -29,6 +29,9 @@ GROUPS = ("trained", "untrained")
 
 Choices = Float[np.ndarray, "seeds choices"]
 
+_ROUNDING = 16 * float(np.finfo(np.float32).eps)
+"""Size of differences of cosines that may be the rounding of products of features in float32."""
+
 
 class Choice(NamedTuple):
     """A chosen θ, and the first and last of those that are as good, equal to it where there is no other."""
@@ -224,9 +227,9 @@ def _choices(
     steps = accuracy_steps(*validation)
     predicted = optimal_mixing(moments)
     interval = steps.best_interval()
-    if np.array_equal(
-        validation[0], validation[1]
-    ):  # as at the start: not even rounding tells mixtures apart
+    # At the start the prompts are the same, and training may move them by less than float32 resolves.
+    apart = np.abs(np.subtract(*validation[:2], dtype=np.float64)).max(initial=0)
+    if apart <= _ROUNDING * study.logit_scale:
         predicted = predicted._replace(theta=0.5, low=0.0, high=1.0)
     choices = [
         Choice(predicted.theta, predicted.low, predicted.high),

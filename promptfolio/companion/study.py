@@ -12,12 +12,13 @@ from jaxtyping import Array, Float, Key
 from promptfolio.companion.banks import FeatureBank
 from promptfolio.companion.baseline import baseline_margins, baseline_of
 from promptfolio.companion.client_splits import ClientSplits, gather
+from promptfolio.companion.cost import PROMPT_COPIES, require_room
 from promptfolio.companion.evaluate import Record, choosing_images, evaluate
-from promptfolio.companion.labels import label_study
+from promptfolio.companion.labels import label_study, study_name
 from promptfolio.companion.partition import Partition, partition_bank
 from promptfolio.companion.remarks import remarks
 from promptfolio.companion.replicates import alike, distinct_replicates
-from promptfolio.companion.split_roles import SplitRoles, assign_roles
+from promptfolio.companion.split_roles import assign_roles
 from promptfolio.companion.stability import require_sound
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.training import (
@@ -33,16 +34,11 @@ from simulate.experiment import TrainingScheme
 from simulate.model.keys import replicate_key
 from simulate.results.notices import with_notices
 from simulate.running.arithmetic import arithmetic
-from simulate.running.batching import GIB
-from simulate.running.memory import machine_memory
 from simulate.running.runner import Progress
 from simulate.validation import ConfigurationError
 
 Measured = HeldOutLogits | HeldOutMargins
 
-# Training holds about this many arrays of the local prompts' size at once (both prompts, gradients,
-# updates, optimizer).
-_PROMPT_COPIES = 10
 _PROMPT_BYTES = 2**30
 
 
@@ -83,8 +79,7 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
         >>> dict(result.accuracy.sizes), result.attrs["synthetic"]
         ({'scheme': 1, 'split': 2, 'seed': 1, 'step': 2, 'theta': 8, 'client': 2}, 1)
     """
-    roles = assign_roles(study, bank)
-    _check_sizes(study, bank, roles)
+    require_room(study, bank)
     asked = study.replicates
     keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(asked))
     partitions = draw_partitions(study, bank, keys)
@@ -138,6 +133,22 @@ def resolved_study(study: ClipStudy, bank: FeatureBank) -> ClipStudy:
     )
 
 
+def possible_names(study: ClipStudy, bank: FeatureBank) -> tuple[str, ...]:
+    """The names, as of `promptfolio.companion.labels.study_name`, that the result of `run_study` may have.
+
+    There are two where several replicates are asked for: replicates that would be the same run are run once, and
+    only the partitions, which are drawn later, decide whether they would.
+
+    Raises:
+        ConfigurationError: for splits that the bank does not have.
+    """
+    resolved, description = resolved_study(study, bank), bank.describe()
+    counts = sorted({1, study.replicates})
+    return tuple(
+        study_name({**description, "study": resolved.replace(replicates=count).to_json()}) for count in counts
+    )
+
+
 def draw_partitions(study: ClipStudy, bank: FeatureBank, keys: Key[Array, " seeds"]) -> list[Partition]:
     """The partition of every replicate: one each, or the same for all where the study fixes its seed.
 
@@ -179,7 +190,7 @@ def _theta_blocks(
     """θ to train at, in as few blocks as memory allows. Post-hoc training does not depend on θ and runs once."""
     theta = np.zeros(1) if scheme == "posthoc" else np.asarray(study.trained_theta)
     prompt_bytes = 4 * study.replicates * study.clients * bank.classes * bank.dim
-    size = max(1, _PROMPT_BYTES // (_PROMPT_COPIES * prompt_bytes))
+    size = max(1, _PROMPT_BYTES // (PROMPT_COPIES * prompt_bytes))
     return [theta[first : first + size] for first in range(0, theta.size, size)]
 
 
@@ -194,26 +205,4 @@ def _check_choosing(study: ClipStudy, splits: ClientSplits) -> None:
             "validation_split",
             splits.roles.validation_split,
             f"a split with images of the classes that split {study.train_split!r} has training images of",
-        )
-
-
-def _check_sizes(study: ClipStudy, bank: FeatureBank, roles: SplitRoles) -> None:
-    """Refuse more clients than there are images for, and studies that this machine cannot hold."""
-    for images, split in ((roles.train, roles.train_split), (roles.test, roles.test_split)):
-        if bank.client is None and study.clients * study.min_rows > images.size:
-            raise ConfigurationError(
-                "clients",
-                study.clients,
-                f"at most {images.size // study.min_rows}: each needs min_rows = {study.min_rows} of the"
-                f" {images.size} images of split {split!r}",
-            )
-    prompts = _PROMPT_COPIES * study.clients * bank.classes * bank.dim
-    held_out = (roles.validation.size + roles.test.size) * (bank.dim + 3 * bank.classes)
-    needed, available = 4 * study.replicates * (prompts + held_out), machine_memory()
-    if available and needed > available:
-        raise ConfigurationError(
-            "replicates",
-            study.replicates,
-            f"fewer, or clients = {study.clients} must be: prompts and logits need {needed / GIB:.3g} GiB, and this"
-            f" process may take {available / GIB:.3g}",
         )

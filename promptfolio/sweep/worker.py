@@ -59,10 +59,9 @@ class Runner:
         import jax
 
         from simulate.results.provenance import different_setting, provenance, settings_of
-        from simulate.running.arithmetic import numerics, require_devices
+        from simulate.running.arithmetic import numerics
         from simulate.running.runner import run
 
-        require_devices()
         here = settings_of({**provenance(), "numerics": numerics()})
         if (differs := different_setting(settings, here)) is not None:
             return (

@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ _PACKAGES = ("promptfolio", "jax", "jaxlib", "optax", "numpy", "scipy", "sympy")
 # Entries of `numerics` that change no more than the rounding.
 _ROUNDING = ("device", "devices", "processor")
 _HARMLESS_FLAGS = ("--xla_dump", "--xla_force_host_platform_device_count")
+_PROJECT = "pyproject.toml"
 _CODE = ("promptfolio", "theory", "simulate", "figures")
 
 
@@ -42,13 +44,16 @@ def provenance() -> dict[str, str]:
 def _git_commit() -> str:
     """The commit of the work tree that this very file belongs to, marked "-dirty" when that differs from it.
 
-    It is "unknown" where git does not track this file: an installation may lie inside a repository of its user's,
-    whose commit says nothing about this code. A work tree differs when a tracked file of it does, or when a file
+    It is "unknown" where git does not track this file, or not this project's `pyproject.toml` with it: an
+    installation may lie inside a repository of its user's, whose commit says nothing about this code, even one that
+    tracks what is installed in it. A work tree differs when a tracked file of it does, or when a file
     that git neither tracks nor ignores lies in one of the packages, which may import it.
     """
     here = pathlib.Path(__file__).resolve()
     root = here.parents[2]
     if _git(here.parent, "ls-files", "--error-unmatch", "--", here.name) is None:
+        return "unknown"
+    if _git(root, "ls-files", "--error-unmatch", "--", _PROJECT) is None or not _is_ours(root / _PROJECT):
         return "unknown"
     commit = _git(root, "rev-parse", "--verify", "HEAD^{commit}")
     changed = _git(root, "status", "--porcelain", "--untracked-files=no")
@@ -56,6 +61,15 @@ def _git_commit() -> str:
     if commit is None or changed is None or new is None:
         return "unknown"
     return f"{commit}-dirty" if changed or new else commit
+
+
+def _is_ours(project: pathlib.Path) -> bool:
+    """Whether a file of project metadata is this project's."""
+    try:
+        named = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(named == _PACKAGES[0])
 
 
 def _git(folder: pathlib.Path, *arguments: str) -> str | None:

@@ -15,7 +15,7 @@ import jax
 from simulate.experiment import Precision
 from simulate.model.keys import GENERATOR
 from simulate.results.provenance import processor_name
-from simulate.validation import ConfigurationError
+from simulate.running.devices import jax_setting, local_devices
 
 _PARTITIONABLE = True
 """Whether the generator numbers an array's entries so that devices can draw parts of it: other draws, if not."""
@@ -55,7 +55,7 @@ def arithmetic(precision: Precision) -> Iterator[None]:
         ...     jax.numpy.zeros(1).dtype
         dtype('float64')
     """
-    require_devices()
+    local_devices()
     with (
         jax.enable_x64(precision == "float64"),
         jax.threefry_partitionable(_PARTITIONABLE),
@@ -63,16 +63,6 @@ def arithmetic(precision: Precision) -> Iterator[None]:
         jax.transfer_guard("allow"),  # which finds needless transfers in code that has a reason to mind them
     ):
         yield
-
-
-def require_devices() -> None:
-    """Raise `ConfigurationError` unless JAX finds devices of the platforms that the environment names."""
-    try:
-        jax.local_devices()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        named = _setting("jax_platforms")
-        raise ConfigurationError("JAX_PLATFORMS", named, f"platforms that JAX has here ({reason})") from None
 
 
 def numerics(precision: Precision | None = None) -> str:
@@ -86,7 +76,7 @@ def numerics(precision: Precision | None = None) -> str:
         device (its kind), devices (their number) and processor are those found; xla_flags is the variable
         ``XLA_FLAGS``, and the other entries are settings of JAX.
     """
-    devices = jax.local_devices()
+    devices = local_devices()
     found: dict[str, Any] = {
         "generator": GENERATOR,
         "threefry_partitionable": _PARTITIONABLE,
@@ -100,17 +90,7 @@ def numerics(precision: Precision | None = None) -> str:
     if precision is not None:
         found["x64"] = precision == "float64"
     for name in _RECORDED:
-        value = _setting(name)
+        value = jax_setting(name)
         if value is not None:
             found[name] = value if isinstance(value, bool | int | float) else str(value)
     return json.dumps(found)
-
-
-def _setting(name: str) -> Any:
-    """The value of one of JAX's settings; None where this version has no such setting."""
-    # Settings that a context can change are attributes; only the others can be read by their name.
-    with contextlib.suppress(AttributeError):
-        return getattr(jax.config, name)
-    with contextlib.suppress(AttributeError):
-        return jax.config.read(name)
-    return None

@@ -14,7 +14,7 @@ from simulate.engines.choice import choose_engine
 from simulate.engines.engine import Engine
 from simulate.engines.sizes import Sizes, Unit, even, share
 from simulate.experiment import Experiment
-from simulate.running.devices import Layout, parts
+from simulate.running.devices import Layout, local_devices, parts
 from simulate.running.parallel import processor_cores
 from simulate.validation import ConfigurationError
 
@@ -65,14 +65,14 @@ def batching_for(
     """
     engine = choose_engine(experiment) if engine is None else engine
     sizes = sizes_of(experiment, engine)
-    seed_parts, theta_parts = parts(replicates, len(jax.local_devices()))
+    seed_parts, theta_parts = parts(replicates, len(local_devices()))
     theta_parts = min(theta_parts, sizes.trainings)
     budget = _budget(sizes, memory, seed_parts * theta_parts)
     seeds, thetas = share(replicates, seed_parts), share(sizes.trainings, theta_parts)
     unit = _unit(engine, experiment, sizes, seeds, thetas, budget)
     seed_units, theta_units = share(seeds, unit.seeds_at_once), share(thetas, unit.thetas_at_once)
     seed_threads = theta_threads = 1
-    if _on_processor() and len(jax.local_devices()) == 1:
+    if _on_processor() and len(local_devices()) == 1:
         fit = int(budget // sizes.of(unit.seeds_at_once, unit.thetas_at_once))
         seed_threads, theta_threads = parts(seed_units, min(processor_cores(), fit))
         theta_threads = min(theta_threads, theta_units)
@@ -119,7 +119,7 @@ def _unit(
 
 def default_memory() -> float:
     """GiB that a run may use unless it is given a budget: one, or half of the accelerators' memory."""
-    statistics = [device.memory_stats() for device in jax.local_devices()]
+    statistics = [device.memory_stats() for device in local_devices()]
     if not all(statistics):
         return 1.0
     return sum(each["bytes_limit"] for each in statistics) / 2 / GIB

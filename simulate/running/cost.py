@@ -81,11 +81,11 @@ def _seconds(experiment: Experiment, engine: Engine) -> float:
     steps = float(experiment.training_rounds * experiment.local_steps)
     rows = experiment.clients * (2 * max(experiment.samples) + experiment.group_count)
     elementwise = steps * (_STEP_SECONDS + _ELEMENT_SECONDS * rows) / processor_cores()
-    return work / (_EFFICIENCY * _product_rate(experiment.precision)) + elementwise
+    return work / (_EFFICIENCY * product_rate(experiment.precision)) + elementwise
 
 
 @functools.cache
-def _product_rate(precision: Precision) -> float:
+def product_rate(precision: Precision) -> float:
     """Multiplications per second in a product of matrices on this machine's cores, measured in milliseconds."""
     matrix = np.ones((_PROBE, _PROBE), precision)
     matrix @ matrix

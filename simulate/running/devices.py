@@ -5,6 +5,7 @@ does not depend on their number. A processor is several times faster while its o
 a device computes a few replicates and θ at a time. An accelerator computes all at once.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,40 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from simulate.validation import ConfigurationError
+
 SEEDS, THETAS = "seeds", "thetas"
 WHOLE = PartitionSpec()
 BY_SEED = PartitionSpec(SEEDS)
 BY_THETA = PartitionSpec(THETAS)
 BY_BOTH = PartitionSpec(SEEDS, THETAS)
+
+
+def local_devices() -> list[jax.Device]:
+    """The devices that JAX finds for this process, as `jax.local_devices` gives them.
+
+    Raises:
+        ConfigurationError: when it finds none of the platforms that the environment names.
+    """
+    try:
+        return jax.local_devices()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # JAX only asserts where it knows a platform without a device
+        reason = " ".join(str(error).split()) or "it finds no device"
+        named = jax_setting("jax_platforms")
+        raise ConfigurationError("JAX_PLATFORMS", named, f"platforms that JAX has here ({reason})") from None
+
+
+def jax_setting(name: str) -> Any:
+    """The value of one of JAX's settings; None where this version has no such setting."""
+    # Settings that a context can change are attributes; only the others can be read by their name.
+    with contextlib.suppress(AttributeError):
+        return getattr(jax.config, name)
+    with contextlib.suppress(AttributeError):
+        return jax.config.read(name)
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +73,7 @@ class Layout:
     @property
     def mesh(self) -> Mesh:
         """The first devices, arranged as (seeds, thetas)."""
-        devices = jax.local_devices()[: self.seeds * self.thetas]
+        devices = local_devices()[: self.seeds * self.thetas]
         return Mesh(np.asarray(devices).reshape(self.seeds, self.thetas), (SEEDS, THETAS))
 
     def place(self, tree: Any, part: PartitionSpec) -> Any:

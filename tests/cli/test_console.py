@@ -189,3 +189,33 @@ def test_complaints_survive_a_standard_error_that_is_closed(monkeypatch: pytest.
 def test_consoles_are_wide_enough_for_files() -> None:
     assert isinstance(console_for(None), Console)
     assert console_for(None).width == 160
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAX_ENABLE_X64", "foo"),
+        ("JAX_DEFAULT_PRNG_IMPL", "foo"),
+        ("JAX_COMPILER_DETAILED_LOGGING_MIN_OPS", "1.5"),
+        ("CHECK_VMA", "foo"),
+    ],
+)
+def test_a_variable_that_jax_refuses_is_bad_input(name: str, value: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "promptfolio", "simulate", "--rounds", "1"],
+        env={**os.environ, name: value},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith(
+        f"promptfolio: {name} = '{value}' is not allowed: it must be a value that"
+    )
+    assert answer.stderr.count("\n") == 1
+
+
+def test_other_errors_are_no_refusal_of_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_ENABLE_X64", "foo")
+    assert outcome(ValueError("invalid truth value 'foo' for environment 'JAX_ENABLE_X64'"))[1] == 1

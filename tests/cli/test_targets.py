@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import promptfolio
+from promptfolio.cli.mixing import Mixing
 from promptfolio.cli.output import emit_json, write_standard_output, write_text
 from promptfolio.cli.targets import require_targets
 from simulate import ConfigurationError
@@ -160,8 +161,10 @@ def test_what_is_in_order_is_allowed_and_nothing_is_created(here: pathlib.Path) 
         ("mixing", "--noise-dim", "30", "--json", "link"),
         ("mixing", "--noise-dim", "30", "--out", "new", "--json", "new"),
         ("clip", "--bank", "bank.npz", "--json", "bank.npz"),
-        ("clip", "--out", "new", "--json", "new/clip.nc"),
-        ("clip", "--out", "new", "--json", "new/../NEW/clip_mixing.png"),
+        ("mixing", "--noise-dim", "30", "--rounds", "2", "--out", "new", "--json", "new/{mixing}"),
+        ("clip", "--out", "new", "--json", "new/{study}.nc"),
+        ("clip", "--out", "new", "--json", "new/../NEW/{study}.png"),
+        ("clip", "--out", "new", "--json", "new/{one_replicate}.nc"),
         ("sweep", "spec.toml", "--out", "out", "--workers", "0", "--json", "spec.toml"),
         ("sweep", "spec.toml", "--out", "out", "--workers", "0", "--json", "{cell}"),
         ("sweep", "spec.toml", "--out", "out", "--status", "--json", "{cell}"),
@@ -187,14 +190,27 @@ def test_every_command_refuses_before_any_work(
     (here / "my_claim.py").write_text("CLAIM = 1\n")
     (here / "link").symlink_to("kept.md")
     os.mkfifo(here / "pipe")
+    from promptfolio.checks.settings.mixing import mixing_experiment, theta_grid
+    from promptfolio.companion import ClipStudy, draw_synthetic_bank
+    from promptfolio.companion.study import possible_names
     from promptfolio.sweep import read_specification
+    from promptfolio.sweep.cell import cell_name
 
     cell = read_specification("spec.toml").cells[0].name
+    (setting, *_) = Mixing(noise_dim=(30,))._settings()
+    experiment = mixing_experiment(setting, "joint", (2,), theta_grid(0.01))
+    one_replicate, study = possible_names(ClipStudy(), draw_synthetic_bank(0))
+    names = {
+        "cell": f"out/{cell}.nc",
+        "mixing": f"joint-K4-chi1-share0.7-L30-{cell_name(experiment)}.nc",
+        "study": study,
+        "one_replicate": one_replicate,
+    }
     before = {
         path: (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"") for path in here.iterdir()
     }
     try:
-        status = promptfolio.main([each.format(cell=f"out/{cell}.nc") for each in arguments])
+        status = promptfolio.main([each.format(**names) for each in arguments])
     except SystemExit as stop:
         status = int(stop.code or 0)
     captured = capsys.readouterr()

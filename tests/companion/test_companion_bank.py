@@ -156,6 +156,14 @@ def test_features_of_any_scale_and_layout_have_their_direction(tmp_path, change)
     assert bank.image_features.dtype == np.float32
 
 
+@pytest.mark.parametrize(("kind", "scale"), [("f2", 1e-6), ("f4", 1e-42), ("f8", 1e-320)])
+def test_features_too_small_for_their_type_are_refused(tmp_path, kind, scale):
+    features = (FEATURES / np.abs(FEATURES).max()).astype("f8")
+    features[3] *= scale
+    with pytest.raises(ConfigurationError, match=r"image_features.*in size throughout row 3 .*loses digits"):
+        load_bank(save(tmp_path, image_features=features.astype(kind)))
+
+
 def test_labels_of_any_integer_type_are_read(tmp_path):
     for kind in ("u1", "i1", ">i2", "u8", ">i8"):
         labels = load_bank(save(tmp_path, labels=contents()["labels"].astype(kind))).labels

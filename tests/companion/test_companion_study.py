@@ -196,6 +196,23 @@ def test_chosen_accuracy_is_that_of_its_clients(result):
     assert (result.tied_high >= result.chosen_theta - 1e-12).where(result.tied_low.notnull(), True).all()
 
 
+def test_where_training_moves_nothing_that_float32_resolves_every_theta_is_as_good():
+    study = ClipStudy(
+        clients=2,
+        rounds=3,
+        record=(3,),
+        replicates=2,
+        schemes=("posthoc",),
+        theta_step=0.5,
+        logit_scale=1e-30,
+    )
+    result = run_study(study, draw_synthetic_bank(0)).sel(choice="predicted")
+    assert (result.tied_low == 0).all()
+    assert (result.tied_high == 1).all()
+    assert (result.chosen_theta == 0.5).all()
+    assert any("θ by (T24) is not unique" in notice for notice in notices_of(result.attrs))
+
+
 def test_at_the_start_every_theta_is_as_good(result):
     start = result.isel(step=0).sel(scheme="posthoc", choice=["predicted", "validation"])
     assert (start.tied_low == 0).all()

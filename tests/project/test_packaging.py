@@ -145,11 +145,10 @@ def test_command_refuses_in_one_line(elsewhere: pathlib.Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "printed", "complaints"),
     [
-        (["-m", "promptfolio", "--help"], "", 1),
         (["-c", "import promptfolio; print(promptfolio.__version__)"], f"{promptfolio.__version__}\n", 0),
         (["-c", "import sys, promptfolio; sys.exit(promptfolio.main(['--help']))"], "", 1),
     ],
-    ids=["module", "import", "main"],
+    ids=["import", "main"],
 )
 def test_process_that_finds_the_users_simulate_module(
     tmp_path: pathlib.Path, words: list[str], printed: str, complaints: int
@@ -165,3 +164,20 @@ def test_process_that_finds_the_users_simulate_module(
     assert (done.returncode, done.stdout) == (2 * complaints, printed)
     assert done.stderr.count("simulate.py") == complaints
     assert done.stderr.count("\n") == complaints
+
+
+def test_a_command_of_its_own_finds_its_own_packages(tmp_path: pathlib.Path) -> None:
+    for name in TOP_LEVEL:
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the user\\'s own script was run')\n")
+    (tmp_path / "spec.toml").write_text(
+        "[experiment]\nclients = 2\nsamples = 3\nnoise_dim = 20\nrounds = 2\n[grid]\nseed = [0, 1]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "promptfolio", "sweep", "spec.toml", "--out", "out", "--workers", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 computed" in done.stdout

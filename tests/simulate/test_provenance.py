@@ -27,6 +27,7 @@ def installed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathli
     copy = packages / "simulate" / "results" / "provenance.py"
     copy.parent.mkdir(parents=True)
     shutil.copy(SOURCE, copy)
+    (packages / "pyproject.toml").write_text('[project]\nname = "promptfolio"\n')
     git(tmp_path / "work", "init", "-q")
     (tmp_path / "work" / "paper.tex").touch()
     git(tmp_path / "work", "add", "paper.tex")
@@ -44,6 +45,20 @@ def commit_all(packages: pathlib.Path) -> str:
 def test_a_repository_that_does_not_track_this_code_says_nothing(installed: pathlib.Path) -> None:
     assert provenance._git_commit() == "unknown"
     (installed.parent / ".gitignore").write_text("packages\n")
+    assert provenance._git_commit() == "unknown"
+    git(installed, "add", "-f", "pyproject.toml")
+    git(installed, "commit", "-qm", "without the code")
+    assert provenance._git_commit() == "unknown"
+
+
+@pytest.mark.parametrize("project", [None, "", "[project", "project = 1", '[project]\nname = "paper"\n'])
+def test_a_repository_that_tracks_an_installation_or_a_copy_says_nothing(
+    installed: pathlib.Path, project: str | None
+) -> None:
+    (installed / "pyproject.toml").unlink()
+    if project is not None:
+        (installed / "pyproject.toml").write_text(project)
+    commit_all(installed)
     assert provenance._git_commit() == "unknown"
 
 
@@ -107,6 +122,7 @@ def test_a_repository_without_a_commit_or_a_work_tree_is_unknown(
     copy = tmp_path / "simulate" / "results" / "provenance.py"
     copy.parent.mkdir(parents=True)
     shutil.copy(SOURCE, copy)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "promptfolio"\n')
     monkeypatch.setattr(provenance, "__file__", str(copy))
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "-A")

@@ -36,8 +36,8 @@ def unit_rows(field: str, value: object) -> Float[np.ndarray, "rows dim"]:
     """Rows of unit length in float32, from floats of any precision, byte order, memory layout and scale.
 
     Raises:
-        ConfigurationError: for other than floats with two non-empty dimensions, and for a row that is not finite or
-            is zero.
+        ConfigurationError: for other than floats with two non-empty dimensions, and for a row that is not finite,
+            is zero, or is so small that its own type holds fewer digits of it.
     """
     array = np.asarray(value)
     if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
@@ -57,6 +57,12 @@ def unit_rows(field: str, value: object) -> Float[np.ndarray, "rows dim"]:
         if not largest.all():
             row = start + int(np.argmin(largest))
             raise ConfigurationError(field, Said(f"zero throughout row {row}"), "non-zero in every row")
+        smallest = float(np.finfo(array.dtype).smallest_normal)
+        if (largest < smallest).any():
+            row = int(np.argmax(largest < smallest))
+            value = Said(f"at most {float(largest[row, 0]):.3g} in size throughout row {start + row}")
+            allowed = f"{smallest:.3g} or more somewhere in every row, below which {array.dtype} loses digits"
+            raise ConfigurationError(field, value, allowed)
         # A power of two changes no digit; without it, float32 would overflow or underflow for rows of any scale.
         scaled = np.ldexp(piece, -np.frexp(largest)[1]) if array.dtype.itemsize > 2 else piece
         single = scaled.astype(np.float32)
