@@ -252,7 +252,7 @@ def test_the_margin_rate_is_how_fast_margins_grow_at_first() -> None:
         replicates=4,
     )
     growth = run(experiment).margin_mean.sel(predictor="local", client=1).values / experiment.learning_rate
-    # The noise's part, two thirds of the whole, is a sum of 4000 squares: 2 % for a replicate. Five standard errors.
+    # The noise's part, two thirds, is a sum of 4000 squares: 2 % for a replicate. Five standard errors.
     np.testing.assert_allclose(growth.mean(), margin_rate(experiment) / 2, rtol=5 * 0.015 / 2)
 
 
