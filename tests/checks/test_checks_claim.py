@@ -72,7 +72,8 @@ def test_the_worst_point_is_reported() -> None:
         ("upper", [1.1, 105.0], [1.0, 100.0], [0.0, 0.0], 0),
         # Rounding allowed is part of the room: 0.1 + 0.1 of 1, and 0.12 of 1.
         ("upper", [0.9, 0.88], [1.0, 1.0], [0.1, 0.0], 1),
-        # Equal deviations, of a side of 3 and one of 4; the measured side may be the larger.
+        # The measured side may be the larger: gaps of 5 and 2, of sides of 4 and 1.
+        ("upper", [-4.0, -1.0], [1.0, 1.0], [0.0, 0.0], 0),
         ("lower", [4.0, 3.0], [2.0, 1.0], [0.0, 0.0], 0),
         # A tolerance above both sides is the measure of the room.
         ("upper", [0.2, 0.1], [0.1, 0.1], [0.5, 0.2], 0),

@@ -168,16 +168,20 @@ def test_drawn_inner_products_have_the_law_of_those_of_features() -> None:
 
 
 def test_bounds_on_coordinates_that_are_not_drawn_hold_with_the_stated_chance() -> None:
+    experiment = DRAWN.replace(
+        clients=30, samples=(20,), groups=(), class_prior=(0.5,), noise_dim=3000, prompt_dim=0, replicates=1
+    )
     with jax.enable_x64(True):
-        prepared = prepare(DRAWN.replace(noise_dim=3000, prompt_dim=0, replicates=1))
-        world = jax.tree.map(np.asarray, prepared.worlds)
+        world = jax.tree.map(np.asarray, prepare(experiment).worlds)
     # A coordinate of a prompt's samples has a χ-distributed length, that of a start is normal.
-    counts = np.array([3 * 6, 6, 6, 6])
-    lengths = chi.sf(world.reach[0] / DRAWN.noise_std, counts)
-    starts = 2 * norm.sf(world.start_reach[0] / (DRAWN.init_std * np.sqrt(DRAWN.noise_feature_sq)))
+    counts = np.array([600] + [20] * 30)
+    lengths = chi.sf(world.reach[0] / experiment.noise_std, counts)
+    start_std = experiment.init_std * np.sqrt(experiment.noise_feature_sq)
+    starts = 2 * norm.sf(world.start_reach[0] / start_std)
     assert 3000 * (lengths.sum() + starts.sum()) < CHANCE
     assert 3000 * starts.sum() > CHANCE / 100, "a bound this loose says nothing"
-    assert (world.reach[0] < 1.4 * DRAWN.noise_std * chi.isf(CHANCE / 12_000, counts)).all()
+    exact = experiment.noise_std * chi.isf(CHANCE / (31 * 3000), counts)
+    assert (world.reach[0] < 1.4 * exact).all(), "a bound this loose says nothing"
 
 
 def test_drawn_inner_products_have_the_rank_of_their_vectors() -> None:
