@@ -112,8 +112,16 @@ def test_the_worst_comparison_is_the_one_with_least_slack() -> None:
         -0.5,
         -4.0,
     ]
+    # Equal to the last digit, and an inequality whose gap exceeds both sides: as much room as a met count, or more.
+    equal, wide = (
+        compare("x", 1, 1, bound="exact", tolerance=0.1),
+        compare("x", -1, 1, bound="upper", tolerance=0),
+    )
+    assert (equal.slack, wide.slack) == (1.0, 2.0)
     for worst, *others in (
         (close, roomy, met),
+        (equal, met),
+        (wide, met),
         (beyond, met, close),
         (missed, met, close),
         (missed, beyond, met),

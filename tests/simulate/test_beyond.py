@@ -141,3 +141,9 @@ def test_portfolio_reports_the_conditions_of_a_run(engine: str, scheme: str) -> 
     expected = occupancy.max([dim for dim in occupancy.dims if dim != "seed"])
     np.testing.assert_allclose(portfolio.band_occupancy, expected, rtol=1e-9)
     np.testing.assert_allclose(portfolio.noise_overlap, result.noise_overlap, rtol=1e-12)
+
+
+def test_a_portfolio_is_trained_for_all_rounds_whatever_is_recorded() -> None:
+    early, late = (train_portfolio(BASE.replace(record=record)) for record in ((0, 1), (4,)))
+    np.testing.assert_array_equal(early.global_prompt, late.global_prompt)
+    np.testing.assert_array_equal(early.local_prompts, late.local_prompts)

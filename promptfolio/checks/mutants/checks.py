@@ -136,4 +136,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "(each.holds, each.holds and each.is_count, each.slack)",
         "(each.holds, each.is_count == each.holds, each.slack)",
     ),
+    Edited(
+        "met_counts_first",
+        _CLAIM,
+        "a met count is reported as the worst comparison before one that has more room",
+        (f"{_TESTS}test_the_worst_comparison_is_the_one_with_least_slack",),
+        "(each.holds, each.holds and each.is_count, each.slack)",
+        "(each.holds, each.slack)",
+    ),
 )
