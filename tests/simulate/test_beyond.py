@@ -66,6 +66,12 @@ def test_shares_of_labels_are_those_of_the_data() -> None:
         classes, labels = data.features[client, :count, 0], data.labels[client, :count]
         assert result.flipped_share.values[0, client] == pytest.approx((classes != labels).mean())
         assert result.positive_share.values[0, client] == pytest.approx((classes > 0).mean())
+    rows = [
+        data.features[client, :count, -experiment.noise_dim :] for client, count in enumerate(BASE.samples)
+    ]
+    gram = np.concatenate(rows) @ np.concatenate(rows).T
+    shares = abs(gram - np.diag(np.diag(gram))) / np.diag(gram)[:, None]
+    assert result.noise_overlap.values[0] == pytest.approx(shares.max(), rel=1e-9)
     assert result.flipped_share.dims == result.positive_share.dims == ("seed", "client")
 
 
