@@ -103,9 +103,12 @@ def test_bounds_cover_the_steps_within_a_round(
     assert (server < 0.5 * copy).all(), "averaging must hide the copy to test anything"
 
 
+@pytest.mark.parametrize("bound_of", [quick_path_bound, path_bound])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_bound_within_a_round_is_what_momentum_adds_up_to(momentum: float) -> None:
-    # Without coefficients and initial noise the bound is that of a client's own steps within a round.
+def test_the_bound_within_a_round_is_what_momentum_adds_up_to(
+    momentum: float, bound_of: Callable[..., jax.Array]
+) -> None:
+    # Without coefficients and initial noise either bound is that of a client's own steps within a round.
     experiment = BASE.replace(
         init_std=0.0, local_steps=6, learning_rate=1e-9, optimizer_options=(("momentum", momentum),)
     )
@@ -113,7 +116,7 @@ def test_the_bound_within_a_round_is_what_momentum_adds_up_to(momentum: float) -
         prepared = prepare(experiment)
         pairs = (prepared.worlds, prepared.states)
         bound = np.asarray(
-            jax.lax.map(lambda pair: quick_path_bound(prepared.program, prepared.parameters, *pair), pairs)
+            jax.lax.map(lambda pair: bound_of(prepared.program, prepared.parameters, *pair), pairs)
         )
     # The rate is so small that residuals stay 1/2. The velocity is carried over from round to round.
     velocity, carried = 0.0, 0.0
