@@ -56,6 +56,82 @@ def test_the_worst_point_is_reported() -> None:
     assert (comparison.measured, comparison.points) == (0.9, 3)
 
 
+@pytest.mark.parametrize(
+    ("bound", "measured", "predicted", "tolerance", "worst"),
+    [
+        # Both within tolerance: shares 0.9 and 0.5 of it are used, by deviations of 0.09 and 0.5.
+        ("exact", [1.09, 1.5], [1.0, 1.0], [0.1, 1.0], 0),
+        ("exact", [0.91, 1.5], [1.0, 1.0], [0.1, 1.0], 0),
+        # Both beyond: three times a small tolerance, and twice a large one.
+        ("exact", [1.2, 1.03], [1.0, 1.0], [0.1, 0.01], 1),
+        # A point that fails, barely, comes before every point that holds.
+        ("exact", [1.0999, 1.000101], [1.0, 1.0], [0.1, 1e-4], 1),
+        # Inequalities: the gap counts relative to the larger side, 0.1 of 1 and 2 of 100.
+        ("upper", [0.9, 98.0], [1.0, 100.0], [0.0, 0.0], 1),
+        ("lower", [1.1, 102.0], [1.0, 100.0], [0.0, 0.0], 1),
+        ("upper", [1.1, 105.0], [1.0, 100.0], [0.0, 0.0], 0),
+        # Rounding allowed is part of the room: 0.1 + 0.1 of 1, and 0.12 of 1.
+        ("upper", [0.9, 0.88], [1.0, 1.0], [0.1, 0.0], 1),
+        # The measured side may be the larger: gaps of 5 and 2, of sides of 4 and 1.
+        ("upper", [-4.0, -1.0], [1.0, 1.0], [0.0, 0.0], 0),
+        ("lower", [4.0, 3.0], [2.0, 1.0], [0.0, 0.0], 0),
+        # A tolerance above both sides is the measure of the room.
+        ("upper", [0.2, 0.1], [0.1, 0.1], [0.5, 0.2], 0),
+    ],
+)
+def test_the_worst_point_is_the_one_with_least_room(
+    bound: Bound, measured: list[float], predicted: list[float], tolerance: list[float], worst: int
+) -> None:
+    comparison = compare("x", measured, predicted, bound=bound, tolerance=tolerance)
+    assert (comparison.measured, comparison.predicted, comparison.tolerance) == (
+        measured[worst],
+        predicted[worst],
+        tolerance[worst],
+    )
+    # The order is that of the slack: the point reported has the least of all, alone as among the others.
+    alone = [
+        compare("x", one, other, bound=bound, tolerance=allowed).slack
+        for one, other, allowed in zip(measured, predicted, tolerance, strict=True)
+    ]
+    assert comparison.slack == alone[worst]
+    if len({slack >= 0 for slack in alone}) == 1:
+        assert comparison.slack == min(alone)
+
+
+def test_the_worst_comparison_is_the_one_with_least_slack() -> None:
+    """Counts, which are met or missed, come first only where they are missed by more than others fail."""
+    met = compare("failures", 0, 0, bound="exact", tolerance=0)
+    missed = compare("failures", 1, 0, bound="exact", tolerance=0)
+    roomy, close = (compare("x", 1 + by, 1, bound="exact", tolerance=0.1) for by in (0.01, 0.09))
+    beyond, far = (compare("x", 1 + by, 1, bound="exact", tolerance=0.1) for by in (0.15, 0.5))
+    assert [round(each.slack, 6) for each in (met, missed, roomy, close, beyond, far)] == [
+        1.0,
+        -1.0,
+        0.9,
+        0.1,
+        -0.5,
+        -4.0,
+    ]
+    # Equal to the last digit, and an inequality whose gap exceeds both sides: as much room as a met count, or more.
+    equal, wide = (
+        compare("x", 1, 1, bound="exact", tolerance=0.1),
+        compare("x", -1, 1, bound="upper", tolerance=0),
+    )
+    assert (equal.slack, wide.slack) == (1.0, 2.0)
+    for worst, *others in (
+        (close, roomy, met),
+        (equal, met),
+        (wide, met),
+        (beyond, met, close),
+        (missed, met, close),
+        (missed, beyond, met),
+        (far, missed, close),
+        (met, met),
+    ):
+        for order in ((worst, *others), (*others[::-1], worst)):
+            assert Finding(CLAIM, order).worst is worst
+
+
 def test_nothing_compared_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 points"):
         compare("x", [], [], bound="exact", tolerance=1)

@@ -66,6 +66,12 @@ def test_shares_of_labels_are_those_of_the_data() -> None:
         classes, labels = data.features[client, :count, 0], data.labels[client, :count]
         assert result.flipped_share.values[0, client] == pytest.approx((classes != labels).mean())
         assert result.positive_share.values[0, client] == pytest.approx((classes > 0).mean())
+    rows = [
+        data.features[client, :count, -experiment.noise_dim :] for client, count in enumerate(BASE.samples)
+    ]
+    gram = np.concatenate(rows) @ np.concatenate(rows).T
+    shares = abs(gram - np.diag(np.diag(gram))) / np.diag(gram)[:, None]
+    assert result.noise_overlap.values[0] == pytest.approx(shares.max(), rel=1e-9)
     assert result.flipped_share.dims == result.positive_share.dims == ("seed", "client")
 
 
@@ -141,3 +147,9 @@ def test_portfolio_reports_the_conditions_of_a_run(engine: str, scheme: str) -> 
     expected = occupancy.max([dim for dim in occupancy.dims if dim != "seed"])
     np.testing.assert_allclose(portfolio.band_occupancy, expected, rtol=1e-9)
     np.testing.assert_allclose(portfolio.noise_overlap, result.noise_overlap, rtol=1e-12)
+
+
+def test_a_portfolio_is_trained_for_all_rounds_whatever_is_recorded() -> None:
+    early, late = (train_portfolio(BASE.replace(record=record)) for record in ((0, 1), (4,)))
+    np.testing.assert_array_equal(early.global_prompt, late.global_prompt)
+    np.testing.assert_array_equal(early.local_prompts, late.local_prompts)

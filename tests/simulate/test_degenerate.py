@@ -96,6 +96,8 @@ def test_beyond_the_linear_band_and_momentum_without_bound() -> None:
     assert notices(bent) == [
         "every prompt has left the linear band (max |z|/c >= 1): results that presume it do not apply"
     ]
+    # A local prompt that has no weight in training stays where it was.
+    assert notices(bent.replace(theta=(0.0, 0.5))) == []
     (endless,) = notices(SMALL.replace(optimizer_options=(("momentum", 1.0),)))
     assert endless.startswith("momentum = 1: steps add up without bound")
 
@@ -107,8 +109,14 @@ def test_nothing_but_the_start() -> None:
 
 
 def test_digits_that_a_prompt_of_r_d_cannot_hold() -> None:
-    (rounded,) = notices(SMALL.replace(engine="prompt", precision="float32", noise_std=1e-8))
-    assert rounded.startswith("moves along ξ are ")
+    small = SMALL.replace(engine="prompt", precision="float32", noise_std=1e-8, noise_feature_sq=9.0)
+    result = run(small)
+    (rounded,) = notices_of(result.attrs)
+    last = abs(result.isel(step=-1)).max()
+    # Along a row of norm ‖w‖, a coefficient moves by ‖w‖ times what the prompt moves.
+    along_nu, along_xi = float(last.gamma_own) / 7.9**0.5, float(last.phi_max) / 3
+    assert along_nu > float(last.beta) / 3.4**0.5
+    assert rounded.startswith(f"moves along ξ are {along_xi / along_nu:.1g} of those along ν")
     assert rounded.endswith("engine = coefficient keeps the digits of both")
 
 

@@ -134,6 +134,25 @@ def test_building_an_experiment_does_not_load_jax(engine: str) -> None:
 TINY = Experiment(clients=3, samples=(4,), noise_dim=20, rounds=3, learning_rate=1e-2, init_std=0.1)
 
 
+@pytest.mark.parametrize(
+    ("clients", "fraction", "expected"),
+    [
+        (4, 1.0, 4),
+        (4, 0.6, 2),
+        (4, 0.65, 3),
+        (5, 0.5, 3),
+        (4, 0.625, 3),
+        (4, 0.1, 1),
+        (10, 0.04, 1),
+        (7, 0.3, 2),
+    ],
+)
+def test_participants_are_the_rounded_fraction_and_never_none(
+    clients: int, fraction: float, expected: int
+) -> None:
+    assert Experiment(clients=clients, participation=fraction).participants == expected
+
+
 def test_same_seed_same_numbers_other_seed_other_numbers() -> None:
     first, again, other = run(TINY), run(TINY), run(TINY.replace(seed=1))
     for name in first:

@@ -223,14 +223,44 @@ def test_the_margin_rate_is_that_of_the_theory() -> None:
     np.testing.assert_allclose(experiment.learning_rate * margin_rate(experiment), _scaled_step(experiment))
     assert "at most" in likely_cause(experiment.replace(learning_rate=4.01 / margin_rate(experiment)))
     assert "at most" not in likely_cause(experiment.replace(learning_rate=3.99 / margin_rate(experiment)))
+    for momentum in (0.5, -0.5):
+        safe = 4 * (1 - abs(momentum)) / margin_rate(experiment)
+        moving = experiment.replace(optimizer_options=(("momentum", momentum),))
+        assert f"at most {safe:.3g} " in likely_cause(moving.replace(learning_rate=1.01 * safe))
+        assert "at most" not in likely_cause(moving.replace(learning_rate=0.99 * safe))
     for cause in (likely_cause(experiment), likely_cause(experiment.replace(optimizer="adam"))):
         assert "safe" not in cause
 
 
+def test_the_margin_rate_is_how_fast_margins_grow_at_first() -> None:
+    # Before training every residual is 1/2, so that a small step adds η κ/2 to the local prompt's mean margin.
+    experiment = Experiment(
+        clients=2,
+        samples=(9, 3),
+        global_feature_sq=100.0,
+        local_feature_sq=50.0,
+        noise_feature_sq=1.3,
+        noise_std=0.2,
+        noise_dim=4000,
+        activation="softplus",
+        signal_offset=0.3,
+        noise_offset=1.7,
+        scheme="posthoc",
+        learning_rate=1e-7,
+        rounds=1,
+        record=(1,),
+        replicates=4,
+    )
+    growth = run(experiment).margin_mean.sel(predictor="local", client=1).values / experiment.learning_rate
+    # The noise's part, half of the whole, is a sum of 4000 squares: 2.2 % for a replicate. Five standard errors.
+    np.testing.assert_allclose(growth.mean(), margin_rate(experiment) / 2, rtol=5 * 0.011 / 2)
+
+
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "softplus", "tanh", "relu_power"])
 def test_slopes_at_the_start_are_the_encoders(activation: Activation) -> None:
-    experiment = Experiment(activation=activation, activation_parameter=1.0)
-    encoder = Encoder(activation, jnp.float32(1.0), jnp.full(1, 1.25, jnp.float32))
+    parameter = 3.0 if activation == "relu_power" else 0.3
+    experiment = Experiment(activation=activation, activation_parameter=parameter)
+    encoder = Encoder(activation, jnp.float32(parameter), jnp.full(1, 1.25, jnp.float32))
     np.testing.assert_allclose(
         slope_at_start(experiment, 1.25), encoder.slope(jnp.zeros(1, jnp.float32))[0], rtol=1e-6
     )

@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chi, norm
 
 from simulate import ConfigurationError, Experiment, run
 from simulate.engines.choice import choose_engine
 from simulate.engines.gram.measure import path_bound, quick_path_bound
 from simulate.engines.gram.run import advance_gram
+from simulate.engines.gram.world import CHANCE
 from simulate.running.portfolio import train_portfolio
 from simulate.running.prepared import Prepared, prepare
 from tests.tolerances import RELATIVE, assert_agree
@@ -20,6 +22,8 @@ BASE = Experiment(
     samples=(4, 6, 5),
     groups=(0, 1, 0),
     noise_dim=60,
+    noise_std=0.7,
+    noise_feature_sq=2.5,
     init_std=0.1,
     theta=(0.2, 0.8),
     rounds=8,
@@ -99,9 +103,12 @@ def test_bounds_cover_the_steps_within_a_round(
     assert (server < 0.5 * copy).all(), "averaging must hide the copy to test anything"
 
 
+@pytest.mark.parametrize("bound_of", [quick_path_bound, path_bound])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_bound_within_a_round_is_what_momentum_adds_up_to(momentum: float) -> None:
-    # Without coefficients and initial noise the bound is that of a client's own steps within a round.
+def test_the_bound_within_a_round_is_what_momentum_adds_up_to(
+    momentum: float, bound_of: Callable[..., jax.Array]
+) -> None:
+    # Without coefficients and initial noise either bound is that of a client's own steps within a round.
     experiment = BASE.replace(
         init_std=0.0, local_steps=6, learning_rate=1e-9, optimizer_options=(("momentum", momentum),)
     )
@@ -109,7 +116,7 @@ def test_the_bound_within_a_round_is_what_momentum_adds_up_to(momentum: float) -
         prepared = prepare(experiment)
         pairs = (prepared.worlds, prepared.states)
         bound = np.asarray(
-            jax.lax.map(lambda pair: quick_path_bound(prepared.program, prepared.parameters, *pair), pairs)
+            jax.lax.map(lambda pair: bound_of(prepared.program, prepared.parameters, *pair), pairs)
         )
     # The rate is so small that residuals stay 1/2. The velocity is carried over from round to round.
     velocity, carried = 0.0, 0.0
@@ -151,7 +158,7 @@ def test_drawn_inner_products_have_the_law_of_those_of_features() -> None:
     experiment = BASE.replace(samples=(2, 3, 2), noise_dim=9, replicates=3000, precision="float64")
     with jax.enable_x64(True):
         both = [prepare(experiment.replace(gram=gram)).worlds for gram in ("features", "wishart")]
-        for name in ("kernel", "start_margins", "start_inner"):
+        for name in ("kernel", "start_margins", "start_inner", "initial_signals"):
             features, drawn = (np.asarray(getattr(world, name)).reshape(3000, -1) for world in both)
             for power in (1, 2):
                 error = np.sqrt((features**power).var(0) / 3000 + (drawn**power).var(0) / 3000)
@@ -161,6 +168,23 @@ def test_drawn_inner_products_have_the_law_of_those_of_features() -> None:
         features, drawn = (np.linalg.det(np.asarray(world.kernel)[:, :2, :2]) for world in both)
         gap = abs(features.mean() - drawn.mean())
         assert gap < 5 * np.sqrt(features.var() / 3000 + drawn.var() / 3000)
+
+
+def test_bounds_on_coordinates_that_are_not_drawn_hold_with_the_stated_chance() -> None:
+    experiment = DRAWN.replace(
+        clients=30, samples=(20,), groups=(), class_prior=(0.5,), noise_dim=3000, prompt_dim=0, replicates=1
+    )
+    with jax.enable_x64(True):
+        world = jax.tree.map(np.asarray, prepare(experiment).worlds)
+    # A coordinate of a prompt's samples has a χ-distributed length, that of a start is normal.
+    counts = np.array([600] + [20] * 30)
+    lengths = chi.sf(world.reach[0] / experiment.noise_std, counts)
+    start_std = experiment.init_std * np.sqrt(experiment.noise_feature_sq)
+    starts = 2 * norm.sf(world.start_reach[0] / start_std)
+    assert 3000 * (lengths.sum() + starts.sum()) < CHANCE
+    assert 3000 * starts.sum() > CHANCE / 100, "a bound this loose says nothing"
+    exact = experiment.noise_std * chi.isf(CHANCE / (31 * 3000), counts)
+    assert (world.reach[0] < 1.4 * exact).all(), "a bound this loose says nothing"
 
 
 def test_drawn_inner_products_have_the_rank_of_their_vectors() -> None:

@@ -164,6 +164,27 @@ def test_three_levels_against_a_plain_reading(scheme: str) -> None:
     np.testing.assert_allclose(result.ratio.isel(portfolio=1), ratio, rtol=1e-9)
 
 
+def test_band_occupancy_is_the_farthest_row_over_its_own_offset() -> None:
+    experiment = PLAIN.replace(
+        init_std=0.3, noise_feature_sq=1.7, signal_offset=1e3, noise_offset=700.0, local_steps=2, replicates=1
+    )
+    hierarchy = three(experiment)
+    last = run_hierarchy(hierarchy).band_occupancy.isel(seed=0, step=-1, portfolio=1)
+    z = abs(plain_training(hierarchy, np.asarray(hierarchy.weights[1])))
+    tasks = 1 + experiment.group_count
+    of_signals, of_noise = z[:, :, :tasks].max(axis=-1) / 1e3, z[:, :, tasks:].max(axis=-1) / 700.0
+    np.testing.assert_allclose(
+        last.transpose("client", "level"), np.maximum(of_signals, of_noise), rtol=RELATIVE["float64"]
+    )
+    assert (of_signals > of_noise).any(), "either kind of row must be the farthest somewhere"
+    assert (of_signals < of_noise).any(), "either kind of row must be the farthest somewhere"
+    # With the other offsets exchanged, all that has changed is which kind is farther.
+    swapped = three(experiment.replace(signal_offset=700.0, noise_offset=1e3))
+    last = run_hierarchy(swapped).band_occupancy.isel(seed=0, step=-1, portfolio=1)
+    expected = np.maximum(of_signals * 1e3 / 700, of_noise * 700 / 1e3)
+    np.testing.assert_allclose(last.transpose("client", "level"), expected, rtol=RELATIVE["float64"])
+
+
 def test_a_cluster_without_participants_keeps_its_prompt() -> None:
     """With one participant a round, one cluster's prompt moves and the other's does not."""
     experiment = PLAIN.replace(scheme="posthoc", participation=0.25, record=tuple(range(7)), replicates=1)
@@ -189,6 +210,23 @@ def test_clusters_start_from_one_prompt_and_apart() -> None:
     assert (apart > 1e-6 * cluster.max()).sum() == apart.size - 4, "each is itself alone"
 
 
+def test_clusters_start_as_clients_do() -> None:
+    """Entries of the initial prompts of every level are N(0, init_std²), and levels are independent."""
+    experiment = SMALL.replace(
+        noise_dim=4000, noise_feature_sq=1.7, noise_offset=1e3, prompt_dim=0, rounds=1, record=(0,)
+    )
+    quarters = (0.25, 0.25, 0.25, 0.25)
+    hierarchy = Hierarchy(experiment, (CLUSTERS, CLUSTERS), (quarters,))
+    start = run_hierarchy(hierarchy).isel(step=0, portfolio=0).noise_gram
+    gram = start.transpose("seed", "client", "level", "other_level").values
+    squares = np.einsum("...ll->...l", gram)
+    # h = 2z in the linear band: ‖H_ξ‖² = 4 e init_std² χ²_L. Five standard errors.
+    expected = 4 * 1.7 * experiment.init_std**2 * 4000
+    np.testing.assert_allclose(squares, expected, rtol=5 * (2 / 4000) ** 0.5)
+    cosines = gram / np.sqrt(squares[..., :, None] * squares[..., None, :])
+    assert (abs(cosines[..., ~np.eye(4, dtype=bool)]) < 5 / 4000**0.5).all()
+
+
 def test_the_precision_that_jax_is_set_to_does_not_matter() -> None:
     single = three(SMALL.replace(precision="float32"))
     with double_by_default():
@@ -204,6 +242,14 @@ def test_labels_and_provenance() -> None:
     assert Experiment.from_json(result.attrs["experiment"]) == PLAIN
     assert "jax" in json.loads(result.attrs["versions"])
     assert all("long_name" in values.attrs for values in result.values())
+    np.testing.assert_array_equal(result["round"], PLAIN.record)
+    np.testing.assert_array_equal(result.step, PLAIN.record)
+    several = run_hierarchy(three(PLAIN.replace(local_steps=3, record=(0, 2))))
+    np.testing.assert_array_equal(several.step, [0, 6])
+    np.testing.assert_array_equal(several["round"], [0, 2])
+    np.testing.assert_array_equal(several.group, PLAIN.groups)
+    np.testing.assert_array_equal(several.samples, PLAIN.samples)
+    np.testing.assert_array_equal(several.weight, three(PLAIN).weights)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,34 @@ def test_noise_has_the_requested_distribution() -> None:
     assert abs((noise**4).mean() / (3 * 0.49**2) - 1) < 5 * (96 / 9 / size) ** 0.5
 
 
+def test_initial_prompts_have_the_requested_distribution() -> None:
+    experiment = Experiment(
+        clients=60,
+        samples=(1,),
+        groups=(0,) * 60,
+        noise_dim=30,
+        noise_feature_sq=1.7,
+        prompt_dim=150,
+        init_std=0.2,
+        engine="prompt",
+    )
+    literal, rows = world_of(experiment), world_of(experiment.replace(engine="coefficient"))
+    prompts = np.concatenate([literal.initial_global[None], literal.initial_local])
+    assert literal.weights is not None
+    norms = np.linalg.norm(literal.weights, axis=1)
+    np.testing.assert_allclose(norms**2, [3.4, 7.9] + [1.7] * 30, rtol=1e-6)
+    # Every entry is N(0, init_std²), along the rows and off them, for each prompt anew. Five standard errors.
+    along = prompts @ (literal.weights / norms[:, None]).T
+    square, inside = (prompts**2).sum(axis=1), (along**2).sum(axis=1)
+    for part, entries in ((square, 150), (inside, 32), (square - inside, 118)):
+        assert abs(part.mean() / (0.04 * entries) - 1) < 5 * (2 / entries / 61) ** 0.5
+    cosines = prompts @ prompts.T / np.sqrt(np.outer(square, square))
+    assert abs(cosines[~np.eye(61, dtype=bool)]).max() < 6 / 150**0.5
+    # The coefficient engine has the same prompts by their z.
+    z = np.concatenate([rows.initial_global[None], rows.initial_local])
+    assert_agree(z, along * norms, 1e-6)
+
+
 def test_a_clients_samples_do_not_depend_on_the_others() -> None:
     few = world_of(UNEQUAL).data.features[1, :5]
     more = world_of(UNEQUAL.replace(samples=(9, 5, 9, 9))).data.features[1, :5]

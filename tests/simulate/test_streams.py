@@ -1,10 +1,14 @@
 """Random streams that must not know of each other: fresh samples, label noise of every client."""
 
 import itertools
+import types
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pytest
+from scipy.special import ndtr
 
 from simulate import Experiment
 from simulate.model.fresh_samples import count_correct
@@ -44,6 +48,50 @@ def test_fresh_samples_are_not_the_training_samples() -> None:
     assert shares.attrs["fresh_samples"] == 1
     # 240 tosses of a coin: five standard errors.
     assert abs(float(shares.mean(skipna=False)) - 0.5) < 5 * 0.5 / 240**0.5
+
+
+def test_fresh_samples_of_batches_clients_and_replicates_are_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All clients and replicates have the same two prompts, so that equal draws would be counted alike."""
+    experiment = Experiment(
+        clients=6,
+        samples=(2,),
+        groups=(0, 1, 0, 1, 0, 0),
+        class_prior=(0.8,),
+        prior_feature_sq=1.0,
+        noise_std=0.6,
+        noise_dim=25,
+        theta=(0.1, 0.7),
+        replicates=5,
+    )
+    noise = np.linspace(-1, 1, 25)
+    shared, own = (
+        np.concatenate([[1.0, 0.5, -0.8, 0.7], noise]),
+        np.concatenate([[0.2, 1, 2, -0.5], noise[::-1] ** 2]),
+    )
+    portfolio = types.SimpleNamespace(
+        feature_global=jnp.asarray(np.broadcast_to(shared, (5, 2, 29)), jnp.float32),
+        feature_local=jnp.asarray(np.broadcast_to(own, (5, 2, 6, 29)), jnp.float32),
+    )
+    monkeypatch.setattr("simulate.model.fresh_samples.train_portfolio", lambda _: portfolio)
+    monkeypatch.setattr("simulate.model.fresh_samples._BATCH_ENTRIES", 1000)
+    shares = count_correct(experiment.replace(precision="float32"), 3999)
+    assert shares.attrs["fresh_samples"] == 4000
+    for number, theta in enumerate(experiment.theta):
+        mixed = (1 - theta) * shared + theta * own
+        for client, group in enumerate(experiment.groups):
+            signal, bias, risk = mixed[0] + mixed[1 + group], mixed[3], 0.6 * np.linalg.norm(mixed[4:])
+            chance = 0.8 * ndtr((signal + bias) / risk) + 0.2 * ndtr((signal - bias) / risk)
+            counted = shares.values[:, number, client]
+            assert abs(counted.mean() - chance) < 5 * (chance * (1 - chance) / 20_000) ** 0.5
+    counts = np.rint(4000 * shares.values[:, 0][:, [0, 2, 4, 5]]).astype(
+        int
+    )  # one group: (replicates, clients)
+    assert (np.ptp(counts, axis=0) > 0).all(), "replicates share their samples"
+    assert (np.ptp(counts, axis=1) > 0).all(), "clients share their samples"
+    # A hundred batches of the same 40 samples would give multiples of 100, and spreads ten times as large.
+    assert (counts % 100 != 0).mean() > 0.5
 
 
 def flips(experiment: Experiment) -> np.ndarray:

@@ -8,6 +8,8 @@ from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
 _MEASURE = "simulate.results.measure"
 _BY_HAND = "tests/simulate/test_measure.py::"
+_FINITE = "simulate.results.finite_records"
+_NUMBERS = "tests/simulate/test_finite_numbers.py::"
 
 
 def _risk_without_noise_std(original: Any) -> Any:
@@ -128,5 +130,37 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/simulate/test_beyond.py::test_shares_of_labels_are_those_of_the_data",),
         "positive=share(classes > 0)",
         "positive=share(labels > 0)",
+    ),
+    Edited(
+        "margin_rate_slope_doubled",
+        _FINITE,
+        "the margin rate has each row's slope twice instead of squared",
+        (f"{_NUMBERS}test_the_margin_rate_is_how_fast_margins_grow_at_first",),
+        "slope_at_start(one, offset) ** 2 for",
+        "2 * slope_at_start(one, offset) for",
+    ),
+    Edited(
+        "margin_rate_offsets_swapped",
+        _FINITE,
+        "the margin rate takes the slopes of noise rows for the task-relevant ones, and the other way round",
+        (f"{_NUMBERS}test_the_margin_rate_is_how_fast_margins_grow_at_first",),
+        "(one.signal_offset, one.noise_offset)",
+        "(one.noise_offset, one.signal_offset)",
+    ),
+    Edited(
+        "slope_of_power_without_factor",
+        _FINITE,
+        "the slope of a power at the start lacks the power as its factor",
+        (f"{_NUMBERS}test_slopes_at_the_start_are_the_encoders",),
+        "2 * power * np.float64(offset)",
+        "2 * np.float64(offset)",
+    ),
+    Edited(
+        "momentum_called_safe",
+        _FINITE,
+        "the rate that is called safe grows with momentum instead of shrinking",
+        (f"{_NUMBERS}test_the_margin_rate_is_that_of_the_theory",),
+        "4 * (1 - abs(momentum)) / rate",
+        "4 * (1 + abs(momentum)) / rate",
     ),
 )

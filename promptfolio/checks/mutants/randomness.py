@@ -3,13 +3,14 @@
 from promptfolio.checks.mutant import Edited, Mutant
 
 _KEYS = "simulate.model.keys"
+_FRESH = "simulate.model.fresh_samples"
 _STREAMS = "tests/simulate/test_streams.py::"
 _EXPERIMENT = "tests/simulate/test_experiment.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     Edited(
         "fresh_samples_are_training_samples",
-        "simulate.model.fresh_samples",
+        _FRESH,
         "fresh samples are drawn from the stream of the training samples",
         (f"{_STREAMS}test_fresh_samples_are_not_the_training_samples",),
         'replicate_key(experiment.seed, seed), "test")',
@@ -62,5 +63,29 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{_EXPERIMENT}test_same_seed_same_numbers_other_seed_other_numbers",),
         "np.array([0, seed], np.uint32)",
         "np.array([0, 0 * seed], np.uint32)",
+    ),
+    Edited(
+        "fresh_batches_alike",
+        _FRESH,
+        "every batch of fresh samples is the first one again",
+        (f"{_STREAMS}test_fresh_samples_of_batches_clients_and_replicates_are_their_own",),
+        "derived_key(key, client, index)",
+        "derived_key(key, client, 0)",
+    ),
+    Edited(
+        "fresh_samples_shared_by_clients",
+        _FRESH,
+        "all clients are tested on the draws of one",
+        (f"{_STREAMS}test_fresh_samples_of_batches_clients_and_replicates_are_their_own",),
+        "derived_key(key, client, index)",
+        "derived_key(key, 0 * client, index)",
+    ),
+    Edited(
+        "fresh_samples_shared_by_replicates",
+        _FRESH,
+        "all replicates are tested on the draws of the first",
+        (f"{_STREAMS}test_fresh_samples_of_batches_clients_and_replicates_are_their_own",),
+        "replicate_key(experiment.seed, seed)",
+        "replicate_key(experiment.seed, 0)",
     ),
 )

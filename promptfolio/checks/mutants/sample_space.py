@@ -177,4 +177,47 @@ MUTANTS: tuple[Mutant, ...] = (
         "steps = (program.local_steps - 1) / ",
         "steps = 0 * (program.local_steps - 1) / ",
     ),
+    Edited(
+        "gram_norms_with_squared_feature",
+        _MEASURE,
+        "lengths of noise vectors have e in place of its root",
+        ("tests/simulate/test_engines.py::test_gram_engine_agrees_with_signals_beyond_the_linear_band",),
+        "unit = SLOPE * root\n",
+        "unit = SLOPE * root * root\n",
+    ),
+    Edited(
+        "quick_bound_without_feature",
+        _MEASURE,
+        "the quick bound on the band lacks e",
+        ("tests/simulate/test_gram.py::test_the_bound_within_a_round_is_what_momentum_adds_up_to",),
+        "rate = SLOPE * parameters.squared_norms[-1] * world.reach[:, None]",
+        "rate = SLOPE * world.reach[:, None]",
+    ),
+    Edited(
+        "close_bound_without_feature",
+        _MEASURE,
+        "the closer bound on the band lacks e where it allows for steps within a round",
+        ("tests/simulate/test_gram.py::test_the_bound_within_a_round_is_what_momentum_adds_up_to",),
+        "extra = SLOPE * parameters.squared_norms[-1] * world.reach",
+        "extra = SLOPE * world.reach",
+    ),
+    Edited(
+        "drawn_starts_unscaled",
+        _WORLD,
+        "initial prompts of a drawn Gram matrix have e in place of its root",
+        ("tests/simulate/test_gram.py::test_drawn_inner_products_have_the_law_of_those_of_features",),
+        "feature_norm = jnp.sqrt(parameters.squared_norms[-1])",
+        "feature_norm = parameters.squared_norms[-1]",
+    ),
+    Edited(
+        "drawn_bound_too_short",
+        _WORLD,
+        "bounds on coordinates that are not drawn are those of a far larger chance",
+        (
+            "tests/simulate/test_gram.py::"
+            "test_bounds_on_coordinates_that_are_not_drawn_hold_with_the_stated_chance",
+        ),
+        "tail = math.sqrt(2 * math.log(",
+        "tail = math.sqrt(math.log(",
+    ),
 )
