@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import promptfolio
+from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.cli import clip, cost, mixing
 from simulate import Experiment, run
 
@@ -60,6 +61,24 @@ def test_rows_of_a_comparison_are_those_of_its_dataset(
         assert row["theta_low"] < row["theta_empirical"] < row["theta_high"]
         assert row["accuracy_global"] != pytest.approx(row["accuracy_local"])
         assert row["seeds"] == 3
+
+
+ABOVE = np.array([0.01, 0.2, *[0.02] * 7])
+"""By how much a predicted curve is above the measured one, at each θ."""
+
+
+def test_the_largest_error_of_a_curve_may_be_below_it(
+    compared: tuple[list[dict[str, Any]], xr.Dataset],
+) -> None:
+    _, data = compared
+    far = data.assign(accuracy_predicted=data.accuracy.mean("seed") + ABOVE)
+    far["accuracy_predicted"] = far.accuracy_predicted - 0.05
+    setting = SymmetricSetting(**json.loads(data.attrs["setting"]))
+    for row in mixing._rows(setting, "joint", far):
+        assert row["largest_curve_error"] == pytest.approx(0.15)
+    low = far.assign(accuracy_predicted=far.accuracy_predicted - 0.2)
+    for row in mixing._rows(setting, "joint", low):
+        assert row["largest_curve_error"] == pytest.approx(0.24)
 
 
 def test_columns_of_a_comparison_hold_what_their_headings_say() -> None:

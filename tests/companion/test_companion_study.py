@@ -276,6 +276,13 @@ def test_studies_that_no_bank_or_machine_can_hold_are_refused(changes, field):
     assert caught.value.field == field
 
 
+def test_recording_more_rounds_does_not_change_training(result):
+    last = run_study(STUDY.replace(record=(12,), schemes=("joint",)), BANK)
+    for name in ("accuracy", "prompt_accuracy", "chosen_theta"):
+        found = last[name].isel(step=0).sel(scheme="joint")
+        np.testing.assert_array_equal(found, result[name].isel(step=-1).sel(scheme="joint"), err_msg=name)
+
+
 def test_memory_is_that_of_prompts_and_logits(monkeypatch):
     # For each replicate ten times the prompts of all clients, and of each held-out image the features and three
     # logits per class, four bytes a number.

@@ -294,6 +294,14 @@ MUTANTS: tuple[Mutant, ...] = (
         'stream = jax.random.split(fold_purpose(key, "initialisation"))',
         'stream = jax.random.split(fold_purpose(jax.random.key(0), "initialisation"))',
     ),
+    Edited(
+        "rounds_trained_again",
+        _STUDY,
+        "between two records as many rounds are trained as from the start to the second",
+        (f"{_IN_STUDY}test_recording_more_rounds_does_not_change_training",),
+        "jnp.asarray(gap, jnp.int32)",
+        "jnp.asarray(rounds, jnp.int32)",
+    ),
     # --- what is measured ---
     Edited(
         "margins_reversed",

@@ -18,7 +18,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "curve_error_signed",
         "promptfolio.cli.mixing",
         "the largest error of a curve passes over accuracies below the predicted ones",
-        (f"{_PRINTED}test_rows_of_a_comparison_are_those_of_its_dataset",),
+        (f"{_PRINTED}test_the_largest_error_of_a_curve_may_be_below_it",),
         "float(abs(measured - at.accuracy_predicted).max(skipna=False))",
         "float((measured - at.accuracy_predicted).max(skipna=False))",
     ),
