@@ -125,10 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "only_equal_images_repeat",
         _REPEATS,
         "a repeated image that was rounded differently is taken for another one",
-        (
-            f"{_IN_ROLES}test_repeats_are_found_by_direction",
-            f"{_IN_ROLES}test_images_nearer_than_the_limit_are_repeats",
-        ),
+        (f"{_IN_ROLES}test_images_nearer_than_the_limit_are_repeats",),
         ">= 1 - SAME_DISTANCE**2 / 2",
         ">= 1",
     ),
