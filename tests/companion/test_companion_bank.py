@@ -1,5 +1,6 @@
 """Feature banks: what a good one gives, and the one error that every malformed one raises."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -218,6 +219,43 @@ def test_contents_tell_banks_apart(tmp_path):
     assert len(digests | {first.sha256}) == len(others) + 1
 
 
+def test_every_field_of_a_bank_counts_in_its_digest():
+    bank = draw_synthetic_bank(classes=3, dim=8, train_per_class=2, test_per_class=3)
+    assert bank.text_features is not None
+    bank = dataclasses.replace(bank, client=np.arange(15) % 2, client_names=("north", "south"))
+
+    def moved(rows):
+        return rows + np.float32(1e-4) * (np.arange(rows.size) == 0).reshape(rows.shape)
+
+    changes = {
+        "image_features": moved(bank.image_features),
+        "labels": np.roll(bank.labels, 1),
+        "split": 1 - bank.split,
+        "split_names": ("train", "test"),
+        "class_names": ("class 0", "class 1", "third"),
+        "backbone": "another",
+        "text_features": moved(bank.text_features),
+        "synthetic": False,
+        "client": 1 - np.arange(15) % 2,
+        "client_names": ("north", "east"),
+    }
+    named = {field.name for field in dataclasses.fields(bank)}
+    assert set(changes) == named - {"source", "remarks"}, "a new field must count, too"
+    digests = {name: dataclasses.replace(bank, **{name: value}).sha256 for name, value in changes.items()}
+    assert len({bank.sha256, *digests.values()}) == 1 + len(changes)
+    same = dataclasses.replace(bank, source="elsewhere", remarks=("a note",))
+    assert same.sha256 == bank.sha256
+
+
+def test_a_bank_describes_its_own_numbers():
+    bank = draw_synthetic_bank(classes=3, dim=8, train_per_class=2, test_per_class=5)
+    described = bank.describe()
+    assert (described["images"], described["classes"], described["feature_dim"]) == (21, 3, 8)
+    assert (described["clients_given"], described["backbone"]) == (0, "none (synthetic features)")
+    assert (bank.rows("val").size, bank.rows("test").size) == (6, 15)
+    assert np.bincount(bank.labels[bank.rows("val")]).tolist() == [2, 2, 2]
+
+
 def test_banks_of_one_result_have_different_sources(tmp_path):
     paths = []
     for name in ("north", "south"):
@@ -279,6 +317,26 @@ def test_synthetic_bank_is_marked_and_decent_at_zero_shot():
     assert np.median(images @ images.T) > np.median(
         (images * bank.text_features[bank.labels[test]]).sum(axis=1)
     )
+
+
+def test_synthetic_clusters_have_the_spread_and_the_error_that_are_asked_for():
+    # Without text error a text is its class's direction in the text's own shared frame; all numbers are those of
+    # α v_c against α · spread · w, with α = tan of the angle to the shared direction.
+    bank = draw_synthetic_bank(
+        classes=8, dim=400, train_per_class=150, test_per_class=150, spread=1.5, text_error=0.5
+    )
+    rows = bank.image_features.astype(np.float64)
+    classes = [rows[bank.labels == label] for label in range(8)]
+    centres = np.array([own.mean(axis=0) for own in classes])
+    within = np.mean([((own - own.mean(axis=0)) ** 2).sum(axis=1).mean() for own in classes])
+    between = ((centres - centres.mean(axis=0)) ** 2).sum(axis=1).mean() * 8 / 7 - within / 150
+    assert within / between == pytest.approx(1.5**2, rel=0.15)
+    assert bank.text_features is not None
+    texts = bank.text_features.astype(np.float64)
+    texts = texts - texts.mean(axis=0)
+    image = centres - centres.mean(axis=0)
+    cosines = (texts * image).sum(axis=1) / np.linalg.norm(texts, axis=1) / np.linalg.norm(image, axis=1)
+    assert cosines.mean() == pytest.approx(1 / np.sqrt(1 + 0.5**2), abs=0.05)
 
 
 def test_synthetic_bank_depends_on_its_seed_alone():

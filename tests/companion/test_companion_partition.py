@@ -14,7 +14,7 @@ from promptfolio.companion.partition import class_anchors, partition_bank
 from promptfolio.companion.split_roles import assign_roles
 from promptfolio.companion.study import draw_partitions
 from promptfolio.companion.study_config import ClipStudy
-from simulate.model.keys import replicate_key
+from simulate.model.keys import fold_purpose, replicate_key
 from simulate.validation import ConfigurationError
 
 BANK = draw_synthetic_bank(classes=6, dim=8)
@@ -120,6 +120,65 @@ def test_train_and_held_out_rows_follow_the_same_proportions():
         assert np.abs(validation - held / 3).max() < 1
 
 
+def test_shares_are_rounded_to_the_nearest_image():
+    # The first k clients together have their cumulative share, to within half an image.
+    partition = partition_bank(ClipStudy(clients=4), BANK, replicate_key(0, 0))
+    held = [np.concatenate(pair) for pair in zip(partition.validation, partition.test, strict=True)]
+    for parts, size in ((partition.train, 24), (held, 36)):
+        cumulative = np.cumsum([counts(BANK, rows) for rows in parts], axis=0)
+        share = size * partition.proportions.cumsum(axis=1).T
+        assert np.abs(cumulative - share).max() <= 0.5 + 1e-9
+
+
+def test_images_are_shuffled_before_they_are_shared_out():
+    # Rows of a class in the order of the file would give the first client the first of them, in every replicate.
+    study = ClipStudy(clients=2, beta=1e6, min_rows=1)
+    draws = [partition_bank(study, BANK, replicate_key(0, seed)) for seed in range(4)]
+    for part in ("train", "validation", "test"):
+        of_first = [getattr(partition, part)[0] for partition in draws]
+        assert len({tuple(rows) for rows in of_first}) == 4, part
+    places = [np.flatnonzero(BANK.split == 0).searchsorted(draw.train[0]) % 24 for draw in draws]
+    np.testing.assert_allclose(np.concatenate(places).mean(), 11.5, atol=1.5)
+
+
+def test_a_clients_validation_images_are_drawn_from_all_of_its_held_out_ones():
+    # Clients that the bank names leave nothing else to draw; the first rows of a file may be unlike the others.
+    study = ClipStudy(clients=4)
+    draws = [partition_bank(study, GIVEN, replicate_key(0, seed)) for seed in range(4)]
+    for client in range(4):
+        assert len({tuple(partition.validation[client]) for partition in draws}) == 4
+    held = np.flatnonzero(BANK.split == 1)
+    for purpose in ("validation", "test"):
+        rows = np.concatenate([own for partition in draws for own in getattr(partition, purpose)])
+        np.testing.assert_allclose((held.searchsorted(rows) % 36).mean(), 17.5, atol=2)
+
+
+def test_drawn_clients_with_just_enough_images_are_kept():
+    # Hardly any skew: each of two clients has 5 training, 5 validation and 5 test images of both classes.
+    bank = draw_synthetic_bank(classes=2, dim=8, train_per_class=10, test_per_class=20)
+    study = ClipStudy(clients=2, beta=1e6, validation_fraction=0.5, min_rows=10)
+    partition = partition_bank(study, bank, replicate_key(0, 0))
+    assert {
+        rows.size for part in (partition.train, partition.validation, partition.test) for rows in part
+    } == {10}
+    with pytest.raises(ConfigurationError, match="min_rows"):
+        partition_bank(study.replace(min_rows=11), bank, replicate_key(0, 0))
+
+
+def test_clients_with_just_enough_images_are_kept():
+    bank = draw_synthetic_bank(classes=2, dim=8, train_per_class=10, test_per_class=20)
+    bank = dataclasses.replace(bank, client=np.arange(bank.labels.size) % 2)
+    study = ClipStudy(clients=2, validation_fraction=0.5, min_rows=1)
+    sizes = [
+        rows.size
+        for part in ("train", "validation", "test")
+        for rows in getattr(partition_bank(study, bank, replicate_key(0, 0)), part)
+    ]
+    partition_bank(study.replace(min_rows=min(sizes)), bank, replicate_key(0, 0))
+    with pytest.raises(ConfigurationError, match=f"at most {min(sizes)}, the fewest"):
+        partition_bank(study.replace(min_rows=min(sizes) + 1), bank, replicate_key(0, 0))
+
+
 def test_small_beta_is_heterogeneous():
     def largest_share(beta):
         study = ClipStudy(clients=4, beta=beta)
@@ -135,6 +194,17 @@ def test_same_key_same_partition_and_other_key_another():
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_anchors_and_partitions_have_streams_of_their_own():
+    key, study = replicate_key(0, 0), ClipStudy(clients=3, min_rows=1)
+    shares = {}
+    for purpose in ("anchors", "partition"):
+        random = np.random.default_rng(np.asarray(jax.random.key_data(fold_purpose(key, purpose))))
+        shares[purpose] = random.dirichlet(np.full(3, study.beta), 6)
+    proportions = partition_bank(study, BARE, key).proportions
+    np.testing.assert_array_equal(proportions, shares["partition"])
+    assert not np.array_equal(proportions, shares["anchors"])
 
 
 def test_anchors_do_not_depend_on_the_partition():
@@ -365,6 +435,15 @@ def test_given_clients_keep_their_images(split):
     np.testing.assert_array_equal(rows, np.arange(BANK.labels.size))
     np.testing.assert_allclose(partition.proportions, 0.25)
     assert any("the 4 that the bank names: beta is not used" in notice for notice in partition.notices)
+
+
+def test_proportions_of_given_clients_are_theirs_in_all_images():
+    client = (np.arange(BANK.labels.size) % 60 < 7 * (1 + BANK.labels)).astype(int)
+    partition = partition_bank(
+        ClipStudy(clients=2, min_rows=1), dataclasses.replace(BANK, client=client), replicate_key(0, 0)
+    )
+    share = 7 * np.arange(1, 7) / 60
+    np.testing.assert_allclose(partition.proportions, np.stack([1 - share, share], axis=1))
 
 
 def test_given_clients_must_be_as_many_as_the_study_has():

@@ -63,6 +63,12 @@ def test_equal_class_texts_tie_from_the_start_and_are_no_divergence():
     )
     result = run_study(STUDY.replace(schemes=("posthoc",)), bank)
     assert result.accuracy.notnull().all()
+    # Nothing is trained yet, and an image that ties is an error under every prompt.
+    shared, own = (result.generalisation.isel(step=0).sel(prompt=prompt) for prompt in ("global", "local"))
+    np.testing.assert_array_equal(own, shared)
+    right = (result.baseline_accuracy * result.samples).sel(split="test").sum("client", skipna=False)
+    of_classes = (result.baseline_group_accuracy * result.group_samples).sel(group="trained")
+    np.testing.assert_allclose(of_classes, right)
 
 
 def objective(scheme, scale, seed=0, samples=6, classes=3, dim=4):

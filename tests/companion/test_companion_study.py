@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from promptfolio.companion import study as study_module
 from promptfolio.companion.banks import draw_synthetic_bank, load_bank
 from promptfolio.companion.client_splits import gather
 from promptfolio.companion.evaluate import accuracy_of, choosing_images
 from promptfolio.companion.labels import study_name
+from promptfolio.companion.split_roles import assign_roles
 from promptfolio.companion.study import draw_partitions, run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.summary import summarise
@@ -289,6 +291,26 @@ def test_studies_that_no_bank_or_machine_can_hold_are_refused(changes, field):
     with pytest.raises(ConfigurationError) as caught:
         run_study(STUDY.replace(**changes), BANK)
     assert caught.value.field == field
+
+
+def test_recording_more_rounds_does_not_change_training(result):
+    last = run_study(STUDY.replace(record=(12,), schemes=("joint",)), BANK)
+    for name in ("accuracy", "prompt_accuracy", "chosen_theta"):
+        found = last[name].isel(step=0).sel(scheme="joint")
+        np.testing.assert_array_equal(found, result[name].isel(step=-1).sel(scheme="joint"), err_msg=name)
+
+
+def test_memory_is_that_of_prompts_and_logits(monkeypatch):
+    # For each replicate ten times the prompts of all clients, and of each held-out image the features and three
+    # logits per class, four bytes a number.
+    needed = 4 * 2 * (10 * 3 * 5 * 16 + 180 * (16 + 3 * 5))
+    roles = assign_roles(STUDY, BANK)
+    monkeypatch.setattr(study_module, "machine_memory", lambda: needed)
+    study_module._check_sizes(STUDY, BANK, roles)
+    monkeypatch.setattr(study_module, "machine_memory", lambda: needed - 1)
+    with pytest.raises(ConfigurationError) as caught:
+        study_module._check_sizes(STUDY, BANK, roles)
+    assert caught.value.field == "replicates"
 
 
 def test_progress_reaches_its_total():

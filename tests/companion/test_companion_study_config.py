@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from promptfolio.companion.study_config import ClipStudy
@@ -103,3 +104,24 @@ def test_describing_a_study_loads_nothing_heavy():
     code = f"import sys, promptfolio.companion as companion; companion.ClipStudy(); print({heavy})"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_thetas_are_multiples_of_the_step_to_the_last_digits():
+    study = ClipStudy(theta_step=1 / 16, trained_theta=(0.03125, 0.5))
+    assert study.theta == tuple(sorted([index / 16 for index in range(17)] + [0.03125]))
+    thirds = ClipStudy(theta_step=1 / 3, trained_theta=(1 / 3,)).theta
+    np.testing.assert_allclose(thirds, (0, 1 / 3, 2 / 3, 1), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "record"),
+    [
+        (1, (1,)),
+        (2, (1, 2)),
+        (7, (1, 2, 5, 7)),
+        (150, (1, 2, 5, 10, 20, 50, 100, 150)),
+        (200, (1, 2, 5, 10, 20, 50, 100, 200)),
+    ],
+)
+def test_rounds_are_recorded_at_one_two_and_five(rounds, record):
+    assert ClipStudy(rounds=rounds).record == record

@@ -118,6 +118,31 @@ def test_repeats_are_found_by_direction(length, half):
     assert any("3 images repeat another one" in notice for notice in roles.notices)
 
 
+def test_training_images_are_counted_without_those_dropped():
+    # Rows 0, 3, 6 are of train; 0 and 3 are of class 0, and so is what repeats them.
+    bank = with_repeats(THIRDS, r3_0=(1.0, False), r6_0=(2.0, True), r4_1=(1.0, False))
+    roles = assign_roles(ClipStudy(), bank)
+    trained = THIRDS.labels[THIRDS.rows("train")]
+    expected = np.bincount(trained, minlength=6) - np.array([2, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(roles.train_classes, expected)
+    assert (roles.train.size, roles.validation.size, roles.test.size) == (118, 119, 120)
+
+
+def test_only_repeats_with_another_label_contradict():
+    # A class has 60 rows, so that 5 and 65 differ in class, and 4 and 1 do not.
+    bank = with_repeats(THIRDS, r65_5=(1.0, False), r4_1=(1.0, False), r8_2=(1.0, False))
+    roles = assign_roles(ClipStudy(), bank)
+    assert dict(zip(roles.dropped.tolist(), roles.conflicts.tolist(), strict=True)) == {
+        4: False,
+        8: False,
+        65: True,
+    }
+    assert roles.describe()["label_conflicts"] == 1
+    (said,) = (notice for notice in roles.notices if "contradict" in notice)
+    assert said.startswith("1 of the repeated images contradict each other")
+    assert "row 65, 'class 1', which repeats row 5, 'class 0'" in said
+
+
 def test_repeats_across_splits_stay_in_training():
     bank = with_repeats(THIRDS, r0_5=(3.0, False))
     roles = assign_roles(ClipStudy(), bank)
@@ -173,13 +198,26 @@ def test_first_occurrences_are_those_of_all_pairs(rows, copies, monkeypatch):
     np.testing.assert_array_equal(first_occurrences(unit), brute_force(unit))
 
 
+@pytest.mark.parametrize("block", [1, 7, 512])
+def test_repeats_at_the_limit_are_found_wherever_blocks_end(block, monkeypatch):
+    monkeypatch.setattr("promptfolio.companion.banks.repeats._BLOCK", block)
+    pairs = 0.02 * np.arange(150)
+    angles = np.concatenate([pairs, pairs + np.where(np.arange(150) % 2, 0.95, 1.05) * SAME_DISTANCE])
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    found = first_occurrences(circle)
+    np.testing.assert_array_equal(found, brute_force(circle))
+    assert (found < np.arange(300)).sum() == 75
+
+
 def test_equal_rows_are_all_the_first_one():
     assert not first_occurrences(np.full((3000, 4), 0.5, np.float32)).any()
 
 
-def test_nearby_images_are_not_repeats():
-    images = np.array([[1.0, 0.0], [1.0, 0.004]], np.float32)
-    assert first_occurrences(images / np.linalg.norm(images, axis=1, keepdims=True)).tolist() == [0, 1]
+@pytest.mark.parametrize(("distance", "first"), [(0.0019, 0), (0.0021, 1), (0.004, 1)])
+def test_images_nearer_than_the_limit_are_repeats(distance, first):
+    images = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, distance], [0.0, 1.0, 0.0]], np.float32)
+    unit = images / np.linalg.norm(images, axis=1, keepdims=True)
+    assert first_occurrences(unit).tolist() == [0, first, 2]
 
 
 def test_synthetic_bank_has_no_repeats():

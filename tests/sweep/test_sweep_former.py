@@ -60,6 +60,12 @@ def test_a_former_cell_is_found_and_not_computed_again(former: pathlib.Path) -> 
     assert cell_state(former, NOW.replace(seed=1)) == "missing"
 
 
+def test_another_experiment_under_a_former_name_is_foreign(former: pathlib.Path) -> None:
+    other = run(NOW.replace(seed=1, engine="coefficient"))
+    save_result(cell_path(former, NAME), other)
+    assert cell_state(former, NOW) == "foreign"
+
+
 def test_a_former_cell_is_read_under_present_names(former: pathlib.Path) -> None:
     result, fresh = load_cell(former, NOW), run(NOW)
     xr.testing.assert_equal(result, fresh)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from promptfolio.sweep import cell_path, load_cell, run_sweep, sweep_states
 from promptfolio.sweep.execution import Outcome
-from promptfolio.sweep.local import LIVES, local_pool
+from promptfolio.sweep.local import LIVES, local_pool, workers_for
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
 from simulate import ConfigurationError
@@ -40,6 +40,27 @@ def test_workers_know_their_share_of_the_cores(threads: int) -> None:
     with local_pool(1, threads) as pool:
         told = [pool.submit(os.getenv, name).result() for name in ("OMP_NUM_THREADS", "NPROC")]
     assert told == [str(threads)] * 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads", "gibibytes", "expected"),
+    [
+        (None, None, 100, 8),  # one per core
+        (None, 2, 100, 4),
+        (None, 16, 100, 1),
+        (None, None, 7, 3),  # one per 2 GiB
+        (None, None, 1, 1),
+        (None, None, 0, 8),  # memory is not known
+        (3, 8, 1, 3),
+        (50, None, 100, 20),  # one per cell
+    ],
+)
+def test_processes_are_as_many_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, asked: int | None, threads: int | None, gibibytes: int, expected: int
+) -> None:
+    monkeypatch.setattr("promptfolio.sweep.local.machine_cores", lambda: 8)
+    monkeypatch.setattr("promptfolio.sweep.local.container_memory", lambda: gibibytes * 2**30)
+    assert workers_for(20, asked, threads) == expected
 
 
 def started(log: pathlib.Path, name: str) -> list[int]:

@@ -1,5 +1,6 @@
 """Specifications: what they resolve to, and that each mistake is refused in one line."""
 
+import itertools
 import math
 import os
 import pathlib
@@ -81,6 +82,15 @@ def test_fields_that_derive_from_varied_ones_follow_them() -> None:
 def test_ranges(text: str, field: str, expected: tuple[float, ...]) -> None:
     (experiment,) = experiments(f"[experiment]\n{text}")
     assert getattr(experiment, field) == expected  # to the last bit: equal cells must have equal names
+
+
+def test_points_of_a_logarithmic_range_have_equal_ratios() -> None:
+    (experiment,) = experiments(
+        "[experiment]\ntheta = { from = 0.003, to = 0.9, points = 6, spacing = 'log' }"
+    )
+    assert (experiment.theta[0], experiment.theta[-1]) == (0.003, 0.9)
+    for before, after in itertools.pairwise(experiment.theta):
+        assert after / before == pytest.approx(300 ** (1 / 5), rel=1e-10)
 
 
 def test_a_range_in_the_grid_is_a_list_of_its_points() -> None:

@@ -7,6 +7,10 @@ _SPLITS = "promptfolio.companion.client_splits"
 _TRAINING = "promptfolio.companion.training"
 _PROMPTS = "promptfolio.companion.prompts"
 _STUDY = "promptfolio.companion.study"
+_ROLES = "promptfolio.companion.split_roles"
+_REPEATS = "promptfolio.companion.banks.repeats"
+_BANK = "promptfolio.companion.banks.feature_bank"
+_LABELS = "promptfolio.companion.labels"
 
 _IN_PARTITION = "tests/companion/test_companion_partition.py::"
 _EVALUATE = "promptfolio.companion.evaluate"
@@ -15,6 +19,8 @@ _IN_CHOICES = "tests/companion/test_companion_choices.py::"
 _IN_SUMMARY = "tests/companion/test_companion_summary.py::"
 _IN_STUDY = "tests/companion/test_companion_study.py::"
 _IN_TRAINING = "tests/companion/test_companion_training.py::"
+_IN_EVALUATE = "tests/companion/test_companion_evaluate.py::"
+_IN_ROLES = "tests/companion/test_split_roles.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     # --- whose images ---
@@ -75,6 +81,70 @@ MUTANTS: tuple[Mutant, ...] = (
         "proportions = random.dirichlet(np.full(bank.classes, study.beta), study.clients).T\n"
         "        proportions = proportions / proportions.sum(axis=1, keepdims=True)\n",
     ),
+    Edited(
+        "images_shared_out_in_order",
+        _PARTITION,
+        "images are shared out in the order of the file, not shuffled",
+        (f"{_IN_PARTITION}test_images_are_shuffled_before_they_are_shared_out",),
+        "return [random.permutation(rows) for rows in np.split(pool[order], starts)]",
+        "return list(np.split(pool[order], starts))",
+    ),
+    Edited(
+        "first_images_validate",
+        _PARTITION,
+        "a client's validation images are the first of its held-out ones in the file",
+        (f"{_IN_PARTITION}test_a_clients_validation_images_are_drawn_from_all_of_its_held_out_ones",),
+        "own = random.permutation(rows[labels[rows] == label])",
+        "own = rows[labels[rows] == label]",
+    ),
+    Edited(
+        "dropped_images_counted",
+        _ROLES,
+        "training images that are not used count as training images of their class",
+        (f"{_IN_ROLES}test_training_images_are_counted_without_those_dropped",),
+        "np.bincount(bank.labels[trained], minlength=bank.classes)",
+        "np.bincount(bank.labels[parts[0]], minlength=bank.classes)",
+    ),
+    Edited(
+        "agreeing_labels_conflict",
+        _ROLES,
+        "repeated images whose labels agree are reported as contradicting each other",
+        (f"{_IN_ROLES}test_only_repeats_with_another_label_contradict",),
+        "bank.labels[dropped] != bank.labels[kept]",
+        "bank.labels[dropped] == bank.labels[kept]",
+    ),
+    Edited(
+        "validation_split_trained_on",
+        _ROLES,
+        "a split called val is trained on before one called train",
+        (f"{_IN_ROLES}test_splits_are_chosen_by_their_names",),
+        "(_TRAIN, _VALIDATION, filled)",
+        "(_VALIDATION, _TRAIN, filled)",
+    ),
+    Edited(
+        "only_equal_images_repeat",
+        _REPEATS,
+        "a repeated image that was rounded differently is taken for another one",
+        (f"{_IN_ROLES}test_images_nearer_than_the_limit_are_repeats",),
+        ">= 1 - SAME_DISTANCE**2 / 2",
+        ">= 1",
+    ),
+    Edited(
+        "neighbours_missed_between_blocks",
+        _REPEATS,
+        "repeated images are looked for nearer by than they may be",
+        (f"{_IN_ROLES}test_repeats_at_the_limit_are_found_wherever_blocks_end",),
+        "component + 1.1 * SAME_DISTANCE",
+        "component + 0.1 * SAME_DISTANCE",
+    ),
+    Edited(
+        "digest_without_splits",
+        _BANK,
+        "banks that differ in the split of their images have one digest, and results of theirs one name",
+        ("tests/companion/test_companion_bank.py::test_every_field_of_a_bank_counts_in_its_digest",),
+        "(self.image_features, self.labels, self.split, self.text_features, self.client)",
+        "(self.image_features, self.labels, self.text_features, self.client)",
+    ),
     # --- what chooses θ ---
     Edited(
         "test_images_predict",
@@ -122,7 +192,65 @@ MUTANTS: tuple[Mutant, ...] = (
         'curves["best"][seed, index]',
         "curve[seed, index]",
     ),
+    Edited(
+        "choices_of_posthoc_exchanged",
+        _EVALUATE,
+        "θ by (T24) and θ by the exact validation curve stand in each other's place",
+        (f"{_IN_EVALUATE}test_choices_are_made_on_validation_images_of_trained_classes",),
+        "        Choice(predicted.theta, predicted.low, predicted.high),\n"
+        "        Choice(float(np.mean(interval)), *interval),\n",
+        "        Choice(float(np.mean(interval)), *interval),\n"
+        "        Choice(predicted.theta, predicted.low, predicted.high),\n",
+    ),
+    Edited(
+        "exact_choice_at_an_end",
+        _EVALUATE,
+        "the exact choice is the lower end of the best interval, not its middle",
+        (f"{_IN_EVALUATE}test_choices_are_made_on_validation_images_of_trained_classes",),
+        "Choice(float(np.mean(interval)), *interval)",
+        "Choice(interval[0], *interval)",
+    ),
+    Edited(
+        "moments_of_all_clients_together",
+        _EVALUATE,
+        "θ* is predicted (T24) as if all validation images were one client's",
+        (f"{_IN_EVALUATE}test_choices_are_made_on_validation_images_of_trained_classes",),
+        "margin_moments(*validation, owner, study.prior_samples)",
+        "margin_moments(*validation, 0 * owner, study.prior_samples)",
+    ),
+    Edited(
+        "prior_of_the_default",
+        _EVALUATE,
+        "θ* is predicted (T24) with the default ν, whatever the study says",
+        (f"{_IN_EVALUATE}test_choices_are_made_on_validation_images_of_trained_classes",),
+        "margin_moments(*validation, owner, study.prior_samples)",
+        "margin_moments(*validation, owner)",
+    ),
     # --- training ---
+    Edited(
+        "both_prompts_drawn_alike",
+        _TRAINING,
+        "the global and the local prompt start from the same draw",
+        (f"{_IN_TRAINING}test_initial_prompts_are_independent_draws_of_the_given_deviation",),
+        "jax.random.normal(part, shape, dtype) for part in stream",
+        "jax.random.normal(stream[0], shape, dtype) for part in stream",
+    ),
+    Edited(
+        "initial_deviation_squared",
+        _TRAINING,
+        "initial prompts have the variance that the study gives as deviation, and the other way round",
+        (f"{_IN_TRAINING}test_initial_prompts_are_independent_draws_of_the_given_deviation",),
+        "hyperparameters.init_std * jax.random.normal",
+        "hyperparameters.init_std**2 * jax.random.normal",
+    ),
+    Edited(
+        "clients_averaged_alike",
+        _TRAINING,
+        "global prompts are averaged with equal weights",
+        (f"{_IN_TRAINING}test_training_is_federated_averaging_by_hand",),
+        "optimizer, replicate.client_weights, program",
+        "optimizer, jnp.full_like(replicate.client_weights, 1 / replicate.client_weights.size), program",
+    ),
     Edited(
         "logit_scale_in_loss_fixed",
         _PROMPTS,
@@ -163,7 +291,55 @@ MUTANTS: tuple[Mutant, ...] = (
         'stream = jax.random.split(fold_purpose(key, "initialisation"))',
         'stream = jax.random.split(fold_purpose(jax.random.key(0), "initialisation"))',
     ),
+    Edited(
+        "rounds_trained_again",
+        _STUDY,
+        "between two records as many rounds are trained as from the start to the second",
+        (f"{_IN_STUDY}test_recording_more_rounds_does_not_change_training",),
+        "jnp.asarray(gap, jnp.int32)",
+        "jnp.asarray(rounds, jnp.int32)",
+    ),
     # --- what is measured ---
+    Edited(
+        "margins_reversed",
+        _TRAINING,
+        "margins have the opposite sign",
+        (f"{_IN_TRAINING}test_each_prompt_is_measured_on_the_images_it_should_be",),
+        "return true - jnp.max(logits, axis=-1, where=~own, initial=-jnp.inf)",
+        "return jnp.max(logits, axis=-1, where=~own, initial=-jnp.inf) - true",
+    ),
+    Edited(
+        "images_and_prompts_of_clients_exchanged",
+        _TRAINING,
+        "generalisation of a client is that of everyone's prompts to its images",
+        (f"{_IN_TRAINING}test_each_prompt_is_measured_on_the_images_it_should_be",),
+        "elsewhere = jax.lax.map(classifies, features_local)",
+        "elsewhere = jnp.swapaxes(jax.lax.map(classifies, features_local), 0, 1)",
+    ),
+    Edited(
+        "classes_weighted_alike",
+        _EVALUATE,
+        "the error predicted for a client is the plain mean over its classes",
+        (f"{_IN_EVALUATE}test_the_predicted_error_of_a_client_is_the_mean_over_its_images",),
+        "* self.samples[:, None]",
+        "* (self.samples > 0)[:, None]",
+    ),
+    Edited(
+        "errors_of_other_clients",
+        _EVALUATE,
+        "predicted errors stand at other clients",
+        (f"{_IN_EVALUATE}test_the_predicted_error_of_a_client_is_the_mean_over_its_images",),
+        "(self.clients[:, None] == np.arange(clients))",
+        "(self.clients[:, None] == np.arange(clients)[::-1])",
+    ),
+    Edited(
+        "groups_exchanged",
+        _EVALUATE,
+        "classes with and without training images are exchanged",
+        (f"{_IN_EVALUATE}test_posthoc_accuracies_are_those_of_a_loop",),
+        "np.stack([splits.test & trained, splits.test & ~trained])",
+        "np.stack([splits.test & ~trained, splits.test & trained])",
+    ),
     Edited(
         "baseline_splits_swapped",
         "promptfolio.companion.baseline",
@@ -189,6 +365,46 @@ MUTANTS: tuple[Mutant, ...] = (
         "return (np.rint(accuracy * counts) / counts).mean(axis=-1)",
     ),
     # --- what is reported ---
+    Edited(
+        "rounds_for_steps",
+        _LABELS,
+        "gradient steps are counted in rounds, however many a round has",
+        (f"{_IN_SUMMARY}test_steps_are_gradient_steps",),
+        "rounds * study.local_steps",
+        "rounds",
+    ),
+    Edited(
+        "converted_on_validation",
+        _LABELS,
+        "the accuracy at the converted θ is that on validation images",
+        (f"{_IN_SUMMARY}test_the_converted_pair_is_the_nearest_trained_one",),
+        'values["overall_accuracy"][study.schemes.index("joint"), SPLITS.index("test")]',
+        'values["overall_accuracy"][study.schemes.index("joint"), SPLITS.index("validation")]',
+    ),
+    Edited(
+        "validation_images_reported_for_test",
+        _SUMMARY,
+        "the numbers of validation and of test images are exchanged",
+        (f"{_IN_SUMMARY}test_numbers_of_images_are_those_of_the_partitions",),
+        "dataset.samples.sel(split=split)",
+        'dataset.samples.sel(split={"validation": "test", "test": "validation"}[split])',
+    ),
+    Edited(
+        "baseline_mean_of_clients",
+        _SUMMARY,
+        "the baseline over all images is the plain mean over clients",
+        (f"{_IN_SUMMARY}test_the_baseline_is_the_texts_accuracy",),
+        'overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client")).values',
+        'overall = by_client.mean("client", skipna=False).values',
+    ),
+    Edited(
+        "harmonic_mean_halved",
+        _SUMMARY,
+        "the harmonic mean of two accuracies lacks its factor 2",
+        (f"{_IN_SUMMARY}test_choices_are_reported_with_their_own_numbers",),
+        "2 * trained * untrained /",
+        "trained * untrained /",
+    ),
     Edited(
         "regret_reversed",
         _SUMMARY,
