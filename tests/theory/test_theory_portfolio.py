@@ -65,6 +65,18 @@ def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
         assert_allclose(value, expected, rtol=1e-10)
 
 
+def test_moments_are_those_of_explicit_vectors():
+    """Ratios and correlation from the lengths and the angle of two noise vectors."""
+    u_global, u_local = np.array([3.0, 4.0, 0.0]), np.array([0.0, 2.0, 1.0])
+    pair = Moments(2.0, 3.0, u_global @ u_global, u_local @ u_local, u_global @ u_local)
+    lengths = np.linalg.norm(u_global), np.linalg.norm(u_local)
+    assert_allclose([pair.ratio_global, pair.ratio_local], [2.0 / lengths[0], 3.0 / lengths[1]])
+    assert_allclose(pair.correlation, np.corrcoef([*u_global, *-u_global], [*u_local, *-u_local])[0, 1])
+    # a covariance beyond √(AB) by rounding is that of parallel vectors
+    beyond = np.nextafter(2.0, 3.0)
+    assert Moments(1.0, 1.0, 1.0, 4.0, [beyond, -beyond]).checked().noise_cross.tolist() == [2.0, -2.0]
+
+
 def test_optimal_mixing_in_degenerate_cases():
     parallel = dict(noise_global=1.0, noise_local=4.0, noise_cross=2.0)
     assert tangency.optimal_mixing(1.0, [1.0, 2.0, 3.0], **parallel).tolist() == [0.0, 0.0, 1.0]
