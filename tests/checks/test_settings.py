@@ -26,7 +26,9 @@ def test_a_setting_reaches_its_strength_whatever_the_noise(noise_std: float, noi
     np.testing.assert_allclose(margin, setting.step_size / 2, rtol=0.06)
 
 
-def test_a_comparison_reports_means_regrets_and_advantages_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_reports_means_regrets_and_advantages_of_its_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """From the run's ratios of single clients and seeds, where the predicted θ is far from the best."""
     predicted = 0.9
     monkeypatch.setattr("promptfolio.checks.settings.mixing.predicted_mixing", lambda *_: predicted)

@@ -108,6 +108,7 @@ def test_the_highest_point_of_the_spline_beside_the_best_value_is_found(points):
         assert_allclose(spline(found.place[column]), highest, rtol=1e-9, atol=1e-9)
         assert low <= found.place[column] <= high
 
+
 def test_rounding_decides_what_ties():
     values = 1 + 1e-16 * np.sin(50 * GRID)
     assert best_place(GRID, values).flat

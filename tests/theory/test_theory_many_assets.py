@@ -64,6 +64,13 @@ def test_ratios_are_in_units_of_the_noise(noise_std: float) -> None:
     assert_allclose(optimal_ratio(signals, gram, [noise_std, 2 * noise_std]), [best, best / 2])
 
 
+def test_joint_weights_of_several_mixtures_are_those_of_each() -> None:
+    several = np.random.default_rng(12).uniform(0, 1, (2, 4, 3))
+    for row in np.ndindex(2, 4):
+        roots = [weight**0.5 for weight in several[row]]
+        assert_allclose(joint_weights(several)[row], np.array(roots) / sum(roots))
+
+
 @given(seeds)
 @settings(max_examples=30, deadline=None)
 def test_conditions_of_karush_kuhn_and_tucker(seed: int) -> None:
