@@ -124,6 +124,11 @@ def test_ties_are_relative_to_the_size_of_the_values(size):
     assert best_place(GRID, size * (1 + 1e-9 * GRID), rounding=1e-6).flat
 
 
+def test_an_end_is_best_where_the_spline_has_a_lower_maximum_beside_it():
+    assert best_place(range(5), [-2.5, -1.2, 0.7, 1.2, 1.3]).place == 4.0
+    assert best_place(range(5), [1.3, 1.2, 0.7, -1.2, -2.5]).place == 0.0
+
+
 def test_a_place_beside_undefined_neighbours_stays_on_the_grid():
     best = best_place(np.linspace(0, 1, 5), [-np.inf, 0.0, -np.inf, -np.inf, -np.inf])
     assert best.place == 0.25

@@ -64,8 +64,10 @@ def test_ties_are_errors_and_hopeless_samples_count():
 
 
 def test_of_nearly_equal_intervals_the_longest_is_taken():
-    steps = AccuracySteps(np.array([0, 0.3, 0.69, 1.0]), np.array([1.0, 0, 1]), np.empty(0), np.empty(0), 1)
-    assert steps.best_interval() == pytest.approx((0.69, 1.0))
+    """The second, hardly shorter, is nearer to the middle of all: 0.39."""
+    edges, values = np.array([0, 0.31, 0.4, 0.7, 0.9, 0.95, 1.0]), np.array([1.0, 0, 1, 0, 1, 0])
+    steps = AccuracySteps(edges, values, np.empty(0), np.empty(0), 1)
+    assert steps.best_interval() == pytest.approx((0.0, 0.31))
 
 
 def test_the_middle_of_all_theta_weighs_intervals_by_their_length():
