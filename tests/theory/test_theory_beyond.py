@@ -41,6 +41,13 @@ EQUAL = Federation(**LETTERS, sample_counts=(10,) * 4)
 SYMMETRIC = EqualClients(**LETTERS, clients=4, samples=10, group_size=1)
 
 
+@pytest.mark.parametrize("group_size", [1, 2, 3, 6])
+def test_equal_clients_one_by_one_are_the_same_equal_clients(group_size):
+    letters = dict(LETTERS, noise_std=0.7, noise_feature_sq=2.0, clients=6, samples=5, group_size=group_size)
+    found = EqualClients(**letters).federation().equal_clients()
+    assert {name: float(getattr(found, name)) for name in letters} == letters
+
+
 # --- label noise (T26) ---
 
 
