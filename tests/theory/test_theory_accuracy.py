@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 from theory.model import accuracy as module
-from theory.model.accuracy import accuracy, log_error, ratio
+from theory.model.accuracy import accuracy, log_error, mean_log_error, ratio
 from theory.proof.derivation import as_function
 
 
@@ -43,6 +43,13 @@ def test_stable_twin_matches_the_derived_expression():
 def test_extreme_values():
     assert accuracy([-np.inf, np.inf]).tolist() == [0.0, 1.0]
     assert_allclose(log_error(1e4), -(1e8) / 2 - np.log(1e4 * np.sqrt(2 * np.pi)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, (0, 1), (0, 2)])
+def test_errors_are_averaged_over_the_named_axes_only(axis):
+    ratios = np.random.default_rng(4).normal(1, 1, (2, 3, 5))
+    expected = np.log(np.mean(1 - accuracy(ratios), axis=axis))
+    assert_allclose(mean_log_error(ratios, axis=axis), expected, rtol=1e-12)
 
 
 def test_ratio_at_the_edges():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.interpolate import CubicSpline
 
 from theory.numerics.best import best_index, best_place
 
@@ -42,6 +43,7 @@ def test_curves_are_answered_one_by_one_in_their_shape():
         ([1, 1, 1, 1, 1], 0.5, 0.0, 1.0, 2),  # nothing to choose by
         ([0, 0, 1, 1, 1], 0.75, 0.5, 1.0, 3),
         ([1, 0, 1, 1, 1], 0.75, 0.0, 1.0, 3),  # the longest run, and all that ties
+        ([1, 1, 1, 0, 1], 0.25, 0.0, 1.0, 1),
         ([np.inf, np.inf, np.inf, 1, 0], 0.25, 0.0, 0.5, 1),  # no errors at all
         ([np.inf, np.inf, 2, 1, 0], 0.125, 0.0, 0.25, 1),
     ],
@@ -60,6 +62,51 @@ def test_two_equal_neighbours_are_one_peak_of_a_smooth_curve_and_a_tie_of_counts
     assert not best_place(places, values).flat
     assert best_place(places, values).place == pytest.approx(0.3)
     assert best_place(places, values, smooth=False).flat
+    assert best_place(places, [0.0, 1.0, 1.0, 0.9]).place == pytest.approx(0.3)
+
+
+def test_equal_values_apart_are_two_peaks():
+    best = best_place([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 1.0, 0.0, 1.0, 0.0, 0.5])
+    assert best.flat
+    assert [float(best.low), float(best.high)] == [0.2, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("values", "place", "index"),
+    [
+        ("101010000000", 2.0, 2),  # the middle of what ties is 2, that of all places 5.5
+        ("000000010101", 9.0, 9),
+        ("111100111101", 7.5, 8),  # the runs' centres are 1.5 and 7.5, the middle of what ties is 5.2
+        ("101111001111", 3.5, 4),
+    ],
+)
+def test_of_equally_long_runs_the_nearest_to_the_middle_of_all_is_taken(values, place, index):
+    counts = [float(value) for value in values]
+    assert best_place(range(len(counts)), counts, smooth=False).place == place
+    assert best_index(counts) == index
+
+
+def test_counts_tie_only_where_they_are_equal():
+    above = 1 + np.finfo(float).eps
+    assert best_place([0, 1, 2, 3], [1.0, 1.0, above, 1.0], smooth=False).place == 2
+    assert not best_place([0, 1, 2, 3], [1.0, 1.0, above, 1.0], smooth=False).flat
+    assert best_place([0, 1, 2, 3], [1.0, 1.0, above, 1.0]).flat
+
+
+@pytest.mark.parametrize("points", [3, 4, 7, 12])
+def test_the_highest_point_of_the_spline_beside_the_best_value_is_found(points):
+    """Rough curves, whose splines have several maxima beside the best value, against SciPy's roots."""
+    random = np.random.default_rng(points)
+    grid, curves = np.sort(random.uniform(0, 1, points)), random.normal(size=(points, 200))
+    found = best_place(grid, curves)
+    for column, index in enumerate(np.argmax(curves, axis=0)):
+        spline = CubicSpline(grid, curves[:, column])
+        low, high = grid[max(index - 1, 0)], grid[min(index + 1, points - 1)]
+        roots = spline.derivative().roots(extrapolate=False)
+        places = np.append(roots[(low <= roots) & (roots <= high)], grid[index])
+        highest = spline(places).max()
+        assert_allclose(spline(found.place[column]), highest, rtol=1e-9, atol=1e-9)
+        assert low <= found.place[column] <= high
 
 
 def test_rounding_decides_what_ties():
@@ -67,6 +114,19 @@ def test_rounding_decides_what_ties():
     assert best_place(GRID, values).flat
     assert best_place(GRID, 1 + 1e-9 * GRID).place == 1.0
     assert best_place(GRID, 1 + 1e-9 * GRID, rounding=1e-6).flat
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_ties_are_relative_to_the_size_of_the_values(size):
+    assert best_place(GRID, size * (1 + 1e-9 * GRID)).place == 1.0
+    assert not best_place(GRID, size * (1 + 1e-9 * GRID)).flat
+    assert best_place(GRID, size * (1 + 1e-16 * np.sin(50 * GRID))).flat
+    assert best_place(GRID, size * (1 + 1e-9 * GRID), rounding=1e-6).flat
+
+
+def test_an_end_is_best_where_the_spline_has_a_lower_maximum_beside_it():
+    assert best_place(range(5), [-2.5, -1.2, 0.7, 1.2, 1.3]).place == 4.0
+    assert best_place(range(5), [1.3, 1.2, 0.7, -1.2, -2.5]).place == 0.0
 
 
 def test_a_place_beside_undefined_neighbours_stays_on_the_grid():

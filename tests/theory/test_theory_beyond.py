@@ -41,6 +41,13 @@ EQUAL = Federation(**LETTERS, sample_counts=(10,) * 4)
 SYMMETRIC = EqualClients(**LETTERS, clients=4, samples=10, group_size=1)
 
 
+@pytest.mark.parametrize("group_size", [1, 2, 3, 6])
+def test_equal_clients_one_by_one_are_the_same_equal_clients(group_size):
+    letters = dict(LETTERS, noise_std=0.7, noise_feature_sq=2.0, clients=6, samples=5, group_size=group_size)
+    found = EqualClients(**letters).federation().equal_clients()
+    assert {name: float(getattr(found, name)) for name in letters} == letters
+
+
 # --- label noise (T26) ---
 
 
@@ -227,7 +234,7 @@ def test_leading_bias_is_the_skew_of_the_data():
     rounding = 1e-12 * abs(skew).max()
     for quotient, expected in (
         ((found.bias / found.ratio)[0, 1], 2 * skew / 10),
-        ((found.bias / found.ratio)[0, 0], 2 * (weights @ skew) / (3 + 7 * share)),  # 0 for these priors
+        ((found.bias / found.ratio)[0, 0], 2 * (weights @ skew) / (3 + 7 * share)),
     ):
         np.testing.assert_allclose(quotient, expected, rtol=1e-7, atol=rounding)
 
@@ -240,6 +247,32 @@ def test_skew_pulls_to_the_side_that_the_condition_says(prior):
     unbiased = float(mixing_from_odds(posthoc_odds(SYMMETRIC)))
     pull, tested = class_priors.leans_local(skewed), np.asarray(prior) > 0.5
     np.testing.assert_array_equal(np.sign(best - unbiased)[tested], np.sign(pull)[tested])
+
+
+def test_the_pull_of_unequal_clients_is_weighted_by_their_samples():
+    """Written out as a loop over clients, with unequal numbers of samples and a common group."""
+    skewed = UNEQUAL.replace(class_prior=(0.9, 0.6, 0.2))
+    counts, groups, skews = (10, 30, 20), (0, 1, 0), (0.8, 0.2, -0.6)
+    a, b = LETTERS["global_feature_sq"], LETTERS["local_feature_sq"]
+    bias = sum(count / 60 * skew for count, skew in zip(counts, skews, strict=True))
+    for client, pull in enumerate(class_priors.leans_local(skewed)):
+        share = sum(counts[j] / 60 for j in range(3) if groups[j] == groups[client])
+        # B_L s_G − B_G s_L up to a common factor (T27)
+        assert pull == pytest.approx(skews[client] * (a + b * share) - bias * (a + b))
+
+
+def test_realised_shares_are_trained_on_and_priors_are_tested_on():
+    """Training data with shares of their own, as another prior would give; tests keep the clients' priors."""
+    biased = UNEQUAL.replace(class_prior=(0.7, 0.5, 0.2), prior_feature_sq=4.0)
+    realised = (0.9, 0.4, 0.1)
+    found = prediction.predict(biased, "joint", [3], [0.3, 0.7], 1e-3, positive_share=realised)
+    trained = prediction.predict(biased.replace(class_prior=realised), "joint", [3], [0.3, 0.7], 1e-3)
+    np.testing.assert_allclose(found.ratio, trained.ratio, rtol=1e-12)
+    np.testing.assert_allclose(found.bias, trained.bias, rtol=1e-12)
+    for client, prior in enumerate((0.7, 0.5, 0.2)):
+        ratio, bias = found.ratio[..., client], found.bias[..., client]
+        expected = prior * norm.cdf(ratio + bias) + (1 - prior) * norm.cdf(ratio - bias)
+        np.testing.assert_allclose(found.accuracy[..., client], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("strength", [1.0, 30.0, 300.0])

@@ -1,6 +1,7 @@
 """Certificates: true statements are proved, false ones are not, and the gaps agree with other arithmetic."""
 
 from fractions import Fraction
+from typing import Any
 
 import flint
 import mpmath
@@ -10,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from scipy.optimize import brentq
 
 from promptfolio.checks import certified
 from promptfolio.checks.claim import Claim, Finding
@@ -206,3 +208,30 @@ def test_a_claim_fails_with_an_inequality_that_is_not_proved(width, verdict):
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_step_beyond_four_is_not_certified():
+    assert certify_samples([[7.9]], 0.5, 0.0, 5).proved
+    beyond = certify_samples([[8.1]], 0.5, 0.0, 5)
+    assert (beyond.proved, beyond.stated - beyond.shown) == (False, 1)
+
+
+def test_the_stated_bounds_are_those_of_the_theorem(monkeypatch):
+    """What is proved to be positive is at most the distance of the margin from either curve, x and x + ηκ⁺/2."""
+    seen: list[list[tuple[Any, bool]]] = []
+    monkeypatch.setattr(certificate, "_decide", lambda _, gaps: seen.append(list(gaps())))
+    c = 0.02
+    certify_samples([[0.2]], 0.1, 0.0, 3)
+    certify_recursion(c, steps=3)
+    certify_recursion(c, 1.5, steps=3)
+    for stated, start in zip(seen, (0.0, 0.0, 1.5), strict=True):
+        upper = c / (1 + np.exp(start))
+        bounds = [float(gap) for gap, is_bound in stated if is_bound]
+        level = start
+        for t in (1, 2, 3):
+            level += c / (1 + np.exp(level))
+            goal = c * t + start + np.exp(start)
+            curve = brentq(lambda x, goal=goal: x + np.exp(x) - goal, -5, 5, xtol=1e-14)
+            below, above = bounds[2 * t - 2 : 2 * t]
+            assert 0 < below <= level - curve + 1e-13
+            assert 0.9 * upper < above <= curve + upper - level + 1e-13

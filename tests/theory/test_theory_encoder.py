@@ -29,6 +29,15 @@ def test_coefficients_match_the_gram_formula_and_reconstruct(seed, rows, extra):
     assert_allclose(reconstruct(weights, values), displacement, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_rows_are_independent_or_not_whatever_their_size(size):
+    weights, expected = size * np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]]), np.array([1.0, -2.0])
+    moved = expected / np.sum(weights**2, axis=1) @ weights
+    assert_allclose(coefficients(weights, moved), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="linearly dependent"):
+        coefficients(np.vstack([weights[0], weights[0] / 3]), moved)
+
+
 def test_orthogonal_rows_give_inner_products():
     rng = np.random.default_rng(0)
     weights = np.linalg.qr(rng.normal(size=(8, 5)))[0].T * rng.uniform(0.5, 3, size=(5, 1))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 from scipy.special import expit
 from scipy.stats import norm
 
@@ -183,6 +183,41 @@ def test_unequal_clients_keep_a_symmetric_kernel():
     signal = feature[:, 0] + feature[np.arange(3), 1 + np.arange(3)]
     assert_allclose(limiting_ratio(0.4, part), signal / np.linalg.norm(feature[:, 4:], axis=1), rtol=1e-9)
     assert_allclose(kernel @ alpha, np.sum(g * feature[owner], axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("scheme", ["joint", "posthoc"])
+def test_the_limiting_mixing_has_the_best_mean_accuracy_of_unequal_clients(scheme):
+    """Against accuracies on a grid; the mean ratio of these clients is largest elsewhere."""
+    whole = drawn(3, 12, 60)
+    kept = np.concatenate([np.arange(2), np.arange(12, 16), np.arange(24, 36)])
+    data = whole._replace(features=whole.features[kept], clients=whole.clients[kept], noise_std=0.2)
+    grid = np.linspace(0, 1, 201)
+    ratios = limiting_ratio(grid, data, scheme)
+    errors = norm.sf(ratios).mean(axis=-1)
+    found = float(limiting_mixing(data, scheme))
+    assert_allclose(found, grid[np.argmin(errors)], rtol=0, atol=0.005)
+    assert abs(found - grid[np.argmax(ratios.mean(axis=-1))]) > 0.02
+
+
+def test_the_maximum_margin_of_many_kernels_is_that_of_least_squares():
+    """‖Lᵀα − L⁻¹1‖² is αᵀ𝒦α − 2·1ᵀα up to a constant, with 𝒦 = L Lᵀ; half of the samples support nothing."""
+    random = np.random.default_rng(8)
+    for _ in range(300):
+        vectors = random.normal(size=(8, 9)) + random.uniform(0.5, 3) * random.normal(size=9)
+        vectors *= np.sign(vectors @ vectors.mean(axis=0))[:, None]
+        kernel = vectors @ vectors.T
+        lower = np.linalg.cholesky(kernel)
+        alpha = nnls(lower.T, np.linalg.solve(lower, np.ones(8)))[0]
+        found = maximum_margin(kernel)
+        assert_allclose(found.alpha, alpha, rtol=1e-6, atol=1e-7 * alpha.max())
+        assert found.residual < 1e-7
+
+
+def test_a_violation_of_either_condition_is_reported(monkeypatch):
+    """Weights that are no solution: margins below 1, and weight on samples beyond it."""
+    for alpha, violation in (([0.1, 0.05], 0.75), ([1.0, 0.5], 1.5)):
+        monkeypatch.setattr(limit, "_exchange", lambda _, alpha=alpha: np.array(alpha))
+        assert_allclose(maximum_margin([[2.0, 1.0], [1.0, 4.0]]).residual, violation)
 
 
 def test_late_time_arguments():

@@ -51,6 +51,26 @@ def test_weights_and_ratio_are_the_best_of_all_supports(seed: int, assets: int) 
     assert_allclose(optimal_weights(signals, gram), weights, atol=1e-6)
 
 
+@pytest.mark.parametrize("noise_std", [0.5, 3.0])
+def test_ratios_are_in_units_of_the_noise(noise_std: float) -> None:
+    """Noise vectors written out, with coordinates of standard deviation σ_p."""
+    random = np.random.default_rng(11)
+    vectors, signals = random.normal(size=(3, 5)), np.array([1.0, 1.5, 2.0])
+    gram, weights = vectors @ vectors.T, np.array([0.2, 0.3, 0.5])
+    expected = weights @ signals / (noise_std * np.linalg.norm(weights @ vectors))
+    assert_allclose(mixture_ratio(weights, signals, gram, noise_std), expected)
+    best = best_by_enumeration(signals, gram)[1] / noise_std
+    assert_allclose(optimal_ratio(signals, gram, noise_std), best)
+    assert_allclose(optimal_ratio(signals, gram, [noise_std, 2 * noise_std]), [best, best / 2])
+
+
+def test_joint_weights_of_several_mixtures_are_those_of_each() -> None:
+    several = np.random.default_rng(12).uniform(0, 1, (2, 4, 3))
+    for row in np.ndindex(2, 4):
+        roots = [weight**0.5 for weight in several[row]]
+        assert_allclose(joint_weights(several)[row], np.array(roots) / sum(roots))
+
+
 @given(seeds)
 @settings(max_examples=30, deadline=None)
 def test_conditions_of_karush_kuhn_and_tucker(seed: int) -> None:

@@ -63,6 +63,48 @@ def test_ties_are_errors_and_hopeless_samples_count():
     assert steps.best_interval() == (0.0, 1.0)
 
 
+def test_of_nearly_equal_intervals_the_longest_is_taken():
+    """The second, hardly shorter, is nearer to the middle of all: 0.39."""
+    edges, values = np.array([0, 0.31, 0.4, 0.7, 0.9, 0.95, 1.0]), np.array([1.0, 0, 1, 0, 1, 0])
+    steps = AccuracySteps(edges, values, np.empty(0), np.empty(0), 1)
+    assert steps.best_interval() == pytest.approx((0.0, 0.31))
+
+
+def test_the_middle_of_all_theta_weighs_intervals_by_their_length():
+    """Two long intervals, a short one below and three tiny ones above: the middle, 0.41, is nearer to the first."""
+    edges = [0, 0.08, 0.1, 0.4, 0.5, 0.8, 0.85, 0.852, 0.9, 0.902, 0.95, 0.952, 1.0]
+    values = np.array([1.0, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0])
+    steps = AccuracySteps(np.array(edges), values, np.empty(0), np.empty(0), 1)
+    assert steps.best_interval() == pytest.approx((0.1, 0.4))
+
+
+@pytest.mark.parametrize(
+    ("logits_global", "logits_local", "theta", "correct"),
+    [
+        # the margin falls through zero at ½, and wins below only
+        ([1.0, 0.0], [0.0, 1.0], [0.0, 0.25, 0.5, 0.75, 1.0], [1, 1, 0, 0, 0]),
+        # it rises through zero at ½
+        ([0.0, 1.0], [1.0, 0.0], [0.0, 0.25, 0.5, 0.75, 1.0], [0, 0, 0, 1, 1]),
+        # the local prompt ties, and the global one
+        ([1.0, 0.0], [0.0, 0.0], [0.0, 0.5, 1.0], [1, 1, 0]),
+        ([0.0, 0.0], [1.0, 0.0], [0.0, 0.5, 1.0], [0, 1, 1]),
+        # one rival loses above ½ and the other below: both tie there
+        ([0.0, 1.0, -1.0], [0.0, -1.0, 1.0], [0.25, 0.5, 0.75], [0, 0, 0]),
+        # both prompts tie
+        ([1.0, 1.0], [2.0, 2.0], [0.0, 0.5, 1.0], [0, 0, 0]),
+        # the global prompt is wrong, the local one ties
+        ([0.0, 1.0], [0.0, 0.0], [0.0, 0.5, 1.0], [0, 0, 0]),
+    ],
+)
+def test_a_tie_with_a_rival_is_an_error_at_every_theta(logits_global, logits_local, theta, correct):
+    """Exact binary fractions, so that ties are ties; the true class is 0."""
+    steps = accuracy_steps([logits_global], [logits_local], [0])
+    assert steps.at(theta).tolist() == correct
+    labels = np.array([0])
+    both = np.array([logits_global]), np.array([logits_local])
+    assert [brute_force(*both, labels, value) for value in theta] == correct
+
+
 def test_predicted_error_agrees_with_monte_carlo():
     # Many samples of few classes, so that the moments are known and only the formula is on trial.
     random = np.random.default_rng(0)
@@ -221,6 +263,13 @@ def test_true_error_lies_between_the_binding_rival_and_the_sum_over_rivals():
     assert (bounds.lower <= fresh + error).all()
     assert (fresh <= bounds.upper + error).all()
     assert (fresh > bounds.lower + error).all(), "with many rivals the lower bound is far from the truth"
+
+
+def test_an_upper_bound_is_at_most_one_for_every_client_and_class():
+    """Class 0 loses to both rivals and class 1 to none: half of the samples err, not all."""
+    logits = np.array([[0.0, 5.0, 5.0], [0.0, 6.0, 6.0], [0.0, 5.0, 0.0], [0.0, 6.0, 0.0]])
+    bounds = error_bounds(margin_moments(logits, logits, [0, 0, 1, 1], prior_samples=1e-3), [0.0, 0.5, 1.0])
+    np.testing.assert_allclose(bounds.upper, 0.5, rtol=1e-4)
 
 
 def test_bounds_meet_for_two_classes():

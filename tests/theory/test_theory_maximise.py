@@ -17,6 +17,27 @@ def test_every_peak_is_found_to_the_stated_spacing(peaks, refinements):
     assert_allclose(found, top.clip(0, 1), rtol=0, atol=10.0**-refinements / 100 * (1 + 1e-9))
 
 
+@pytest.mark.parametrize("steep", [-1.0, 1.0])
+def test_a_lopsided_peak_is_found_a_whole_spacing_from_the_best_grid_point(steep):
+    """On one side a hundred times as steep: the best of the first grid lies almost one spacing from the peak."""
+    peaks = np.array([0.3099, 0.3001, 0.305])
+
+    def values(theta):
+        away = steep * (theta[:, None] - peaks)
+        return -np.where(away > 0, 100 * away, -away)
+
+    assert_allclose(maximise_over_mixing(values).place, peaks, rtol=0, atol=1e-6)
+
+
+def test_rounding_moves_no_maximum_from_its_end():
+    """The curve falls by less than rounding over the finer grids, which vary by rounding."""
+
+    def values(theta):
+        return 3 - theta**4 + 1e-15 * np.sin(1e9 * theta)
+
+    assert float(maximise_over_mixing(values).place) == 0.0
+
+
 def test_shapes_of_curves_are_kept():
     peaks = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
     found = maximise_over_mixing(lambda theta: -((theta[:, None, None] - peaks) ** 2)).place

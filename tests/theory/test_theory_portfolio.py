@@ -65,6 +65,18 @@ def test_mixture_ratio_matches_explicit_vectors(s_global, s_local, a, b, rho):
         assert_allclose(value, expected, rtol=1e-10)
 
 
+def test_moments_are_those_of_explicit_vectors():
+    """Ratios and correlation from the lengths and the angle of two noise vectors."""
+    u_global, u_local = np.array([3.0, 4.0, 0.0]), np.array([0.0, 2.0, 1.0])
+    pair = Moments(2.0, 3.0, u_global @ u_global, u_local @ u_local, u_global @ u_local)
+    lengths = np.linalg.norm(u_global), np.linalg.norm(u_local)
+    assert_allclose([pair.ratio_global, pair.ratio_local], [2.0 / lengths[0], 3.0 / lengths[1]])
+    assert_allclose(pair.correlation, np.corrcoef([*u_global, *-u_global], [*u_local, *-u_local])[0, 1])
+    # a covariance beyond √(AB) by rounding is that of parallel vectors
+    beyond = np.nextafter(2.0, 3.0)
+    assert Moments(1.0, 1.0, 1.0, 4.0, [beyond, -beyond]).checked().noise_cross.tolist() == [2.0, -2.0]
+
+
 def test_optimal_mixing_in_degenerate_cases():
     parallel = dict(noise_global=1.0, noise_local=4.0, noise_cross=2.0)
     assert tangency.optimal_mixing(1.0, [1.0, 2.0, 3.0], **parallel).tolist() == [0.0, 0.0, 1.0]
@@ -185,6 +197,25 @@ def test_end_points_and_strict_advantage():
     assert leading_order.strict_advantage(_equal(3.0, 8.0, 4))
 
 
+def test_independent_odds_where_clients_share_their_groups_feature_only():
+    """With a = 0 the group's members carry the shared signal: (a+b)/(Ka + χb) = 1/χ."""
+    assert independent_assets.independent_odds(_equal(0.0, 8.0, 4, group_size=2)) == 0.5
+
+
+@pytest.mark.parametrize(("r_global", "r_local", "clients"), [(1.0, 3.0, 4), (3.0, 1.0, 4), (0.5, 2.0, 9)])
+def test_without_an_advantage_the_better_prompt_is_the_best(r_global, r_local, clients):
+    """1/√K exceeds min(R)/max(R), but 1/K does not; the maximum over a grid."""
+    pair = _pair(r_global, r_local, 1.0, 1.0, clients**-0.5)
+    best = np.max(tangency.mixture_ratio(GRID, pair)) ** 2
+    assert_allclose(leading_advantage.optimal_ratio_squared_leading(r_global, r_local, clients), best)
+    assert_allclose(best, max(r_global, r_local) ** 2)
+
+
+def test_prompts_with_the_same_noise_and_ratio_have_that_ratio():
+    assert advantage.unconstrained_ratio_squared(3.0, 3.0, 1.0) == 9.0
+    assert advantage.optimal_ratio_squared(3.0, 3.0, 1.0) == 9.0
+
+
 # --- T20, T21 ---
 
 
@@ -276,6 +307,13 @@ def test_equal_clients_reduce_to_the_leading_order_form(clients):
     theta = per_client.posthoc_mixing(equal.federation())
     odds = leading_order.posthoc_odds(equal)
     assert_allclose(theta, leading_order.mixing_from_odds(odds), rtol=1e-12)
+
+
+def test_joint_training_of_clients_that_share_little():
+    """odds* = b/(2a) = 10⁴ for K = 2: θ* is 1 − 10⁻⁴ post hoc and 100/101 jointly."""
+    little = _equal(1e-4, 2.0, 2).federation()
+    assert_allclose(per_client.posthoc_mixing(little), 1e4 / (1e4 + 1), rtol=1e-12)
+    assert_allclose(per_client.joint_mixing(little), 100 / 101, rtol=1e-9)
 
 
 def test_clients_that_share_nothing_stay_local():
