@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from promptfolio.companion import study as study_module
+from promptfolio.companion import cost
 from promptfolio.companion.banks import draw_synthetic_bank, load_bank
 from promptfolio.companion.client_splits import gather
 from promptfolio.companion.evaluate import accuracy_of, choosing_images
 from promptfolio.companion.labels import study_name
-from promptfolio.companion.split_roles import assign_roles
 from promptfolio.companion.study import draw_partitions, run_study
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.summary import summarise
@@ -304,12 +303,11 @@ def test_memory_is_that_of_prompts_and_logits(monkeypatch):
     # For each replicate ten times the prompts of all clients, and of each held-out image the features and three
     # logits per class, four bytes a number.
     needed = 4 * 2 * (10 * 3 * 5 * 16 + 180 * (16 + 3 * 5))
-    roles = assign_roles(STUDY, BANK)
-    monkeypatch.setattr(study_module, "machine_memory", lambda: needed)
-    study_module._check_sizes(STUDY, BANK, roles)
-    monkeypatch.setattr(study_module, "machine_memory", lambda: needed - 1)
+    monkeypatch.setattr(cost, "machine_memory", lambda: needed)
+    cost.require_room(STUDY, BANK)
+    monkeypatch.setattr(cost, "machine_memory", lambda: needed - 1)
     with pytest.raises(ConfigurationError) as caught:
-        study_module._check_sizes(STUDY, BANK, roles)
+        cost.require_room(STUDY, BANK)
     assert caught.value.field == "replicates"
 
 
