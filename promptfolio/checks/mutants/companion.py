@@ -394,7 +394,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _SUMMARY,
         "the baseline over all images is the plain mean over clients",
         (f"{_IN_SUMMARY}test_the_baseline_is_the_texts_accuracy",),
-        'overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client")).values',
+        'overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client", skipna=False)).values',
         'overall = by_client.mean("client", skipna=False).values',
     ),
     Edited(
