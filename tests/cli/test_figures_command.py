@@ -1,6 +1,7 @@
 """`promptfolio figures` draws each claim's own dataset, and only datasets that belong together."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,12 @@ def save(folder: pathlib.Path, **changed: dict[str, Any]) -> None:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the datasets that were given to be drawn; nothing is drawn."""
     names: list[str] = []
-    monkeypatch.setattr(figures, "draw_all", lambda datasets, folder: names.extend(datasets) or {})
+
+    def draw_none(datasets: Mapping[str, xr.Dataset], folder: pathlib.Path) -> dict[str, str | None]:
+        names.extend(datasets)
+        return {}
+
+    monkeypatch.setattr(figures, "draw_all", draw_none)
     return names
 
 
