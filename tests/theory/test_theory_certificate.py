@@ -194,6 +194,12 @@ def test_a_claim_fails_with_an_inequality_that_is_not_proved(width, verdict):
     assert Finding(claim, (certified.comparison(data),)).verdict == verdict
 
 
+def test_a_certificate_that_states_nothing_is_refused_beside_one_that_does():
+    one = certify_recursion(1.0)
+    with pytest.raises(ValueError, match="at least one each"):
+        certified.record(xr.Dataset(), lambda: [one, one._replace(stated=0)])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
