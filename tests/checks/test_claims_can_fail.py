@@ -1,7 +1,7 @@
 """Every comparison of a claim can fail: data as predicted hold, and a little more than is allowed does not.
 
-The data are made up: what is measured equals what is predicted. What is changed, and by how much, is written here a
-second time, so that a tolerance that is widened, a side that is exchanged or a comparison that is left out is noticed.
+The data are made up: what is measured equals what is predicted. What is changed, and by how much, is written here
+a second time: a tolerance that is widened, a side that is exchanged or a comparison that is left out is noticed.
 """
 
 from typing import Any
@@ -97,9 +97,7 @@ def _trajectories() -> tuple[xr.Dataset, list[Change]]:
         data[condition] = data[condition].expand_dims(noise_dim=data.noise_dim)
     changes: list[Change] = []
     for large in ([1, 1.0201], [1, 0.9799], [1.01 / 1.05, 1.015]):
-        changes += [
-            (name, lambda old, by=large: old * xr.DataArray(by, dims="noise_dim")) for name in names
-        ]
+        changes += [(name, lambda old, by=large: old * xr.DataArray(by, dims="noise_dim")) for name in names]
     return data, changes
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import norm
 
 from tests.checks.made_up import (
     CONDITIONS,
@@ -152,7 +151,7 @@ def _curves(places: np.ndarray) -> np.ndarray:
 
 
 def _class_priors() -> tuple[xr.Dataset, list[Change]]:
-    """θ* of accuracy is 0.1 above that of the ratio under an own skew of client 0, and 0.1 below under a common one."""
+    """θ* of accuracy is 0.1 above that of the ratio under an own skew of client 0, 0.1 below under a common one."""
     shape = "skew step client theta"
     ratio = _curves(np.full((2, 1, 2), 0.5))
     places = np.array([[[0.6, 0.5]], [[0.4, 0.4]]])

@@ -68,9 +68,16 @@ def test_a_t_test_alarms_and_detects_as_stated(size: int) -> None:
 
 
 def test_the_deviation_detected_is_that_of_the_worst_point() -> None:
-    """The point closest to failing has the smaller of two errors: it would show a tenth of the other's deviation."""
+    """The point closest to failing has the smaller of two errors: it shows a tenth of the other's deviation."""
     test = t_test(
-        "x", [0.0, 3.0], 0, standard_error=[10.0, 1.0], degrees=19, sample_size=20, name="n", false_alarm=ALARM
+        "x",
+        [0.0, 3.0],
+        0,
+        standard_error=[10.0, 1.0],
+        degrees=19,
+        sample_size=20,
+        name="n",
+        false_alarm=ALARM,
     )
     alone = t_test(
         "x", 3.0, 0, standard_error=1.0, degrees=19, sample_size=20, name="n", false_alarm=ALARM / 2
