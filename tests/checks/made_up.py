@@ -26,14 +26,24 @@ VIOLATED = {
 Change = tuple[str, Callable[[xr.DataArray], Any]]
 
 
+def added(by: Any) -> Callable[[xr.DataArray], Any]:
+    """Adds to a variable."""
+    return lambda old: old + by
+
+
+def scaled(by: Any) -> Callable[[xr.DataArray], Any]:
+    """Multiplies a variable."""
+    return lambda old: old * by
+
+
 def plus(names: str, *shifts: float) -> list[Change]:
     """Each of the variables moved by each of the shifts."""
-    return [(name, lambda old, by=by: old + by) for name in names.split() for by in shifts]
+    return [(name, added(by)) for name in names.split() for by in shifts]
 
 
 def times(names: str, *factors: float) -> list[Change]:
     """Each of the variables multiplied by each of the factors."""
-    return [(name, lambda old, by=by: old * by) for name in names.split() for by in factors]
+    return [(name, scaled(by)) for name in names.split() for by in factors]
 
 
 def put(name: str, values: Any) -> list[Change]:
@@ -41,7 +51,7 @@ def put(name: str, values: Any) -> list[Change]:
     return [(name, lambda old: old.copy(data=np.broadcast_to(np.asarray(values, old.dtype), old.shape)))]
 
 
-def dataset(attrs: dict[str, Any] | None = None, **variables: Any) -> xr.Dataset:
+def dataset(attrs: Any = None, **variables: Any) -> xr.Dataset:
     """A dataset of (dimensions, values), the dimensions as words; with the conditions of every claim met."""
     parts = {
         name: (tuple(value[0].split()), np.asarray(value[1])) if isinstance(value, tuple) else value

@@ -20,6 +20,7 @@ from tests.checks.made_up import (
     dataset,
     plus,
     put,
+    scaled,
     times,
 )
 
@@ -96,8 +97,8 @@ def _trajectories() -> tuple[xr.Dataset, list[Change]]:
     for condition in CONDITIONS:
         data[condition] = data[condition].expand_dims(noise_dim=data.noise_dim)
     changes: list[Change] = []
-    for large in ([1, 1.0201], [1, 0.9799], [1.01 / 1.05, 1.015]):
-        changes += [(name, lambda old, by=large: old * xr.DataArray(by, dims="noise_dim")) for name in names]
+    for large in ([1.0, 1.0201], [1.0, 0.9799], [1.01 / 1.05, 1.015]):
+        changes += [(name, scaled(xr.DataArray(large, dims="noise_dim"))) for name in names]
     return data, changes
 
 
@@ -119,7 +120,8 @@ def _per_client() -> tuple[xr.Dataset, list[Change]]:
 
 
 def _participation() -> tuple[xr.Dataset, list[Change]]:
-    schemes, parts = ("posthoc", "joint", "detached"), {}
+    schemes = ("posthoc", "joint", "detached")
+    parts: dict[str, Any] = {}
     for name in schemes:
         for end in ("ratio", "ratio_predicted"):
             parts[f"{name}_{end}"] = ("share step theta", [[[1.0, 1.2, 1.1], [1.1, 1.3, 1.2]]])

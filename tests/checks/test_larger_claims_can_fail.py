@@ -9,12 +9,14 @@ import xarray as xr
 from tests.checks.made_up import (
     CONDITIONS,
     Change,
+    added,
     assert_changes_fail,
     assert_conditions_count,
     both,
     dataset,
     plus,
     put,
+    scaled,
     times,
 )
 
@@ -38,7 +40,7 @@ def _aggregation() -> tuple[xr.Dataset, list[Change]]:
     only_global = xr.DataArray(global_only, dims="prompt")
     # twice as much of β, since it ends in rounding near 1; χ/K is a half and a quarter of a client's γ
     changes: list[Change] = [
-        (name, lambda old, by=sign * by: old * (1 + by * only_global))
+        (name, scaled(1 + sign * by * only_global))
         for name, by in (("beta", 2e-12), ("gamma_own", 4.1e-12))
         for sign in (1, -1)
     ]
@@ -70,11 +72,11 @@ def _mean_field() -> tuple[xr.Dataset, list[Change]]:
                     np.where(np.arange(4) == place, sign * 1.001 * allowed, 0), dims="client"
                 ) * xr.DataArray([0, 1], dims="noise_dim", coords={"noise_dim": data.noise_dim})
                 at = (data.predictor == predictor).astype(float)
-                changes.append(("margin", lambda old, by=by * at: old * (1 + by)))
+                changes.append(("margin", scaled(1 + by * at)))
     large = xr.DataArray([0, 1], dims="noise_dim", coords={"noise_dim": data.noise_dim})
     least = float(allowed.min())
     for sign in (1, -1):
-        changes.append(("tau_local", lambda old, by=sign * 0.501 * least * large: old * (1 + by)))
+        changes.append(("tau_local", scaled(1 + sign * 0.501 * least * large)))
     # closer at the largest L than at the smallest
     growing = xr.DataArray([1.001, 1.002], dims="noise_dim")
     return data, changes + [(name, lambda old: old * 0 + growing) for name in ("margin", "tau_local")]
@@ -140,9 +142,9 @@ def _label_noise() -> tuple[xr.Dataset, list[Change]]:
     # four standard errors of the norm of a vector of 10⁶ coordinates
     changes += plus("factor_upper", -0.0029) + plus("factor_lower", *(0.0029 + 0.06,))
     at_first = np.array([[0, 0], [0.0201, 0.0201], [0.0201, 0.0201]])[:, None, None, :]
-    changes += [("factor", lambda old, by=sign * at_first: old + by) for sign in (1, -1)]
+    changes += [("factor", added(sign * at_first)) for sign in (1, -1)]
     at_last = np.array([[0, 0], [0, 0.0301 * 0.7], [0, 0.0301 * 0.4]])[:, None, None, :]
-    return data, changes + [("factor", lambda old, by=sign * at_last: old + by) for sign in (1, -1)]
+    return data, changes + [("factor", added(sign * at_last)) for sign in (1, -1)]
 
 
 def _curves(places: np.ndarray) -> np.ndarray:
