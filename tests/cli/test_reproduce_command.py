@@ -20,6 +20,9 @@ import promptfolio.checks.registry
 import promptfolio.cli.check
 import promptfolio.cli.reproduce
 from promptfolio.checks.claim import Assumption, Claim, Finding, compare
+from promptfolio.checks.unjudged import unjudged
+from promptfolio.cli.findings import exit_status
+from promptfolio.cli.record import Record
 
 NAMES = ("first", "second", "third")
 
@@ -248,3 +251,13 @@ def test_a_claim_of_ones_own_is_reported_after_the_projects(
     assert (tmp_path / "out" / "data" / "own.nc").exists()
     assert promptfolio.main(["reproduce", "--claims", str(tmp_path / "none.py")]) == 2
     assert "none.py" in capsys.readouterr().err
+
+
+def test_the_audit_counts_in_the_record_of_a_run(tmp_path: pathlib.Path) -> None:
+    audit: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    record = Record({}, "quick", tmp_path, tmp_path, audit, {})
+    assert record.summary()["missing"] == ["the audit of the released code"]
+    audit.set_result((unjudged("mixture_norm", ZeroDivisionError()),))
+    assert record.summary()["missing"] == []
+    assert [entry["name"] for entry in record.summary()["audit"]] == ["mixture_norm"]
+    assert record.exit_status == exit_status([unjudged("one", ValueError())]) == 1

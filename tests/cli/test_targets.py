@@ -121,6 +121,12 @@ def test_equal_targets_are_refused_however_they_are_spelt(
             require_targets(files, inputs=inputs)
 
 
+def test_one_name_in_two_spellings_of_unicode_is_one_target(here: pathlib.Path) -> None:
+    composed, decomposed = "r\u00e9sum\u00e9.json", "re\u0301sume\u0301.json"
+    with pytest.raises(ConfigurationError, match=r"another path than"):
+        require_targets({"out": composed, "json": decomposed})
+
+
 def test_a_link_to_an_input_is_refused(here: pathlib.Path) -> None:
     (here / "bank").touch()
     (here / "link").symlink_to("bank")

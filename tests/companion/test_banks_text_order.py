@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from promptfolio.companion.banks import FeatureBank, draw_synthetic_bank, load_bank
+from promptfolio.companion.banks import FeatureBank, draw_synthetic_bank, load_bank, text_order
 
 REAL = pathlib.Path(__file__).parents[3] / "shared" / "clip"
 
@@ -92,6 +92,53 @@ def test_split_with_unrelated_labels_is_named():
     assert "the labels of split 'train' seem unrelated to its images" in notice
 
 
+def test_an_image_does_not_vouch_for_its_own_label():
+    # In so many dimensions each image is nearest to any mean that it is part of.
+    random = np.random.default_rng(0)
+    notices = clusters(
+        images=12, image_features=random.standard_normal((240, 512)), text_features=None
+    ).notices
+    assert len(notices) == 2
+    assert all("seem unrelated to its images" in notice for notice in notices)
+
+
+def test_a_handful_of_images_says_nothing_about_a_split():
+    bank = clusters()
+    labels, split = bank.labels.copy(), bank.split.copy()
+    few = [10, 200, 400]
+    labels[few] = (labels[few] + 7) % 20
+    split[few] = 2
+    assert clusters(labels=labels, split=split, split_names=("train", "test", "few")).notices == ()
+
+
+def test_texts_far_worse_than_mean_images_are_noticed_with_their_accuracy():
+    bank = clusters()
+    means = np.stack([bank.image_features[bank.labels == label].mean(axis=0) for label in range(20)])
+    noise = np.random.default_rng(1).standard_normal(means.shape)
+    texts = means / np.linalg.norm(means, axis=1, keepdims=True) + 0.75 * noise
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    accuracy = np.mean((bank.image_features @ texts.T).argmax(axis=1) == bank.labels)
+    assert 0.15 < accuracy < 0.3
+    said = f"the texts classify {accuracy:.1%} of the bank's images right, far less than the"
+    assert any(notice.startswith(said) for notice in clusters(text_features=texts).notices)
+
+
+def test_a_sample_of_the_images_reaches_the_last_class(monkeypatch):
+    exchanged_last = exchanged(clusters(), 18, 19)
+    monkeypatch.setattr(text_order, "_MOST_IMAGES", 300)
+    (notice,) = clusters(text_features=exchanged_last).notices
+    assert "the texts of 'class 18' and 'class 19' seem to be exchanged" in notice
+
+
+def test_class_0_is_pointed_at_only_where_labels_may_start_at_1():
+    bank = clusters()
+    for absent, pointed in (((0,), True), ((0, 5), True), ((0, 19), False), ((5,), False)):
+        labels = np.where(np.isin(bank.labels, absent), 7, bank.labels)
+        said = [each for each in clusters(labels=labels).notices if "without any image" in each]
+        assert len(said) == 1
+        assert ("labels must be numbered from 0" in said[0]) == pointed, absent
+
+
 def test_equal_texts_and_names_are_noticed():
     texts = np.asarray(clusters().text_features).copy()
     texts[11] = 3 * texts[2]
@@ -102,9 +149,12 @@ def test_equal_texts_and_names_are_noticed():
     assert any("equal text features" in each and "2 ('class 2') and 11" in each for each in notices)
 
 
-def test_missing_names_are_noticed():
-    names = ("class 0", "nan", *clusters().class_names[2:])
-    assert any("class 1 of the bank is called 'nan'" in each for each in clusters(class_names=names).notices)
+@pytest.mark.parametrize("name", ["nan", "NaN", "None"])
+def test_missing_names_are_noticed(name):
+    names = ("class 0", name, *clusters().class_names[2:])
+    assert any(
+        f"class 1 of the bank is called {name!r}" in each for each in clusters(class_names=names).notices
+    )
 
 
 def test_images_that_cancel_each_other_are_no_error():

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from promptfolio.companion.banks import draw_synthetic_bank, load_bank, load_banks
+from promptfolio.companion.banks import checks, draw_synthetic_bank, load_bank, load_banks
 from simulate.validation import ConfigurationError
 
 
@@ -133,7 +133,10 @@ FEATURES = contents()["image_features"].astype(np.float64)
         ("class_names", np.array(["one", "two", "t\t"]), "entry 2"),
     ],
 )
-def test_first_bad_row_is_named(tmp_path, key, value, said):
+@pytest.mark.parametrize("entries", [None, 1])
+def test_first_bad_row_is_named(tmp_path, monkeypatch, key, value, said, entries):
+    if entries is not None:  # a block of one row, so that the row is not in the first block
+        monkeypatch.setattr(checks, "_BLOCK_ENTRIES", entries)
     with pytest.raises(ConfigurationError, match=f"{key}.* = {said}"):
         load_bank(save(tmp_path, **{key: value}))
 

@@ -1,5 +1,6 @@
 """The work of a study, counted by hand, and how it follows every size that it depends on."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -31,6 +32,13 @@ STUDY = ClipStudy(
 )
 def test_work_is_what_a_count_by_hand_gives(scheme: Any, products: int, prompts: int, curves: int) -> None:
     assert study_work(STUDY.replace(schemes=(scheme,)), BANK) == (2 * products, 2 * prompts, 2 * curves)
+
+
+def test_images_of_a_validation_split_are_held_out_too() -> None:
+    split = BANK.split.copy()
+    split[np.flatnonzero(split == BANK.split_names.index("test"))[::4]] = 2
+    bank = dataclasses.replace(BANK, split=split, split_names=("train", "test", "val"))
+    assert study_work(STUDY, bank) == study_work(STUDY, BANK)
 
 
 def test_the_work_of_schemes_adds_up() -> None:

@@ -292,6 +292,15 @@ def test_studies_that_no_bank_or_machine_can_hold_are_refused(changes, field):
     assert caught.value.field == field
 
 
+def test_clients_get_their_fewest_images_as_long_as_there_are_enough():
+    images = BANK.rows("val").size
+    cost.require_room(STUDY.replace(clients=images // 5, min_rows=5), BANK)
+    with pytest.raises(
+        ConfigurationError, match=f"at most {images // 5}: .*min_rows = 5 of the {images} images"
+    ):
+        cost.require_room(STUDY.replace(clients=images // 5 + 1, min_rows=5), BANK)
+
+
 def test_recording_more_rounds_does_not_change_training(result):
     last = run_study(STUDY.replace(record=(12,), schemes=("joint",)), BANK)
     for name in ("accuracy", "prompt_accuracy", "chosen_theta"):

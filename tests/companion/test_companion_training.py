@@ -1,5 +1,7 @@
 """Training: it is the simulator's own loop, its gradient is right, and padding and batching do not matter."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,6 +175,24 @@ def test_training_is_federated_averaging_by_hand(scheme):
         assert np.abs(shared - start_global).max() > 0.05
         np.testing.assert_allclose(state.global_prompt[seed, 0], shared, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(state.local_prompts[seed, 0], own, rtol=1e-4, atol=1e-5)
+
+
+def test_a_round_averages_its_participants_alone():
+    study = STUDY.replace(rounds=1, learning_rate=0.1, record=(1,), participation=0.67)
+    state, before = trained("posthoc", [0.0], study)[0], started(study)
+    for seed in range(study.replicates):
+        partition = partition_bank(study, BANK, replicate_key(study.seed, seed))
+        start_global, start_local = before.global_prompt[seed, 0], before.local_prompts[seed, 0, 0]
+        moved = np.abs(state.local_prompts[seed, 0] - start_local).max(axis=(1, 2)) > 1e-6
+        assert moved.sum() == 2
+        present = dataclasses.replace(
+            partition,
+            train=tuple(rows for rows, there in zip(partition.train, moved, strict=True) if there),
+        )
+        some = study.replace(clients=2, participation=1.0)
+        shared, own = plain_training("posthoc", 0.0, some, present, start_global, start_local)
+        np.testing.assert_allclose(state.global_prompt[seed, 0], shared, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(state.local_prompts[seed, 0][moved], own, rtol=1e-4, atol=1e-5)
 
 
 def margins_by_hand(features, images, labels):

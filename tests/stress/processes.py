@@ -65,7 +65,7 @@ class Site:
                 stdout=out if stdout is None else stdout,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=before,
+                preexec_fn=functools.partial(_begin, before),
             )
         return Process(running, texts[1])
 
@@ -111,6 +111,14 @@ class Site:
                 os.utime(path, (long_ago, long_ago), follow_symlinks=False)
         for path in self._tmp.iterdir():
             subprocess.run(["rm", "-rf", "--", str(path)], check=False)
+
+
+def _begin(before: Callable[[], None] | None) -> None:
+    """Make a new process ready for the program: it ignores no signal, although the harness may, as with `nohup`."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    if before is not None:
+        before()
 
 
 class _Child:

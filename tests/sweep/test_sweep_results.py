@@ -65,8 +65,10 @@ def test_a_rerun_computes_only_what_is_missing(tmp_path: pathlib.Path, runs: lis
     before = {path: path.stat() for path in tmp_path.iterdir()}
     cell_path(tmp_path, small.cells[0].name).unlink()
     runs.clear()
-    outcomes = run_sweep(large, tmp_path, workers=0)
+    steps: list[tuple[int, int]] = []
+    outcomes = run_sweep(large, tmp_path, workers=0, progress=lambda done, total: steps.append((done, total)))
     assert [outcome.state for outcome in outcomes] == ["computed", "found", "computed", "computed"]
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert [experiment.seed for experiment in runs] == [2, 0, 3]
     kept = cell_path(tmp_path, small.cells[1].name)
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before[kept].st_ino, before[kept].st_mtime_ns)

@@ -69,6 +69,21 @@ def test_another_cells_file_is_no_hit(folder: pathlib.Path) -> None:
             use()
 
 
+def test_a_worker_does_not_replace_another_file(tmp_path: pathlib.Path) -> None:
+    experiment = SWEEP.cells[2].experiment
+    path = cell_path(tmp_path, SWEEP.cells[2].name)
+    xr.Dataset({"x": ("y", [1.0])}).to_netcdf(path, engine="h5netcdf")
+    other = path.read_bytes()
+    assert Runner().compute(experiment, tmp_path).endswith(f"{path.name} holds another experiment")
+    assert path.read_bytes() == other
+
+
+def test_a_copy_of_a_result_is_not_counted_twice(folder: pathlib.Path) -> None:
+    path = cell_path(folder, SWEEP.cells[0].name)
+    (folder / "copy.nc").write_bytes(path.read_bytes())
+    assert sorted(experiment.seed for experiment, _ in stored_results(folder)) == [0, 1]
+
+
 def _made_otherwise(path: pathlib.Path, **changes: Any) -> None:
     """Change what a file says about how it was computed."""
     data = read_dataset(path)

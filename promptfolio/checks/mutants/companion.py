@@ -11,6 +11,7 @@ _ROLES = "promptfolio.companion.split_roles"
 _REPEATS = "promptfolio.companion.banks.repeats"
 _BANK = "promptfolio.companion.banks.feature_bank"
 _LABELS = "promptfolio.companion.labels"
+_TEXT_ORDER = "promptfolio.companion.banks.text_order"
 
 _IN_PARTITION = "tests/companion/test_companion_partition.py::"
 _EVALUATE = "promptfolio.companion.evaluate"
@@ -21,6 +22,7 @@ _IN_STUDY = "tests/companion/test_companion_study.py::"
 _IN_TRAINING = "tests/companion/test_companion_training.py::"
 _IN_EVALUATE = "tests/companion/test_companion_evaluate.py::"
 _IN_ROLES = "tests/companion/test_split_roles.py::"
+_IN_TEXT_ORDER = "tests/companion/test_banks_text_order.py::"
 
 MUTANTS: tuple[Mutant, ...] = (
     # --- whose images ---
@@ -436,5 +438,21 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{_IN_SUMMARY}test_the_conversion_is_that_of_the_odds",),
         "np.asarray(joint_mixing(odds))",
         "np.asarray(theta)",
+    ),
+    Edited(
+        "own_image_in_mean",
+        _TEXT_ORDER,
+        "labels are checked with means that contain the image itself",
+        (f"{_IN_TEXT_ORDER}test_an_image_does_not_vouch_for_its_own_label",),
+        "without = sums[own] - images",
+        "without = sums[own]",
+    ),
+    Edited(
+        "first_images_for_a_sample",
+        _TEXT_ORDER,
+        "labels and texts of a large bank are checked on its first images alone",
+        (f"{_IN_TEXT_ORDER}test_a_sample_of_the_images_reaches_the_last_class",),
+        "np.linspace(0, images - 1, min(images, _MOST_IMAGES)).round()",
+        "np.arange(min(images, _MOST_IMAGES))",
     ),
 )

@@ -107,4 +107,20 @@ MUTANTS: tuple[Mutant, ...] = (
         "* experiment.rows * experiment.local_steps",
         "* experiment.rows",
     ),
+    Edited(
+        "study_names_rounded",
+        "promptfolio.naming",
+        "names of studies' files round numbers to 1e-6",
+        ("tests/project/test_naming.py::test_the_closest_numbers_and_every_order_have_names_of_their_own",),
+        "value.is_integer() else value",
+        "value.is_integer() else round(value, 6) if isinstance(value, float) else value",
+    ),
+    Edited(
+        "spellings_of_unicode_told_apart",
+        "promptfolio.cli.targets",
+        "two outputs may have one name in two spellings of Unicode",
+        ("tests/cli/test_targets.py::test_one_name_in_two_spellings_of_unicode_is_one_target",),
+        'unicodedata.normalize("NFC", os.path.realpath(path))',
+        "os.path.realpath(path)",
+    ),
 )

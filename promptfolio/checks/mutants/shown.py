@@ -78,4 +78,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "        class_prior=experiment.class_prior,\n",
         "",
     ),
+    Edited(
+        "audit_not_in_exit_status",
+        "promptfolio.cli.record",
+        "a finding of the audit that fails leaves the exit status 0",
+        ("tests/cli/test_reproduce_command.py::test_the_audit_counts_in_the_record_of_a_run",),
+        "exit_status([*self.findings, *audited])",
+        "exit_status(self.findings)",
+    ),
 )

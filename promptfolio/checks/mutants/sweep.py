@@ -105,4 +105,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "if name in other and one[name] != other[name]",
         "if name not in other and one[name] != other.get(name, one[name])",
     ),
+    Edited(
+        "worker_replaces_foreign_file",
+        "promptfolio.sweep.worker",
+        "a worker writes over a file that holds something else",
+        ("tests/sweep/test_sweep_safety.py::test_a_worker_does_not_replace_another_file",),
+        'if state == "foreign":',
+        'if state == "alien":',
+    ),
 )

@@ -33,10 +33,10 @@ def draw(rng: random.Random, number: int) -> Fault:
             if verdict is not None:
                 return verdict
         process = site.start(scene.target.words)
-        # A file with another experiment than its name says is for its owner to move away.
-        foreign = target.startswith("sweep") and kind in ("swapped", "folder")
+        # What is no file, or has another experiment than its name says, is for its owner to move away.
+        foreign = kind == "folder" or (target.startswith("sweep") and kind == "swapped")
         if not foreign:
-            return (yield from after(scene, process, _allowed(target, kind), TO_FINISH))
+            return (yield from after(scene, process, (0,), TO_FINISH))
         verdict = yield from end_of(scene, process, (0, 1, 2), TO_FINISH)
         if verdict is None and process.status == 0:
             verdict = damage_in(scene, complete=True)
@@ -46,10 +46,6 @@ def draw(rng: random.Random, number: int) -> Fault:
         return verdict or Verdict("survived")
 
     return Fault(target, f"results {kind} between two runs", cause)
-
-
-def _allowed(target: str, kind: str) -> tuple[int, ...]:
-    return (0, 1, 2) if kind == "folder" else (0,)
 
 
 def _read(scene: Scene) -> Steps:
