@@ -25,7 +25,7 @@ from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
 from promptfolio.cli.sweep import Sweep
 from promptfolio.processes.ending import is_command, reason
-from promptfolio.processes.without_dask import spare_dask
+from promptfolio.processes.starting import spare_dask
 from simulate.validation import ConfigurationError
 
 Command = (

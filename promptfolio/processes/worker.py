@@ -5,12 +5,13 @@ import sys
 from multiprocessing.connection import Connection
 
 from promptfolio.processes.pool import serve
-from promptfolio.processes.without_dask import spare_dask
+from promptfolio.processes.starting import collect_rarely, spare_dask
 
 if __name__ == "__main__":
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
     try:
+        collect_rarely()
         spare_dask()
         serve(Connection(descriptor))
     finally:
