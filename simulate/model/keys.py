@@ -51,6 +51,11 @@ def as_key(words: UInt32[np.ndarray, "*keys 2"]) -> Key[Array, "*keys"]:
     return jax.random.wrap_key_data(jax.device_put(words), impl=GENERATOR)
 
 
+def replicate_keys(seed: int, replicates: UInt32[np.ndarray, " replicates"]) -> Key[Array, " replicates"]:
+    """Keys of several replicates, each as `replicate_key` has it."""
+    return as_key(folded_words(root_words(seed), replicates))
+
+
 def replicate_key(seed: int, replicate: int | Array) -> Key[Array, ""]:
     """Key of one replicate, from which its streams are folded."""
     return jax.random.fold_in(root_key(seed), replicate)
