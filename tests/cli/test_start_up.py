@@ -17,8 +17,9 @@ MOST_PROGRAMS = 3
 """Of a small run: it draws, starts and trains."""
 
 _COUNTING = """
-import collections, json, sys
+import collections, json, os, sys
 import jax, promptfolio
+exec(os.environ.get("PLANTED", ""))
 counts = collections.Counter()
 jax.monitoring.register_event_listener(lambda name, **_: counts.update([name.rpartition("/")[2]]))
 status = promptfolio.main(sys.argv[1:])
@@ -27,13 +28,25 @@ print("COUNTS", json.dumps([status, asked, asked - found]))
 """
 
 
-def counted(cache: pathlib.Path, *words: str) -> tuple[int, int]:
-    """Programs that a command needs, and those of them that it compiles, in a process of its own."""
+_FAULT = """
+import simulate.model.schemes as schemes, simulate.engines.rows.coefficients as engine
+engine.mix = lambda theta, first, second: schemes.mix(1 - theta, first, second)
+"""
+
+
+def counted(cache: pathlib.Path, *words: str, planted: str = "") -> tuple[int, int]:
+    """Programs that a command needs, and those of them that it compiles, in a process of its own.
+
+    Args:
+        cache: the user's folder for caches.
+        words: of the command line.
+        planted: code that is run first.
+    """
     kept = {name: value for name, value in os.environ.items() if name != compilation.VARIABLE}
     ended = subprocess.run(
         [sys.executable, "-c", _COUNTING, *words],
         cwd=ROOT,
-        env={**kept, "XDG_CACHE_HOME": str(cache)},
+        env={**kept, "XDG_CACHE_HOME": str(cache), "PLANTED": planted},
         capture_output=True,
         text=True,
         check=True,
@@ -81,6 +94,18 @@ def test_programs_are_compiled_once_and_give_the_same_numbers(tmp_path: pathlib.
     assert [path.stat() for path in kept] == first
 
     assert all(numbers(result) == numbers(results[0]) for result in results[1:])
+
+
+def test_a_fault_in_the_code_neither_finds_kept_programs_nor_is_found(tmp_path: pathlib.Path) -> None:
+    cache, words = tmp_path / "caches", (*SMALL, "--theta", "0.3")
+    results = [tmp_path / f"{turn}.nc" for turn in range(3)]
+    asked, _ = counted(cache, *words, "--out", str(results[0]))
+    kept = programs_in(cache)
+    # Drawing and starting are the same programs with the fault; training is another.
+    assert counted(cache, *words, "--out", str(results[1]), planted=_FAULT) == (asked, 1)
+    assert len(programs_in(cache)) == len(kept) + 1
+    assert counted(cache, *words, "--out", str(results[2])) == (asked, 0)
+    assert numbers(results[1]) != numbers(results[0]) == numbers(results[2])
 
 
 def test_a_folder_for_caches_that_cannot_be_had_is_no_error(tmp_path: pathlib.Path) -> None:
