@@ -52,6 +52,8 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 if jax.__version_info__ < (0, 11):  # which has no such options any more
     quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{quick} {os.environ.get('XLA_FLAGS', '')}"
+# The suite compiles for itself: it neither uses the programs that its user keeps nor adds to them.
+os.environ["PROMPTFOLIO_COMPILATION_CACHE"] = ""
 # What the suite presumes of JAX's settings, whatever the environment says.
 jax.config.update("jax_enable_x64", False)
 os.environ["JAX_ENABLE_X64"] = "0"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -14,7 +13,7 @@ from promptfolio.companion.partition import Partition
 from promptfolio.companion.prompts import residual_encoder
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.training import HeldOutLogits, Hyperparameters, advance, start, training_program
-from simulate.model.keys import replicate_key
+from simulate.model.keys import replicate_keys as keys_of
 
 
 class Pairs(NamedTuple):
@@ -36,7 +35,7 @@ class Pairs(NamedTuple):
 
 def replicate_keys(study: ClipStudy) -> Key[Array, " seeds"]:
     """The keys of a study's replicates."""
-    return jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(study.replicates))
+    return keys_of(study.seed, np.arange(study.replicates, dtype=np.uint32))
 
 
 def train_pairs(
@@ -54,13 +53,13 @@ def train_pairs(
     program = training_program(study, "posthoc")
     hyperparameters = Hyperparameters(
         *(
-            jnp.asarray(value, jnp.float32)
+            jax.device_put(np.asarray(value, np.float32))
             for value in (study.learning_rate, study.logit_scale, study.init_std)
         )
     )
-    theta = jnp.zeros(1, jnp.float32)  # post-hoc training knows no θ
+    theta = jax.device_put(np.zeros(1, np.float32))  # post-hoc training knows no θ
     states = start(program, hyperparameters, splits.replicates, keys, theta)
-    gap = jnp.asarray(study.rounds, jnp.int32)
+    gap = np.asarray(study.rounds, np.int32)
     states, measured = advance(program, hyperparameters, splits.replicates, keys, theta, states, gap)
     assert isinstance(measured, HeldOutLogits)
 

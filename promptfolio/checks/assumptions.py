@@ -5,16 +5,19 @@ Every claim on simulated training reports all of them; those that it can do with
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from promptfolio.checks.claim import Assumption
 from promptfolio.checks.largest import largest
 from simulate.experiment import Experiment
-from simulate.running.portfolio import Portfolio
 from theory.dynamics.margin_rate import local_rate
 from theory.model.aggregation import client_group_sizes
 from theory.model.federation import EqualClients
+
+if TYPE_CHECKING:
+    from promptfolio.checks.claim import Assumption
+    from simulate.running.portfolio import Portfolio
 
 # Below this overlap between noise vectors the mean-field results are compared; above it they are not claimed.
 NEAR_ORTHOGONAL = 0.1
@@ -63,7 +66,7 @@ def conditions(data: xr.Dataset, *experiments: Experiment) -> dict[str, float]:
     }
 
 
-def of_runs(*runs: xr.Dataset | Portfolio) -> dict[str, float]:
+def of_runs(*runs: "xr.Dataset | Portfolio") -> dict[str, float]:
     """The two conditions that `record` looks for, at the worst of some runs or trained portfolios.
 
     Raises:
@@ -104,7 +107,7 @@ def measured(
     load: float = math.inf,
     step: float = math.inf,
     equal_group_sizes: bool = False,
-) -> tuple[Assumption, ...]:
+) -> "tuple[Assumption, ...]":
     """Hold the conditions that `record` put into a dataset against what a claim needs.
 
     Args:
@@ -115,6 +118,9 @@ def measured(
         step: largest allowed ηκ.
         equal_group_sizes: whether all clients must have the same χ.
     """
+    # Only here: commands that state no claim do without what claims load.
+    from promptfolio.checks.claim import Assumption
+
     # A dataset of several settings holds one value of each.
     least, most = -largest(-data.group_size_least), largest(data.group_size_most)
     worst = {name: largest(data[name]) for name in _CONDITIONS}

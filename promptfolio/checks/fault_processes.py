@@ -14,7 +14,7 @@ from promptfolio.checks.mutant import Mutant
 from promptfolio.checks.planting import verdicts_under
 from promptfolio.checks.workers import ENVIRONMENT
 from promptfolio.error_text import described
-from simulate.running.compilation import cache_settings
+from simulate.running.compilation import VARIABLE, cache_settings
 from simulate.running.parent import die_with_parent
 
 _LIBRARIES = [
@@ -84,7 +84,8 @@ def _answer(answer: Connection, folder: str, mutant: Mutant | None, detectors: S
     # Examples that fail under a fault are not for the suite to try again.
     os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = os.path.join(folder, "hypothesis")
     # Most of what one fault compiles the next needs too. The cache knows programs by their content, so a fault can
-    # neither hide in it nor leave anything behind.
+    # neither hide in it nor leave anything behind. Still it is the faults' own, and not the user's.
+    os.environ[VARIABLE] = ""
     jax = importlib.import_module("jax")
     for name, value in cache_settings(os.path.join(folder, "compiled")).items():
         jax.config.update(name, value)

@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.special import log_ndtr, logsumexp
-from scipy.stats import t
 
 from simulate.experiment import TrainingScheme
 from theory.numerics.best import ROUNDING, best_place
@@ -96,6 +95,8 @@ def theta_interval(
     best = best_theta(mean, scheme, rounding=rounding).theta
     if seeds < 2:
         return xr.Dataset({"low": best * math.nan, "high": best * math.nan})
+    from scipy.stats import t  # of many parts, which one seed can do without
+
     others = (seeds * mean - curves) / (seeds - 1)
     without = best_theta(others, scheme, rounding=rounding).theta
     error = np.sqrt((seeds - 1) * without.var("seed", skipna=False))

@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
     from promptfolio.processes import ending
+    from promptfolio.processes.starting import collect_rarely
 
     ending.watch_for_ends()
+    collect_rarely()
     try:
         status = _run_as_process(sys.argv[1:])
     except ending.Ended as end:  # between two statements that would have caught it

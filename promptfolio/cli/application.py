@@ -19,11 +19,13 @@ from promptfolio.cli.failures import BAD_INPUT, DEBUG, report
 from promptfolio.cli.figures import Figures
 from promptfolio.cli.former_flags import with_present_flags
 from promptfolio.cli.mixing import Mixing
+from promptfolio.cli.options import Compilation
 from promptfolio.cli.printable import one_line
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
 from promptfolio.cli.sweep import Sweep
-from promptfolio.processes.ending import reason
+from promptfolio.processes.ending import is_command, reason
+from promptfolio.processes.starting import spare_dask
 from simulate.validation import ConfigurationError
 
 Command = (
@@ -55,7 +57,10 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     DEBUG.set(_DEBUG_FLAG in arguments)
     try:
-        return _parse([word for word in arguments if word != _DEBUG_FLAG]).execute()
+        command = _parse([word for word in arguments if word != _DEBUG_FLAG])
+        if is_command() and _trains(command):
+            spare_dask()
+        return command.execute()
     except SystemExit as stop:
         if reason() is None:
             raise
@@ -66,6 +71,11 @@ def run_command(arguments: Sequence[str]) -> int:
 
 class _Executable(Protocol):
     def execute(self) -> int: ...
+
+
+def _trains(command: _Executable) -> bool:
+    """Whether a command has the options of those that train."""
+    return any(isinstance(value, Compilation) for value in vars(command).values())
 
 
 class _NotUnderstood(Exception):

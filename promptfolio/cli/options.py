@@ -3,7 +3,9 @@
 import dataclasses
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from promptfolio.cli.targets import require_targets
 from simulate.validation import ConfigurationError, require_number
@@ -20,20 +22,37 @@ class Compilation:
     """Where compiled programs are kept between commands."""
 
     compilation_cache: str | None = None
-    """Folder in which compiled programs are kept, so that later runs of the same shapes need not compile."""
+    """Folder in which compiled programs are kept, so that later runs of the same shapes need not compile. Default:
+    promptfolio/compiled in the user's cache folder, XDG_CACHE_HOME."""
+    no_compilation_cache: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Keep no compiled programs, and use none that are kept."""
 
     def apply(self) -> None:
-        """Turn the cache on; call it before anything is compiled.
+        """Turn the cache on, or off; call it before anything is compiled.
+
+        Without a flag the environment decides, where it names a folder: this toolkit's variable or JAX's own.
+        Otherwise programs are kept for the user, and a folder that cannot be had is no error.
 
         Raises:
-            ConfigurationError: when the folder cannot be written, or everybody may write to it.
+            ConfigurationError: when the folder cannot be written, or everybody may write to it; or both flags are
+                given.
         """
-        if self.compilation_cache is not None:
-            from simulate.running.compilation import keep_compiled
+        from simulate.running import compilation
 
+        if self.compilation_cache is not None:
+            if self.no_compilation_cache:
+                raise ConfigurationError(
+                    "compilation_cache", self.compilation_cache, "left out with no_compilation_cache"
+                )
             require_targets(folders={"compilation_cache": self.compilation_cache})
             _require_private("compilation_cache", self.compilation_cache)
-            keep_compiled(self.compilation_cache)
+            compilation.keep_compiled(self.compilation_cache)
+        elif self.no_compilation_cache:
+            compilation.keep_compiled(None)
+        elif compilation.VARIABLE not in os.environ and compilation.JAX_VARIABLE not in os.environ:
+            folder = compilation.default_folder()
+            if folder is not None:
+                compilation.keep_compiled(folder)
 
 
 def _require_private(field: str, folder: str) -> None:
@@ -62,7 +81,7 @@ class Resources(Compilation):
     """Start even what is estimated to need more memory or disk than there is."""
 
     def apply(self) -> None:
-        """Check the budget, and turn the cache on.
+        """Check the budget, and turn the cache on or off.
 
         Raises:
             ConfigurationError: when the budget is not positive, or the folder cannot be written.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -70,16 +70,17 @@ def gather(bank: FeatureBank, partitions: Sequence[Partition], padding: int = 0)
     present = train >= 0
     counts = present.sum(axis=2)
     labels = np.where(held_out >= 0, bank.labels[held_out], 0).astype(np.int32)
+    put = jax.device_put
     replicates = Replicate(
-        anchors=jnp.asarray(np.stack([class_anchors(bank, partition) for partition in partitions])),
+        anchors=put(np.stack([class_anchors(bank, partition) for partition in partitions])),
         train=ImageBatch(
-            images=jnp.asarray(np.where(present[..., None], bank.image_features[train], 0)),
-            labels=jnp.asarray(np.where(present, bank.labels[train], 0), jnp.int32),
-            weights=jnp.asarray(present / counts[:, :, None], jnp.float32),
+            images=put(np.where(present[..., None], bank.image_features[train], 0)),
+            labels=put(np.where(present, bank.labels[train], 0).astype(np.int32)),
+            weights=put((present / counts[:, :, None]).astype(np.float32)),
         ),
-        held_out=jnp.asarray(np.where(held_out[..., None] >= 0, bank.image_features[held_out], 0)),
-        held_out_labels=jnp.asarray(labels),
-        client_weights=jnp.asarray(counts / counts.sum(axis=1, keepdims=True), jnp.float32),
+        held_out=put(np.where(held_out[..., None] >= 0, bank.image_features[held_out], 0)),
+        held_out_labels=put(labels),
+        client_weights=put((counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)),
     )
     return ClientSplits(
         replicates,

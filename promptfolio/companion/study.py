@@ -4,7 +4,6 @@ rounds."""
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Key
@@ -31,7 +30,7 @@ from promptfolio.companion.training import (
     training_program,
 )
 from simulate.experiment import TrainingScheme
-from simulate.model.keys import replicate_key
+from simulate.model.keys import replicate_key, replicate_keys
 from simulate.results.notices import with_notices
 from simulate.running.arithmetic import arithmetic
 from simulate.running.runner import Progress
@@ -81,7 +80,7 @@ def run_study(study: ClipStudy, bank: FeatureBank, progress: Progress | None = N
     """
     require_room(study, bank)
     asked = study.replicates
-    keys = jax.vmap(lambda replicate: replicate_key(study.seed, replicate))(jnp.arange(asked))
+    keys = replicate_keys(study.seed, np.arange(asked, dtype=np.uint32))
     partitions = draw_partitions(study, bank, keys)
     study = resolved_study(study, bank)
     if alike(study, partitions):
@@ -171,15 +170,15 @@ def _train(
     change training."""
     hyperparameters = Hyperparameters(
         *(
-            jnp.asarray(value, jnp.float32)
+            jax.device_put(np.asarray(value, np.float32))
             for value in (study.learning_rate, study.logit_scale, study.init_std)
         )
     )
-    mixing = jnp.asarray(theta, jnp.float32)
+    mixing = jax.device_put(theta.astype(np.float32))
     states = start(program, hyperparameters, splits.replicates, keys, mixing)
     for gap, rounds in zip(np.diff(study.record, prepend=0), study.record, strict=True):
         states, measured = advance(
-            program, hyperparameters, splits.replicates, keys, mixing, states, jnp.asarray(gap, jnp.int32)
+            program, hyperparameters, splits.replicates, keys, mixing, states, np.asarray(gap, np.int32)
         )
         yield rounds, jax.tree.map(np.asarray, measured)
 

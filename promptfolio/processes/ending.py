@@ -49,6 +49,7 @@ class _State:
     """What is known in this process; there is one command line per process."""
 
     reason: int | None = None  # the first signal
+    watched = False  # this process is a command, and nobody else's
     raised = False  # `Ended` was raised in the main thread
     swallowed = False  # `Ended` was raised where Python ignores exceptions: it must be raised again
     finishing = False  # nothing is left to unwind: a further signal ends the process at once
@@ -66,6 +67,7 @@ def watch_for_ends() -> None:
 
     Signals that are ignored already stay so, as nohup wants it. Call it once, in the main thread.
     """
+    _state.watched = True
     woken, waking = os.pipe()
     os.set_blocking(waking, False)
     installed = []
@@ -76,6 +78,11 @@ def watch_for_ends() -> None:
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
     _silence_what_an_end_breaks()
     threading.Thread(target=_watch, args=(woken, tuple(installed)), daemon=True, name="ends").start()
+
+
+def is_command() -> bool:
+    """Whether this process is a command of this toolkit, rather than one that uses it as a library."""
+    return _state.watched
 
 
 def reason() -> int | None:

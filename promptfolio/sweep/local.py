@@ -15,7 +15,7 @@ from promptfolio.sweep.cell import Cell
 from promptfolio.sweep.pending import PendingCells
 from promptfolio.sweep.store import settings_json
 from promptfolio.sweep.worker import run_cell
-from simulate.running.compilation import cache_environment
+from simulate.running.compilation import JAX_VARIABLE, VARIABLE
 from simulate.running.memory import container_memory
 
 LIVES = 4
@@ -110,11 +110,14 @@ def _reason(error: BaseException, deaths: int) -> str:
 def _environment(cores: int, scratch: pathlib.Path) -> dict[str, str]:
     """Environment variables of worker processes; those that are set already have precedence, except numbers of
     cores."""
+    shared = {}
+    if not os.environ.get(VARIABLE) and not os.environ.get(JAX_VARIABLE):
+        # Where nothing is kept for longer, workers share compiled programs for as long as they run.
+        shared = {VARIABLE: str(scratch / "compiled")}
     return {
-        # Workers share compiled programs; on one machine they can be loaded as they are.
-        **cache_environment(scratch / "compiled"),
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # workers on one accelerator share its memory as they need it
         **os.environ,
+        **shared,
         # NPROC is the number of cores for XLA, OMP_NUM_THREADS that for `simulate.running.parallel`.
         "NPROC": str(cores),
         "OMP_NUM_THREADS": str(cores),

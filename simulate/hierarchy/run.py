@@ -86,7 +86,7 @@ def run_hierarchy(hierarchy: Hierarchy) -> xr.Dataset:
     experiment = hierarchy.experiment
     with arithmetic(experiment.precision):
         prepared = prepare_hierarchy(hierarchy)
-        gaps = jnp.asarray(np.diff(experiment.record, prepend=0))
+        gaps = jax.device_put(np.diff(experiment.record, prepend=0))
         levels, mixtures = jax.device_get(simulate_hierarchy(prepared.program, prepared[1:], gaps))
         overlap = overlaps(prepared.worlds.data, experiment.noise_dim)
     records = level_records(experiment, levels, mixtures)
@@ -104,16 +104,23 @@ def prepare_hierarchy(hierarchy: Hierarchy) -> PreparedHierarchy:
     dtype = parameters.noise_std.dtype
     keys, participation_keys = streams_of(experiment)
     worlds = draw(program.drawing, ONE_DEVICE, parameters, keys)
-    partitions = jnp.asarray(np.asarray(hierarchy.clusters, int).reshape(-1, experiment.clients))
-    stack = worlds.initial_local[:, :, None]
+    partitions = np.asarray(hierarchy.clusters, int).reshape(-1, experiment.clients)
+    stack = np.asarray(worlds.initial_local)[:, :, None]
     if partitions.shape[0] and experiment.init_std > 0:
-        initial_stack = _initial_stack(program.drawing, parameters, partitions, keys.initialisation, stack)
+        levels, local = jax.device_put((partitions, stack))
+        initial_stack = _initial_stack(program.drawing, parameters, levels, keys.initialisation, local)
     else:  # nothing to draw, which spares a compilation
-        initial_stack = jnp.repeat(stack, partitions.shape[0] + 1, axis=2)
+        initial_stack = jax.device_put(np.repeat(stack, partitions.shape[0] + 1, axis=2))
     together = (partitions[:, :, None] == partitions[:, None, :]).astype(dtype)
-    weights = jnp.asarray(hierarchy.weights, dtype)
+    weights = np.asarray(hierarchy.weights, dtype)
     return PreparedHierarchy(
-        program, parameters, worlds, participation_keys, initial_stack, together, weights
+        program,
+        parameters,
+        worlds,
+        participation_keys,
+        initial_stack,
+        jax.device_put(together),
+        jax.device_put(weights),
     )
 
 

@@ -46,17 +46,14 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
             key = fold_purpose(replicate_key(experiment.seed, seed), "test")
             dtype = portfolio.feature_global.dtype
             # One training stands for every θ under the posthoc scheme.
-            features = (
-                jnp.broadcast_to(trained[seed], (len(experiment.theta), *trained.shape[2:]))
-                for trained in (portfolio.feature_global, portfolio.feature_local)
-            )
-            mixture = jax.vmap(_mixtures)(jnp.asarray(experiment.theta, dtype), *features)
+            theta = np.asarray(experiment.theta, dtype)[None, :, None]
+            of_global, of_local = portfolio.feature_global[seed], portfolio.feature_local[seed]
             counts = _count(
                 key,
-                jnp.moveaxis(mixture, 1, 0),
-                jnp.asarray(experiment.groups),
-                jnp.asarray(experiment.noise_std, dtype),
-                jnp.asarray(label_thresholds(experiment.class_prior), dtype),
+                mix(theta, of_global[None], np.moveaxis(of_local, 1, 0)),
+                np.asarray(experiment.groups),
+                np.asarray(experiment.noise_std, dtype),
+                np.asarray(label_thresholds(experiment.class_prior), dtype),
                 experiment.group_count,
                 experiment.noise_dim,
                 batch,
@@ -65,14 +62,6 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
         shares[seed] = np.asarray(counts).T / (batch * batches)
     coords = {"theta": list(experiment.theta), "seed": range(shape[0]), "client": range(shape[2])}
     return xr.DataArray(shares, coords, ("seed", "theta", "client"), attrs={"fresh_samples": batch * batches})
-
-
-def _mixtures(
-    theta: Float[Array, ""],
-    feature_global: Float[Array, " rows"],
-    feature_local: Float[Array, "clients rows"],
-) -> Float[Array, "clients rows"]:
-    return jax.vmap(mix, (None, None, 0))(theta, feature_global, feature_local)
 
 
 @functools.partial(jax.jit, static_argnames=("group_count", "noise_dim", "batch", "batches"))

@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, UInt32
 
 Purpose = Literal[
     "data", "initialisation", "participation", "partition", "anchors", "bank", "test", "label_noise", "gram"
@@ -38,7 +38,22 @@ def root_key(seed: int) -> Key[Array, ""]:
     It is made of the generator's own words, so that no setting of JAX has a part in it: neither its default
     generator, nor its offset of seeds, nor its default precision.
     """
-    return jax.random.wrap_key_data(jnp.asarray(np.array([0, seed], np.uint32)), impl=GENERATOR)
+    return as_key(root_words(seed))
+
+
+def root_words(seed: int) -> UInt32[np.ndarray, "2"]:
+    """The two words of `root_key`, for `folded_words`."""
+    return np.array([0, seed], np.uint32)
+
+
+def as_key(words: UInt32[np.ndarray, "*keys 2"]) -> Key[Array, "*keys"]:
+    """Keys of JAX from their words."""
+    return jax.random.wrap_key_data(jax.device_put(words), impl=GENERATOR)
+
+
+def replicate_keys(seed: int, replicates: UInt32[np.ndarray, " replicates"]) -> Key[Array, " replicates"]:
+    """Keys of several replicates, each as `replicate_key` has it."""
+    return as_key(folded_words(root_words(seed), replicates))
 
 
 def replicate_key(seed: int, replicate: int | Array) -> Key[Array, ""]:
@@ -60,8 +75,46 @@ def fold_purpose(key: Key[Array, ""], purpose: Purpose) -> Key[Array, ""]:
 
 def fold_purposes(keys: Key[Array, " seeds"], purposes: tuple[Purpose, ...]) -> Key[Array, "purposes seeds"]:
     """`fold_purpose` of several keys for several purposes, by one compiled cipher."""
-    numbers = jnp.asarray([_STREAMS[purpose] for purpose in purposes], jnp.uint32)
+    numbers = jnp.asarray(purpose_numbers(purposes))
     return jax.vmap(jax.vmap(jax.random.fold_in, (0, None)), (None, 0))(keys, numbers)
+
+
+def purpose_numbers(purposes: tuple[Purpose, ...]) -> UInt32[np.ndarray, " purposes"]:
+    """The numbers of the streams for some purposes."""
+    return np.array([_STREAMS[purpose] for purpose in purposes], np.uint32)
+
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = np.uint32(0x1BD11BDA)
+
+
+def folded_words(
+    words: UInt32[np.ndarray, "... 2"], numbers: UInt32[np.ndarray, "..."]
+) -> UInt32[np.ndarray, "... 2"]:
+    """The words of `jax.random.fold_in`, in NumPy: integers, so that there is no rounding to tell them apart.
+
+    A run folds a few keys before it draws; compiling the cipher for them would take longer than all else that a
+    small run does first. It is Threefry-2x32 with 20 rounds (J. K. Salmon and others, 2011, "Parallel random
+    numbers: as easy as 1, 2, 3"), of the block (0, number).
+
+    Args:
+        words: of the keys.
+        numbers: what to fold in, broadcasting with the keys.
+
+    Example:
+        >>> folded_words(root_words(7), np.array([5], np.uint32)).tolist()
+        [[3583082021, 1947592014]]
+    """
+    first, second = words[..., 0], words[..., 1]
+    schedule = (first, second, first ^ second ^ _PARITY)
+    left, right = np.broadcast_arrays(schedule[0], numbers + schedule[1])
+    for turn in range(5):
+        for rotation in _ROTATIONS[turn % 2]:
+            left = left + right
+            right = ((right << np.uint32(rotation)) | (right >> np.uint32(32 - rotation))) ^ left
+        left = left + schedule[(turn + 1) % 3]
+        right = right + schedule[(turn + 2) % 3] + np.uint32(turn + 1)
+    return np.stack([left, right], axis=-1)
 
 
 def derived_key(stream: Key[Array, ""], first: int | Array, second: int | Array) -> Key[Array, ""]:

@@ -6,7 +6,7 @@ Experiments with equal `Program` share one compilation, whatever their `Paramete
 import dataclasses
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import scipy.special
 from jaxtyping import Array, Float
@@ -154,7 +154,8 @@ def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
     offsets = (*(experiment.signal_offset,) * 3, experiment.noise_offset)
 
     def array(value: object) -> Array:
-        return jnp.asarray(value, jnp.dtype(experiment.precision))
+        # JAX would round the same way, in a program for every shape.
+        return jax.device_put(np.asarray(value, experiment.precision))
 
     return program, Parameters(
         squared_norms=array(np.repeat(norms, blocks)),

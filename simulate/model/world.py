@@ -10,13 +10,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Float, Key
 
 from simulate.experiment import Experiment
 from simulate.model.data import ClientData, draw_client_data
-from simulate.model.keys import Purpose, derived_key, fold_purposes, root_key
+from simulate.model.keys import Purpose, as_key, derived_key, folded_words, purpose_numbers, root_words
 from simulate.model.program import Parameters, Program
-from simulate.running.jit import quick_jit
 
 
 class World(NamedTuple):
@@ -90,13 +89,8 @@ def streams_of(
         replicates: numbers of the replicates; None for all of the experiment's.
     """
     numbers = np.arange(experiment.replicates) if replicates is None else replicates
-    return _streams(root_key(experiment.seed), jnp.asarray(numbers, jnp.uint32))
-
-
-@quick_jit()
-def _streams(
-    seed: Key[Array, ""], replicates: UInt32[Array, " seeds"]
-) -> tuple[WorldKeys, Key[Array, " seeds"]]:
     purposes: tuple[Purpose, ...] = ("data", "initialisation", "label_noise", "gram", "participation")
-    *world, participation = fold_purposes(jax.vmap(jax.random.fold_in, (None, 0))(seed, replicates), purposes)
+    of_replicates = folded_words(root_words(experiment.seed), numbers.astype(np.uint32))
+    of_purposes = folded_words(of_replicates, purpose_numbers(purposes)[:, None])
+    *world, participation = map(as_key, of_purposes)
     return WorldKeys(*world), participation

@@ -25,6 +25,8 @@ _EFFICIENCY = 0.5
 _STEP_SECONDS = 4e-6
 _ELEMENT_SECONDS = 1.5e-9
 _PROBE = 512
+_LITTLE = 1e9
+_COMMON_RATE = 1e10
 
 
 class Cost(NamedTuple):
@@ -80,8 +82,10 @@ def _seconds(experiment: Experiment, engine: Engine) -> float:
     work = engine.run_work(experiment)
     steps = float(experiment.training_rounds * experiment.local_steps)
     rows = experiment.clients * (2 * max(experiment.samples) + experiment.group_count)
+    # Where the products take no time to speak of, nor does it take any to know this machine's rate.
+    rate = product_rate(experiment.precision) if work > _LITTLE else _COMMON_RATE
     elementwise = steps * (_STEP_SECONDS + _ELEMENT_SECONDS * rows) / processor_cores()
-    return work / (_EFFICIENCY * product_rate(experiment.precision)) + elementwise
+    return work / (_EFFICIENCY * rate) + elementwise
 
 
 @functools.cache

@@ -76,6 +76,11 @@ class Layout:
         devices = local_devices()[: self.seeds * self.thetas]
         return Mesh(np.asarray(devices).reshape(self.seeds, self.thetas), (SEEDS, THETAS))
 
+    @property
+    def drawing(self) -> "Layout":
+        """The layout with defaults in fields that drawing does not depend on, to share its compilation."""
+        return dataclasses.replace(self, thetas_at_once=0, clients_in_turn=False, brief=False)
+
     def place(self, tree: Any, part: PartitionSpec) -> Any:
         """Place a pytree of arrays on the devices, divided along the axes that ``part`` names."""
         if self.seeds * self.thetas == 1:

@@ -6,7 +6,10 @@ from typing import Any, TypeVar
 
 import jax
 
+from simulate.running.compilation import follow_environment
 from simulate.running.devices import Layout
+
+follow_environment()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -69,7 +69,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         # Compiled as a run of the experiment would be.
         layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
         run = prepare_rows(experiment, layout)
-        states, _ = advance(*run.constants, run.states, jnp.asarray([experiment.rounds]))
+        states, _ = advance(*run.constants, run.states, jax.device_put(np.array([experiment.rounds])))
         feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
         conditions = (occupancy, overlaps(run.worlds.data, experiment.noise_dim))

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -60,8 +60,8 @@ def prepare(
     program, parameters = split(experiment, engine.name)
     world_keys, participation_keys = layout.place(streams_of(experiment, replicates), BY_SEED)
     trained = experiment.trained_thetas if thetas is None else thetas
-    trained = layout.place(jnp.asarray(trained, parameters.noise_std.dtype), BY_THETA)
-    worlds = engine.draw(program.drawing, layout, parameters, world_keys)
+    trained = layout.place(jax.device_put(np.asarray(trained, parameters.noise_std.dtype)), BY_THETA)
+    worlds = engine.draw(program.drawing, layout.drawing, parameters, world_keys)
     program = program.training
     states = engine.start(program, layout, parameters, worlds, trained)
     return Prepared(program, layout, parameters, worlds, participation_keys, trained, states)

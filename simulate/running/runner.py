@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -173,7 +172,7 @@ def _run_batch(
     states, chunks = prepared.states, []
     rounds = 0
     for gaps in _chunked_gaps(experiment.record):
-        states, snapshots = engine.advance(prepared, states, jnp.asarray(gaps))
+        states, snapshots = engine.advance(prepared, states, jax.device_put(gaps))
         measured = measure(experiment, jax.tree.map(np.asarray, snapshots), thetas)
         records = records_of(experiment, measured)
         if first_non_finite(records):

@@ -12,7 +12,16 @@ from scipy.special import ndtr
 
 from simulate import Experiment
 from simulate.model.fresh_samples import count_correct
-from simulate.model.keys import Purpose, fold_purpose, fold_purposes, replicate_key
+from simulate.model.keys import (
+    Purpose,
+    fold_purpose,
+    fold_purposes,
+    folded_words,
+    replicate_key,
+    root_key,
+    root_words,
+)
+from simulate.model.world import streams_of
 from simulate.running.portfolio import train_portfolio
 from simulate.running.prepared import prepare_rows
 
@@ -24,6 +33,28 @@ def test_every_purpose_has_a_stream_of_its_own() -> None:
     assert len(set(streams)) == len(purposes)
     together = jax.random.key_data(fold_purposes(key[None], purposes))[:, 0]
     assert [tuple(each) for each in together.tolist()] == streams
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**31, 2**32 - 1])
+def test_keys_folded_in_numpy_are_those_of_jax(seed: int) -> None:
+    numbers = np.array([0, 1, 5, 2**31 - 1, 2**31, 2**32 - 1], np.uint32)
+    words = folded_words(root_words(seed), numbers)
+    by_jax = jax.vmap(jax.random.fold_in, (None, 0))(root_key(seed), jnp.asarray(numbers))
+    np.testing.assert_array_equal(words, jax.random.key_data(by_jax))
+    again = folded_words(words, np.uint32(3) + np.zeros(1, np.uint32))
+    np.testing.assert_array_equal(
+        again, jax.random.key_data(jax.vmap(jax.random.fold_in, (0, None))(by_jax, 3))
+    )
+
+
+def test_streams_of_a_replicate_are_those_of_its_key() -> None:
+    keys, participation = streams_of(Experiment(seed=5, replicates=3), np.array([2, 0]))
+    for place, replicate in enumerate((2, 0)):
+        key = replicate_key(5, replicate)
+        named = {**keys._asdict(), "participation": participation}
+        for purpose, stream in named.items():
+            expected = jax.random.key_data(fold_purpose(key, purpose))  # type: ignore[arg-type]
+            np.testing.assert_array_equal(jax.random.key_data(stream)[place], expected)
 
 
 def test_fresh_samples_are_not_the_training_samples() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from simulate.running.compilation import VARIABLE
 from tests.stress.forked import ROOT, command_status, console_program, fork
 
 MARK = "PROMPTFOLIO_STRESS"
@@ -54,8 +55,9 @@ class Site:
         self._started += 1
         texts = [self.base / f"{name}-{self._started}" for name in ("out", "err")]
         environment = {**os.environ, MARK: self._name, "TMPDIR": str(self._tmp), "PYTHONPATH": str(ROOT)}
-        # It compiles for itself, as a user's does.
+        # It compiles for itself, as a user's first one does.
         del environment["JAX_COMPILATION_CACHE_DIR"]
+        environment[VARIABLE] = ""
         with texts[0].open("wb") as out, texts[1].open("wb") as err:
             running = subprocess.Popen(
                 [*wrapper, *console_program(), *words],

@@ -77,6 +77,31 @@ def test_joint_rate_interpolates(theta, chi):
     assert_allclose(sum(margin_rate.rate_parts(equal, theta)), joint, rtol=1e-13)
 
 
+@given(
+    a=st.floats(0, 100),
+    b=st.floats(0, 100),
+    dim=st.integers(1, 10**6),
+    samples=st.integers(1, 1000),
+    clients=st.integers(1, 1000),
+    share=st.floats(0, 1),
+)
+@settings(deadline=None)
+def test_rates_in_numpy_are_the_formulas_to_the_last_digit(a, b, dim, samples, clients, share):
+    equal = EqualClients(
+        global_feature_sq=a,
+        local_feature_sq=b,
+        noise_dim=dim,
+        noise_std=0.7,
+        clients=clients,
+        samples=samples,
+        group_size=max(1.0, share * clients),
+    )
+    symbols, local, shared, _ = margin_rate.formula()
+    letters = (a, b, equal.noise_energy, equal.samples, equal.clients, equal.group_size)
+    assert float(margin_rate.local_rate(equal)) == as_function(symbols[1:5], local)(*letters[:4])
+    assert float(margin_rate.global_rate(equal)) == as_function(symbols[1:], shared)(*letters)
+
+
 # --- T9 ---
 
 

@@ -298,8 +298,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _STUDY,
         "between two records as many rounds are trained as from the start to the second",
         (f"{_IN_STUDY}test_recording_more_rounds_does_not_change_training",),
-        "jnp.asarray(gap, jnp.int32)",
-        "jnp.asarray(rounds, jnp.int32)",
+        "np.asarray(gap, np.int32)",
+        "np.asarray(rounds, np.int32)",
     ),
     # --- what is measured ---
     Edited(

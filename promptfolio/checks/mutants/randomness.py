@@ -53,8 +53,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "simulate.model.world",
         "all replicates are one draw",
         (f"{_EXPERIMENT}test_replicates_do_not_depend_on_how_many_run_together",),
-        "jax.vmap(jax.random.fold_in, (None, 0))(seed, replicates)",
-        "jax.vmap(jax.random.fold_in, (None, 0))(seed, 0 * replicates)",
+        "numbers.astype(np.uint32))",
+        "0 * numbers.astype(np.uint32))",
     ),
     Edited(
         "seed_ignored",
