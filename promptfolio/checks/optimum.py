@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.special import log_ndtr, logsumexp
 from scipy.stats import t
 
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from theory.numerics.best import ROUNDING, best_place
 
 LEVEL = 0.95
@@ -22,7 +22,7 @@ LEVEL = 0.95
 
 
 def best_theta(
-    curves: xr.DataArray, scheme: TrainingScheme = "posthoc", *, rounding: float = ROUNDING
+    curves: xr.DataArray, scheme: MixingScheme = "posthoc", *, rounding: float = ROUNDING
 ) -> xr.Dataset:
     """θ* of every curve: the θ with the largest value.
 
@@ -67,7 +67,7 @@ def best_theta(
 
 
 def theta_interval(
-    curves: xr.DataArray, scheme: TrainingScheme = "posthoc", *, rounding: float = ROUNDING
+    curves: xr.DataArray, scheme: MixingScheme = "posthoc", *, rounding: float = ROUNDING
 ) -> xr.Dataset:
     """An interval of θ* of the mean curve that covers it with chance `LEVEL`, by the jackknife over seeds.
 
@@ -128,7 +128,7 @@ def mean_of_logarithms(logarithms: xr.DataArray, over: str | tuple[str, ...]) ->
     return summed - math.log(count)
 
 
-def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: TrainingScheme = "posthoc") -> xr.DataArray:
+def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: MixingScheme = "posthoc") -> xr.DataArray:
     """By how much the value at a predicted θ falls short of the best value: at least 0.
 
     Args:
@@ -158,7 +158,7 @@ def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: TrainingScheme
     return best.theta.copy(data=lost.reshape(ordered.shape[1:]))
 
 
-def _share(theta: np.ndarray, scheme: TrainingScheme) -> np.ndarray:
+def _share(theta: np.ndarray, scheme: MixingScheme) -> np.ndarray:
     """The local prompt's share of the two effective weights, in which a curve is that of two fixed assets.
 
     Joint training gives the prompts the weights (1−θ)² and θ², detached training 1−θ and θ² (T21, T25).
@@ -171,7 +171,7 @@ def _share(theta: np.ndarray, scheme: TrainingScheme) -> np.ndarray:
     return local / (shared + local)
 
 
-def _from_share(share: np.ndarray, scheme: TrainingScheme) -> np.ndarray:
+def _from_share(share: np.ndarray, scheme: MixingScheme) -> np.ndarray:
     """The θ that has this share of the effective weights."""
     root = np.sqrt(share)
     if scheme == "joint":

@@ -45,7 +45,7 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
         with arithmetic(experiment.precision):
             key = fold_purpose(replicate_key(experiment.seed, seed), "test")
             dtype = portfolio.feature_global.dtype
-            # One training stands for every θ under the posthoc scheme.
+            # One training may stand for every θ.
             features = (
                 jnp.broadcast_to(trained[seed], (len(experiment.theta), *trained.shape[2:]))
                 for trained in (portfolio.feature_global, portfolio.feature_local)

@@ -78,7 +78,7 @@ def result_bytes(experiment: Experiment) -> float:
 
 def _seconds(experiment: Experiment, engine: Engine) -> float:
     work = engine.run_work(experiment)
-    steps = float(experiment.training_rounds * experiment.local_steps)
+    steps = float(experiment.training_steps)
     rows = experiment.clients * (2 * max(experiment.samples) + experiment.group_count)
     elementwise = steps * (_STEP_SECONDS + _ELEMENT_SECONDS * rows) / processor_cores()
     return work / (_EFFICIENCY * product_rate(experiment.precision)) + elementwise
