@@ -53,13 +53,19 @@ class FederatedConfiguration:
 
             check_optimizer(self.optimizer, self.optimizer_options)
 
+    @property
+    def turns(self) -> int:
+        """The last turn of training that ``record`` may name: its last round."""
+        return self.rounds
+
     def _check_record(self) -> None:
         for step in self.record:
             require_integer("record", step, 0)
-        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.rounds:
-            raise ConfigurationError(
-                "record", self.record, f"strictly increasing rounds, none above rounds = {self.rounds}"
+        if list(self.record) != sorted(set(self.record)) or self.record[-1] > self.turns:
+            last = (
+                f"rounds = {self.rounds}" if self.turns == self.rounds else f"rounds + steps = {self.turns}"
             )
+            raise ConfigurationError("record", self.record, f"strictly increasing rounds, none above {last}")
 
     @property
     def participants(self) -> int:

@@ -11,9 +11,17 @@ from typing import ClassVar, Literal, get_args
 from simulate.configuration import FederatedConfiguration
 from simulate.engines.registry import AUTO, engine_named, engine_names
 from simulate.former_names import FIELDS
-from simulate.validation import ConfigurationError, require_choice, require_integer, require_number
+from simulate.validation import (
+    LARGEST_INTEGER,
+    ConfigurationError,
+    require_choice,
+    require_integer,
+    require_number,
+)
 
-TrainingScheme = Literal["joint", "posthoc", "detached"]
+MixingScheme = Literal["joint", "posthoc", "detached"]
+"""The schemes that train both prompts side by side."""
+TrainingScheme = Literal[MixingScheme, "finetuned"]
 Activation = Literal["relu", "leaky_relu", "softplus", "tanh", "relu_power"]
 Gram = Literal["features", "wishart"]
 Precision = Literal["float32", "float64"]
@@ -92,11 +100,15 @@ class Experiment(FederatedConfiguration):
     init_std: float = 0.0
     """Standard deviation of each entry of the initial prompts."""
     scheme: TrainingScheme = "joint"
-    """How the two prompts are trained: through the mixture, apart, or with the global one detached."""
+    """How the two prompts are trained: through the mixture, apart, with the global one detached, or one after the
+    other: finetuned trains the global prompt alone for all rounds, then every local one from it."""
     theta: tuple[float, ...] = (0.5,)
     """θ, mixing coefficients to run: the weight of the LOCAL prompt."""
     rounds: int = 100
     """T, federated rounds."""
+    finetune_steps: int = 0
+    """s, gradient steps that every client takes from the global prompt after the last round, on its own samples and
+    without communication: at least 1 under the finetuned scheme, and 0 under the others."""
     local_steps: int = 1
     """E, gradient steps of each client in a round."""
     participation: float = 1.0
@@ -108,7 +120,8 @@ class Experiment(FederatedConfiguration):
     learning_rate: float = 2.4e-4
     """η, the step size."""
     record: tuple[int, ...] = ()
-    """Rounds after which to record, 0 for the start; empty records every round."""
+    """Rounds after which to record, 0 for the start; empty records every round. Under the finetuned scheme the
+    numbers above the rounds T are steps of fine-tuning: T + s is after s of them."""
     engine: str = "auto"
     """prompt: literally, in R^d; coefficient: its exact equivalent (T5); gram: the same in the space of samples,
     while the noise rows are in ReLU's linear band; auto: the cheapest that can run the experiment, chosen when a
@@ -181,19 +194,26 @@ class Experiment(FederatedConfiguration):
         if len(set(self.theta)) != len(self.theta):
             raise ConfigurationError("theta", self.theta, "a list without repeats")
         self._check_federation()
+        self._check_fine_tuning()
         require_choice("precision", self.precision, get_args(Precision))
         self._check_precision()
         require_choice("engine", self.engine, (AUTO, *engine_names()))
         require_choice("gram", self.gram, get_args(Gram))
 
+    def _check_fine_tuning(self) -> None:
+        require_integer("finetune_steps", self.finetune_steps, 0, LARGEST_INTEGER - self.rounds)
+        if (self.finetune_steps > 0) != (self.scheme == "finetuned"):
+            allowed = "at least 1 with scheme = finetuned, and 0 with every other"
+            raise ConfigurationError("finetune_steps", self.finetune_steps, allowed)
+
     def _check_record(self) -> None:
-        if len(self.record) > MOST_RECORDS or (not self.record and self.rounds >= MOST_RECORDS):
+        if len(self.record) > MOST_RECORDS or (not self.record and self.turns >= MOST_RECORDS):
             allowed = f"at most {MOST_RECORDS} of rounds = {self.rounds}; () records all of them"
             raise ConfigurationError("record", self.record, allowed)
         if self.record:
             super()._check_record()
         else:
-            self._resolve("record", _every_round(self.rounds))
+            self._resolve("record", _every_round(self.turns))
 
     def _check_precision(self) -> None:
         """Refuse numbers that would be 0 or infinite in the arithmetic of the run."""
@@ -216,14 +236,40 @@ class Experiment(FederatedConfiguration):
             raise ConfigurationError("engine", self.engine, f"one that can run the experiment: {reasons}")
 
     @property
+    def trained_once(self) -> bool:
+        """Whether training does not depend on θ, so that one is for all of them."""
+        return self.scheme in ("posthoc", "finetuned")
+
+    @property
     def trained_thetas(self) -> tuple[float, ...]:
-        """θ of every training; post-hoc trains once, for all of them."""
-        return self.theta[:1] if self.scheme == "posthoc" else self.theta
+        """θ of every training; one that stands for all of them where training does not depend on θ."""
+        return self.theta[:1] if self.trained_once else self.theta
+
+    @property
+    def turns(self) -> int:
+        """Rounds, and the steps of fine-tuning after them: what ``record`` counts."""
+        return self.rounds + self.finetune_steps
 
     @property
     def training_rounds(self) -> int:
-        """Federated rounds of all trainings of all replicates, up to the last one recorded."""
+        """Turns of all trainings of all replicates, up to the last one recorded."""
         return self.replicates * len(self.trained_thetas) * self.record[-1]
+
+    @property
+    def training_steps(self) -> int:
+        """Gradient steps of a client in all trainings of all replicates, up to the last one recorded."""
+        return self.replicates * len(self.trained_thetas) * self.steps_after(self.record[-1])
+
+    def steps_after(self, turn: int) -> int:
+        """Gradient steps that a client has taken after so many turns: E in each round, one in each later turn.
+
+        Example:
+            >>> experiment = Experiment(scheme="finetuned", rounds=3, local_steps=5, finetune_steps=2)
+            >>> [experiment.steps_after(turn) for turn in (1, 3, 5)]
+            [5, 15, 17]
+        """
+        rounds = min(turn, self.rounds)
+        return rounds * self.local_steps + turn - rounds
 
     @property
     def group_count(self) -> int:

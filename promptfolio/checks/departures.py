@@ -32,6 +32,17 @@ _LEADING, _MEAN_FIELD, _SANDWICH = (
     "mean field (T8 to T14)",
     "sandwich (T10, T11)",
 )
+_IN_TIME = {
+    "joint": "T9, T20, T21",
+    "posthoc": "T9, T20, T21",
+    "detached": "T9, T20, T21",
+    "finetuned": "T9, T31",
+}
+_FOLLOWS = {
+    "posthoc": "(T20) follows θ* in time",
+    "detached": "(T25) follows θ* in time",
+    "finetuned": "(T31) says when fine-tuning is at its best",
+}
 _ALL = (_LEADING, _MEAN_FIELD, _SANDWICH)
 
 
@@ -156,21 +167,22 @@ def _of_training(experiment: Experiment, conditions: Mapping[str, float]) -> Ite
     if experiment.participation < 1:
         drawn = f"participation = {experiment.participation:g}; (T28) has its mean effect"
         yield _ALL, "that all clients take part in every round", drawn
-    step, in_time = conditions["scaled_step"], "the closed forms in time (T9, T20, T21)"
+    in_time = f"the closed forms in time ({_IN_TIME[experiment.scheme]})"
+    step = conditions["scaled_step"]
     if experiment.local_steps > 1:
         steps = f"local_steps = {experiment.local_steps}; (T12) and (T13) follow them"
         yield (in_time, _SANDWICH), "one step per round", steps
     if step > PROVED_STEP:
         yield (in_time, _SANDWICH), f"ηκ at most {PROVED_STEP:g}", f"ηκ = {step:.3g} of the fastest client"
     elif step > SMALL_STEP:
-        yield ("the closed forms in time (T9, T20)",), f"ηκ at most {SMALL_STEP:g}", f"ηκ = {step:.3g}"
-    time = step * experiment.local_steps * experiment.record[-1]
+        yield (in_time.replace(", T21", ""),), f"ηκ at most {SMALL_STEP:g}", f"ηκ = {step:.3g}"
+    time = step * experiment.steps_after(experiment.record[-1])
     if experiment.scheme != "joint" and time > FIRST_STEPS:
-        follows = {"posthoc": "(T20)", "detached": "(T25)"}[experiment.scheme]
+        follows = _FOLLOWS[experiment.scheme]
         yield (
             (_LEADING,),
             f"the first steps, ηκt at most {FIRST_STEPS:g}, unless training is joint",
-            f"ηκt = {time:.3g} at the end; {follows} follows θ* in time",
+            f"ηκt = {time:.3g} at the end; {follows}",
         )
 
 

@@ -11,7 +11,7 @@ from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, write_dataset
 from promptfolio.cli.targets import require_targets
-from simulate.experiment import Precision, TrainingScheme
+from simulate.experiment import MixingScheme, Precision
 from simulate.validation import ConfigurationError, require_integer, require_seed
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Mixing:
     """e = ‖ξ‖²."""
     step_size: float = 0.2
     """ηκ_L, step size in units of the local prompt's rate."""
-    schemes: tuple[TrainingScheme, ...] = ("joint", "posthoc")
+    schemes: tuple[MixingScheme, ...] = ("joint", "posthoc")
     """How the prompts are trained."""
     rounds: tuple[int, ...] = (1, 5, 50, 500)
     """T, training times at which to compare, in rounds of one step."""
@@ -146,13 +146,13 @@ class Mixing:
         require_seed("seed", self.seed)
 
 
-def _name(setting: SymmetricSetting, scheme: TrainingScheme) -> str:
+def _name(setting: SymmetricSetting, scheme: MixingScheme) -> str:
     """What is read of a comparison: its scheme, and the parts of its setting that the command varies."""
     name = f"{scheme}-K{setting.clients}-chi{setting.group_size}"
     return f"{name}-share{setting.local_share:g}-L{setting.noise_dim}"
 
 
-def _rows(setting: SymmetricSetting, scheme: TrainingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:
+def _rows(setting: SymmetricSetting, scheme: MixingScheme, data: "xr.Dataset") -> list[dict[str, Any]]:
     from simulate.results.notices import notices_of
 
     rows = []

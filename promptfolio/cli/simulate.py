@@ -57,10 +57,18 @@ class Simulate:
             ]
             for row in summary
         ]
-        title = f"After {self.experiment.record[-1]} rounds, mean over clients and seeds ({engine} engine)"
+        title = f"After {_trained(self.experiment)}, mean over clients and seeds ({engine} engine)"
         console_for(self.json).print(table(title, columns, rows))
         show_notices(notices)
         return 0
+
+
+def _trained(experiment: Experiment) -> str:
+    """How long the last record has been trained, in words."""
+    last = experiment.record[-1]
+    rounds = min(last, experiment.rounds)
+    fine_tuning = f" and {last - rounds} steps of fine-tuning" if experiment.scheme == "finetuned" else ""
+    return f"{rounds} rounds{fine_tuning}"
 
 
 def _last_step(result: "xr.Dataset") -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from promptfolio.companion.client_splits import ClientSplits
 from promptfolio.companion.study_config import ClipStudy
 from promptfolio.companion.training import HeldOutLogits, HeldOutMargins
 from simulate.configuration import momentum_of
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.results.finiteness import NonFiniteError
 
 LONGEST = 2.0**24
@@ -55,7 +55,7 @@ def safe_step(logit_scale: float) -> float:
 
 def require_sound(
     study: ClipStudy,
-    scheme: TrainingScheme,
+    scheme: MixingScheme,
     splits: ClientSplits,
     measured: HeldOutLogits | HeldOutMargins,
     theta: np.ndarray,

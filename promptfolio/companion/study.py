@@ -29,7 +29,7 @@ from promptfolio.companion.training import (
     start,
     training_program,
 )
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.model.keys import replicate_key, replicate_keys
 from simulate.results.notices import with_notices
 from simulate.running.arithmetic import arithmetic
@@ -184,7 +184,7 @@ def _train(
 
 
 def _theta_blocks(
-    study: ClipStudy, bank: FeatureBank, scheme: TrainingScheme
+    study: ClipStudy, bank: FeatureBank, scheme: MixingScheme
 ) -> list[Float[np.ndarray, " thetas"]]:
     """θ to train at, in as few blocks as memory allows. Post-hoc training does not depend on θ and runs once."""
     theta = np.zeros(1) if scheme == "posthoc" else np.asarray(study.trained_theta)

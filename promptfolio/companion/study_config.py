@@ -8,7 +8,7 @@ import math
 from typing import Literal, get_args
 
 from simulate.configuration import FederatedConfiguration
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.validation import (
     ConfigurationError,
     require_choice,
@@ -68,7 +68,7 @@ class ClipStudy(FederatedConfiguration):
     partition_seed: int | None = None
     """Seed of ONE partition, and its anchors, for all replicates; None draws them anew for each, as error bars
     over replicates need."""
-    schemes: tuple[TrainingScheme, ...] = ("posthoc", "joint", "detached")
+    schemes: tuple[MixingScheme, ...] = ("posthoc", "joint", "detached")
     """Training schemes to run; each trains prompts of its own."""
     theta_step: float = 0.02
     """Step of the grid of θ, the weight of the LOCAL prompt, at which post-hoc mixtures are tested."""
@@ -145,7 +145,7 @@ class ClipStudy(FederatedConfiguration):
         if not self.schemes or len(set(self.schemes)) != len(self.schemes):
             raise ConfigurationError("schemes", self.schemes, "a list of at least one, without repeats")
         for scheme in self.schemes:
-            require_choice("schemes", scheme, get_args(TrainingScheme))
+            require_choice("schemes", scheme, get_args(MixingScheme))
         require_number("theta_step", self.theta_step, at_least=1e-4, at_most=1)
         if not math.isclose(1 / self.theta_step, round(1 / self.theta_step)):
             raise ConfigurationError("theta_step", self.theta_step, "1 divided by an integer")

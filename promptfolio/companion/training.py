@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from promptfolio.companion.prompts import ImageBatch, class_logits, cross_entropy, residual_encoder
 from promptfolio.companion.study_config import ClipStudy
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.model.federated import FederatedAlgorithm, TrainState, autodiff, initial_state, train
 from simulate.model.keys import fold_purpose
 from simulate.model.optimizer import build_optimizer
@@ -29,14 +29,14 @@ Clients = Float[Array, "clients classes dim"]
 class TrainingProgram:
     """The static part of a study, on which compiled code depends. Fields as in `ClipStudy`, for one scheme."""
 
-    scheme: TrainingScheme
+    scheme: MixingScheme
     local_steps: int
     participants: int
     optimizer: str
     optimizer_options: tuple[tuple[str, float], ...]
 
 
-def training_program(study: ClipStudy, scheme: TrainingScheme) -> TrainingProgram:
+def training_program(study: ClipStudy, scheme: MixingScheme) -> TrainingProgram:
     """Return the static part of a study for one of its schemes."""
     return TrainingProgram(
         scheme, study.local_steps, study.participants, study.optimizer, study.optimizer_options

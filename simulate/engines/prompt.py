@@ -22,10 +22,7 @@ class PromptEngine(RowEngine):
     def training_work(self, experiment: Experiment) -> int:
         """That of any engine with all rows, and products of both prompts and of both gradients with W."""
         through_weights = 4 * experiment.clients * experiment.rows * experiment.prompt_dim
-        return (
-            super().training_work(experiment)
-            + experiment.training_rounds * through_weights * experiment.local_steps
-        )
+        return super().training_work(experiment) + experiment.training_steps * through_weights
 
     def model(self, program: "Program", parameters: "Parameters", world: "World") -> "RowModel":
         """See `simulate.engines.rows.prompts`."""

@@ -24,5 +24,6 @@ def federated_algorithm(
         local_steps=program.local_steps,
         participants=program.participants,
         average_local=average_local,
+        federated_rounds=parameters.rounds if program.scheme == "finetuned" else None,
         in_turn=clients_in_turn,
     )

@@ -40,7 +40,7 @@ class TrainState(NamedTuple):
         local_prompts: the same pytree with a leading axis of clients.
         optimizer_states: each client's optimizer state for its pair of prompts, leading axis of clients. It
             stays with the client: the server averages prompts only.
-        round: rounds completed; integer scalar.
+        round: rounds completed, with the turns of fine-tuning after them; integer scalar.
     """
 
     global_prompt: Prompt
@@ -58,6 +58,10 @@ class FederatedAlgorithm(NamedTuple):
         local_steps: E, static.
         participants: clients drawn per round, static.
         average_local: averages some of the local prompts within clusters of clients; None averages none.
+        federated_rounds: T, integer scalar: for fine-tuning, where every client trains one prompt, which it
+            keeps as its local one. After each of T rounds all clients go on from the average of these, which is the
+            global prompt; after that the global prompt stays, and every client takes one step per turn from where
+            it is, with a new optimizer. None for schemes that train two prompts side by side.
         in_turn: whether clients are computed one after another, static. The result is the same up to rounding; a
             processor is faster while its operands stay in the cache, where many clients' prompts do not fit at
             once.
@@ -68,6 +72,7 @@ class FederatedAlgorithm(NamedTuple):
     local_steps: int
     participants: int
     average_local: AverageLocal | None = None
+    federated_rounds: Array | None = None
     in_turn: bool = False
 
 
@@ -103,6 +108,12 @@ def federated_round(
         state: state at the start of the round.
     """
     federation_weights, participating = participants_of_round(federation, participation_key, state.round)
+    steps: int | Array = federation.local_steps
+    fine_tuning = federation.federated_rounds is not None
+    if federation.federated_rounds is not None:
+        alone = state.round >= federation.federated_rounds
+        participating, steps = participating | alone, jnp.where(alone, 1, steps)
+        state = _with_new_optimizers(federation, state, state.round == federation.federated_rounds)
 
     def client_round(
         local_prompt: Prompt, optimizer_state: Any, batch: Batch
@@ -116,12 +127,13 @@ def federated_round(
         carry = ((state.global_prompt, local_prompt), optimizer_state)
         if federation.local_steps == 1:
             return local_step(0, carry)
-        return jax.lax.fori_loop(0, federation.local_steps, local_step, carry)
+        return jax.lax.fori_loop(0, steps, local_step, carry)
 
     def visit(total: Prompt, client: tuple[Array, Any]) -> tuple[Prompt, tuple[Prompt, Any]]:
         weight, own = client
         (global_prompt, local_prompt), optimizer_state = client_round(*own)
-        total = jax.tree.map(lambda before, leaf: before + weight * leaf, total, global_prompt)
+        sent = local_prompt if fine_tuning else global_prompt
+        total = jax.tree.map(lambda before, leaf: before + weight * leaf, total, sent)
         return total, (local_prompt, optimizer_state)
 
     clients = (state.local_prompts, state.optimizer_states, batches)
@@ -133,12 +145,20 @@ def federated_round(
     else:
         (global_prompts, local_prompts), optimizer_states = jax.vmap(client_round)(*clients)
         global_prompt = jax.tree.map(
-            lambda leaf: jnp.tensordot(federation_weights, leaf, axes=1), global_prompts
+            lambda leaf: jnp.tensordot(federation_weights, leaf, axes=1),
+            local_prompts if fine_tuning else global_prompts,
         )
     if federation.participants < federation.client_weights.shape[0]:
         # An absent client's work is discarded: its local prompt and optimizer stay as they were.
         local_prompts = _where(participating, local_prompts, state.local_prompts)
         optimizer_states = _where(participating, optimizer_states, state.optimizer_states)
+    if federation.federated_rounds is not None:
+
+        def before_or_after(kept: Array, average: Array) -> Array:
+            return jnp.where(alone, kept, average)
+
+        local_prompts = jax.tree.map(before_or_after, local_prompts, global_prompt)
+        global_prompt = jax.tree.map(before_or_after, state.global_prompt, global_prompt)
     if federation.average_local is not None:
         local_prompts = federation.average_local(local_prompts, federation_weights)
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
@@ -157,6 +177,13 @@ def participants_of_round(
     participating = jnp.argsort(jnp.argsort(lots)) < federation.participants
     masked = jnp.where(participating, weights, 0)
     return masked / masked.sum(), participating
+
+
+def _with_new_optimizers(federation: FederatedAlgorithm, state: TrainState, when: Array) -> TrainState:
+    """The state, and where ``when`` is true every client with the optimizer of somebody who has made no step."""
+    new = jax.vmap(lambda local: federation.optimizer.init((state.global_prompt, local)))(state.local_prompts)
+    states = jax.tree.map(lambda fresh, old: jnp.where(when, fresh, old), new, state.optimizer_states)
+    return state._replace(optimizer_states=states)
 
 
 def _where(clients: Array, new: Any, old: Any) -> Any:

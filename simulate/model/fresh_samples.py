@@ -45,7 +45,7 @@ def count_correct(experiment: Experiment, fresh_samples: int) -> xr.DataArray:
         with arithmetic(experiment.precision):
             key = fold_purpose(replicate_key(experiment.seed, seed), "test")
             dtype = portfolio.feature_global.dtype
-            # One training stands for every θ under the posthoc scheme.
+            # One training may stand for every θ.
             theta = np.asarray(experiment.theta, dtype)[None, :, None]
             of_global, of_local = portfolio.feature_global[seed], portfolio.feature_local[seed]
             counts = _count(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import scipy.special
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from simulate.experiment import Activation, Experiment, Gram, Precision, TrainingScheme
 
@@ -82,6 +82,7 @@ class Parameters(NamedTuple):
         label_threshold: a standard normal lies below it with chance 1 − π_k; shape (clients,).
         init_std: standard deviation of initial prompt entries; scalar.
         learning_rate: η; scalar.
+        rounds: T, after which the finetuned scheme leaves every client to itself; integer scalar.
         sample_counts: n_k; shape (clients,).
         own_group: 1{s = s(k)}; shape (clients, groups).
     """
@@ -95,6 +96,7 @@ class Parameters(NamedTuple):
     label_threshold: Float[Array, " clients"]
     init_std: Float[Array, ""]
     learning_rate: Float[Array, ""]
+    rounds: Int[Array, ""]
     sample_counts: Float[Array, " clients"]
     own_group: Float[Array, "clients groups"]
 
@@ -167,6 +169,7 @@ def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
         label_threshold=array(label_thresholds(experiment.class_prior)),
         init_std=array(experiment.init_std),
         learning_rate=array(experiment.learning_rate),
+        rounds=jnp.asarray(experiment.rounds, jnp.int32),
         sample_counts=array(experiment.samples),
         own_group=array(np.equal.outer(experiment.groups, np.arange(experiment.group_count))),
     )

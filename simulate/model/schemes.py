@@ -1,4 +1,4 @@
-"""The three ways to train a portfolio, each as ONE objective in both prompts.
+"""The four ways to train a portfolio, each as ONE objective in both prompts.
 
 Written over any prompt encoder and any loss of text features, so that the synthetic model and the
 companion on CLIP features train through the same lines. With h_G and h_L the text features of the global
@@ -6,7 +6,9 @@ and the local prompt and ℓ the loss of one client:
 
 - joint:     ℓ((1−θ) h_G + θ h_L), the paper's algorithm (T3);
 - posthoc:   ℓ(h_G) + ℓ(h_L): the terms share no prompt, so this trains θ=0 and θ=1 apart, in one run;
-- detached:  ℓ(h_G) + ℓ((1−θ) sg(h_G) + θ h_L), sg the stop-gradient (T25).
+- detached:  ℓ(h_G) + ℓ((1−θ) sg(h_G) + θ h_L), sg the stop-gradient (T25);
+- finetuned: ℓ(h_L): a client trains one prompt. While rounds last it is the server's, which the server averages;
+  after them it is the client's own (T31). `simulate.model.federated` says when.
 """
 
 from collections.abc import Callable
@@ -46,6 +48,8 @@ def portfolio_objective(
             return loss(mix(theta, feature_global, feature_local), batch)
         if scheme == "posthoc":
             return loss(feature_global, batch) + loss(feature_local, batch)
+        if scheme == "finetuned":
+            return loss(feature_local, batch)
         detached = jax.lax.stop_gradient(feature_global)
         return loss(feature_global, batch) + loss(mix(theta, detached, feature_local), batch)
 

@@ -48,22 +48,23 @@ def label(
 
     What belongs to a prompt has dimensions (seed, theta, step, client, prompt), what belongs to a predictor
     (seed, theta, step, client, predictor); the global prompt's values are repeated for every client. The
-    posthoc scheme trains once for all θ: there, prompts' variables lack `theta`, and only the mixture
-    varies along it. The shares of labels that the training data realised have dimensions (seed, client).
-    Coordinate `step` counts gradient steps, `round` federated rounds.
+    posthoc and the finetuned scheme train once for all θ: there, prompts' variables lack `theta`, and only the
+    mixture varies along it. The shares of labels that the training data realised have dimensions (seed, client).
+    Coordinate `step` counts gradient steps, `round` federated rounds; under the finetuned scheme `finetune_step`
+    counts the steps that clients have taken on their own.
 
     Attribute `engine_used` is ``engine``, the name of the engine that ran, whether the experiment named it or left
     the choice open; the seeds that `fallback` marks failed its check (a noise row left the linear band) and come
     from its fallback, the coefficient engine. With a Gram matrix drawn directly, single noise coordinates do not
     exist: `phi_max` is NaN, and `band_occupancy_is` says "upper bound" instead of "exact".
     """
-    posthoc = experiment.scheme == "posthoc"
+    once = experiment.trained_once
     prompt_dims = (
-        ("seed", "step", "client", "prompt") if posthoc else ("seed", "theta", "step", "client", "prompt")
+        ("seed", "step", "client", "prompt") if once else ("seed", "theta", "step", "client", "prompt")
     )
 
     def shared(values: Any) -> Any:
-        return values[:, 0] if posthoc else values
+        return values[:, 0] if once else values
 
     variables: dict[str, Any] = {}
     for name, meaning in _PROMPT_VARIABLES.items():
@@ -78,9 +79,7 @@ def label(
         _attributes("noise_inner", "⟨H_G,ξ , H_L,ξ⟩, inner product of the two noise vectors"),
     )
     for name, meaning in _PREDICTOR_VARIABLES.items():
-        values = _with_mixture(
-            getattr(measurement.singles, name), getattr(measurement.mixtures, name), posthoc
-        )
+        values = _with_mixture(getattr(measurement.singles, name), getattr(measurement.mixtures, name), once)
         dims = ("seed", "theta", "step", "client", "predictor")
         variables[name] = (dims, values, _attributes(name, meaning))
 
@@ -104,18 +103,20 @@ def label(
         label_shares.positive,
         _attributes("positive_share", "share of the client's training samples with true class +1 (T27)"),
     )
-    rounds = np.asarray(experiment.record)
+    turns = np.asarray(experiment.record)
+    rounds, steps = np.minimum(turns, experiment.rounds), [*map(experiment.steps_after, turns.tolist())]
+    further: dict[str, Any] = {}
+    if experiment.scheme == "finetuned":
+        counted = {"long_name": "steps of fine-tuning", "units": "step"}
+        further["finetune_step"] = ("step", turns - rounds, counted)
     return xr.Dataset(
         variables,
         coords={
             "seed": ("seed", np.arange(experiment.replicates), {"long_name": "replicate"}),
             "theta": ("theta", np.asarray(experiment.theta), {"long_name": "θ, weight of the local prompt"}),
-            "step": (
-                "step",
-                rounds * experiment.local_steps,
-                {"long_name": "gradient steps", "units": "step"},
-            ),
+            "step": ("step", steps, {"long_name": "gradient steps", "units": "step"}),
             "round": ("step", rounds, {"long_name": "federated rounds", "units": "round"}),
+            **further,
             "client": ("client", np.arange(experiment.clients), {"long_name": "client"}),
             "group": ("client", np.asarray(experiment.groups), {"long_name": "feature group s(k)"}),
             "samples": ("client", np.asarray(experiment.samples), {"long_name": "n_k, training samples"}),
@@ -132,13 +133,13 @@ def label(
     )
 
 
-def _with_mixture(singles: np.ndarray, mixtures: np.ndarray, posthoc: bool) -> np.ndarray:
+def _with_mixture(singles: np.ndarray, mixtures: np.ndarray, once: bool) -> np.ndarray:
     """Put the mixture beside the single prompts as (seeds, thetas, records, clients, predictors).
 
     ``singles`` is (seeds, trained, records, clients, 2) and ``mixtures`` (seeds, trained, records, evaluated,
-    clients), with trained = 1 and evaluated = thetas under posthoc, and the other way round otherwise.
+    clients), with trained = 1 and evaluated = thetas if trained once, and the other way round otherwise.
     """
-    if posthoc:
+    if once:
         mixture = np.moveaxis(mixtures[:, 0], 2, 1)
         singles = np.broadcast_to(singles, (singles.shape[0], mixture.shape[1], *singles.shape[2:]))
     else:

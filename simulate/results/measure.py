@@ -88,7 +88,7 @@ def measure(
     Args:
         experiment: whose prompts they are.
         snapshot: NumPy arrays with leading axes (seeds, trainings, records).
-        trained: θ of every training: what it is measured at, too, unless it is one for all θ (post-hoc).
+        trained: θ of every training: what it is measured at, too, unless it is one for all θ.
     """
     snapshot = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), snapshot)
     # What is not finite is refused by its name, where all records pass (`simulate.results.finite_records`).
@@ -103,7 +103,7 @@ def _measure(
     margins = np.moveaxis(_margins(snapshot.margins), -3, -2)  # (…, clients, 2, samples)
     norm, cosine = _noise_norms(snapshot.noise)
     # Behind the leading axes, what belongs to a mixture has the axes (thetas, clients).
-    measured = np.asarray(experiment.theta)[None, :] if experiment.scheme == "posthoc" else trained[:, None]
+    measured = np.asarray(experiment.theta)[None, :] if experiment.trained_once else trained[:, None]
     theta = measured[None, :, None, :, None]
     signals, biases, norms = (
         np.moveaxis(values, -1, 0)[..., None, :] for values in (prompts.signal, prompts.bias, norm)

@@ -140,7 +140,7 @@ def sizes_of(experiment: Experiment, engine: Engine) -> Sizes:
     """Bytes of an experiment's arrays under an engine."""
     bytes_each = np.dtype(experiment.precision).itemsize
     samples, prompts = experiment.clients * max(experiment.samples), 1 + experiment.clients
-    evaluations = len(experiment.theta) if experiment.scheme == "posthoc" else 1
+    evaluations = len(experiment.theta) if experiment.trained_once else 1
     records = math.ceil(len(experiment.record) / RECORD_CHUNKS)
     record = 2 * samples + prompts * (2 * (experiment.rows - experiment.noise_dim) + 5)
     record *= records * (bytes_each + _RECORD_BYTES * _RECORD_COPIES * evaluations)

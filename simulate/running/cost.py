@@ -80,7 +80,7 @@ def result_bytes(experiment: Experiment) -> float:
 
 def _seconds(experiment: Experiment, engine: Engine) -> float:
     work = engine.run_work(experiment)
-    steps = float(experiment.training_rounds * experiment.local_steps)
+    steps = float(experiment.training_steps)
     rows = experiment.clients * (2 * max(experiment.samples) + experiment.group_count)
     # Where the products take no time to speak of, nor does it take any to know this machine's rate.
     rate = product_rate(experiment.precision) if work > _LITTLE else _COMMON_RATE

@@ -27,7 +27,7 @@ class Portfolio(NamedTuple):
     """Trained prompts with the world they were trained in, as NumPy arrays.
 
     The axis dim has length d for the prompt engine, and one entry per row for the coefficient engine, whose prompts
-    are their pre-activations. The axis of θ has length 1 under the posthoc scheme.
+    are their pre-activations. The axis of θ has length 1 where one training stands for all of them.
 
     Attributes:
         data: training samples; leaves with leading axes (seeds, clients).
@@ -55,7 +55,7 @@ class Portfolio(NamedTuple):
 
 
 def train_portfolio(experiment: Experiment) -> Portfolio:
-    """Train every replicate and θ of an experiment for all its rounds.
+    """Train every replicate and θ of an experiment for all its rounds, and steps of fine-tuning.
 
     Raises:
         NonFiniteError: when a prompt or a text feature is not finite, as of a run that diverged.
@@ -69,7 +69,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         # Compiled as a run of the experiment would be.
         layout = Layout(brief=choose_engine(experiment).is_brief(experiment))
         run = prepare_rows(experiment, layout)
-        states, _ = advance(*run.constants, run.states, jax.device_put(np.array([experiment.rounds])))
+        states, _ = advance(*run.constants, run.states, jax.device_put(np.array([experiment.turns])))
         feature_global, feature_local, occupancy = _features(run.program, run.parameters, run.worlds, states)
         trained = (states.global_prompt, states.local_prompts, feature_global, feature_local)
         conditions = (occupancy, overlaps(run.worlds.data, experiment.noise_dim))
@@ -79,7 +79,7 @@ def train_portfolio(experiment: Experiment) -> Portfolio:
         name: getattr(portfolio, name).reshape(experiment.replicates, 1, 1, -1)
         for name in ("global_prompt", "local_prompts", "feature_global", "feature_local", "noise_overlap")
     }
-    require_finite(experiment, last, (experiment.rounds,))
+    require_finite(experiment, last, (experiment.turns,))
     return portfolio
 
 

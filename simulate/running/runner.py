@@ -58,7 +58,8 @@ def run(experiment: Experiment, progress: Progress | None = None, memory: float 
     Returns:
         A dataset with dimensions seed (replicates), theta, step, client, prompt (global, local) and predictor
         (global, local, mixture); see `simulate.results.labels` for its variables, their units and meaning. Under
-        the posthoc scheme training does not depend on θ, so only variables of the mixture have that dimension.
+        the posthoc and the finetuned scheme training does not depend on θ, so only variables of the mixture have
+        that dimension.
 
     Raises:
         ConfigurationError: when not even one replicate at one θ fits the memory given, or when a replicate fails

@@ -72,6 +72,7 @@ def test_measured_conditions_are_told_with_their_values(measured: dict[str, floa
         {"class_prior": (0.9,)},  # no coordinate shows it
         {"scheme": "posthoc", "rounds": 1, "learning_rate": 1e-4},
         {"groups": (0, 0, 1, 1)},
+        {"scheme": "finetuned", "finetune_steps": 1, "rounds": 1, "learning_rate": 1e-5},
         {"theta": (0.0, 1.0)},
     ],
 )

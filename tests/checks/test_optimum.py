@@ -15,13 +15,13 @@ from promptfolio.checks.optimum import (
 )
 from promptfolio.checks.settings.mixing import compare_mixing, theta_grid
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.results.notices import notices_of
 from simulate.validation import ConfigurationError
 from theory.mixing.moments import Moments
 from theory.mixing.tangency import mixture_ratio, optimal_mixing
 
-SCHEMES: tuple[TrainingScheme, ...] = ("posthoc", "joint", "detached")
+SCHEMES: tuple[MixingScheme, ...] = ("posthoc", "joint", "detached")
 
 
 def curve(values, theta=None, **coords) -> xr.DataArray:
@@ -150,7 +150,7 @@ def test_logarithms_of_mean_errors_keep_their_digits():
     ],
 )
 def test_theta_is_found_where_every_accuracy_is_one(
-    setting: SymmetricSetting, scheme: TrainingScheme, expected: float
+    setting: SymmetricSetting, scheme: MixingScheme, expected: float
 ) -> None:
     data = compare_mixing(setting, scheme, (1,), theta_grid(0.05), replicates=3).isel(step=0)
     best = data.accuracy.mean("seed").max()

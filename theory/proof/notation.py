@@ -154,6 +154,8 @@ NOTATION: tuple[Entry, ...] = (
     Entry(
         "r", "participation, Experiment.participation", "()", "share of the clients that take part in a round"
     ),
+    Entry("τ_F", "Stopping.tau", "()", "accumulated residual of what fine-tuning adds to the global prompt"),
+    Entry("s*", "Stopping.step", "()", "steps of fine-tuning at the best mixture"),
     Entry("λ", "noise_share", "()", "share of the margin rate that is a sample's own noise"),
     Entry("ψ", "progress", "()", "part of its final effect that training has had, from 0 to 1"),
 )

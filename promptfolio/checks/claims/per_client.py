@@ -11,7 +11,7 @@ from promptfolio.checks.optimum import best_theta
 from promptfolio.checks.settings.mixing import theta_grid
 from promptfolio.checks.settings.unequal import Case, unequal
 from promptfolio.federation import federation_of
-from simulate.experiment import TrainingScheme
+from simulate.experiment import MixingScheme
 from simulate.running.runner import run
 from theory.mixing.per_client import joint_mixing, posthoc_mixing
 
@@ -42,7 +42,7 @@ def collect(scale: Scale) -> xr.Dataset:
         replicates=3 if scale == "quick" else 12,
     )
     federation = federation_of(experiment)
-    predictions: dict[TrainingScheme, Any] = {
+    predictions: dict[MixingScheme, Any] = {
         "posthoc": posthoc_mixing(federation),
         "joint": joint_mixing(federation),
     }

@@ -17,7 +17,7 @@ from promptfolio.checks.optimum import (
     theta_interval,
 )
 from promptfolio.checks.settings.symmetric import SymmetricSetting
-from simulate.experiment import Experiment, Precision, TrainingScheme
+from simulate.experiment import Experiment, MixingScheme, Precision
 from simulate.results.notices import with_notices
 from simulate.running.runner import Progress, run
 from simulate.validation import ConfigurationError
@@ -48,7 +48,7 @@ def theta_grid(step: float) -> tuple[float, ...]:
     return tuple(np.linspace(0, 1, round(1 / step) + 1).round(10).tolist())
 
 
-def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: int) -> float:
+def predicted_mixing(setting: SymmetricSetting, scheme: MixingScheme, step: int) -> float:
     """θ* after ``step`` rounds: (T20) for post-hoc, (T21) for joint, (T25) maximised for detached training."""
     equal, eta = setting.equal_clients, setting.learning_rate
     if scheme == "posthoc":
@@ -59,7 +59,7 @@ def predicted_mixing(setting: SymmetricSetting, scheme: TrainingScheme, step: in
 
 
 def predicted_ratios(
-    setting: SymmetricSetting, scheme: TrainingScheme, theta: Sequence[float], steps: Sequence[int]
+    setting: SymmetricSetting, scheme: MixingScheme, theta: Sequence[float], steps: Sequence[int]
 ) -> np.ndarray:
     """R(θ) after each number of rounds by (T14), shape (steps, thetas)."""
     grid, time = np.asarray(theta)[None, :], np.asarray(steps)[:, None]
@@ -70,7 +70,7 @@ def predicted_ratios(
 
 def mixing_experiment(
     setting: SymmetricSetting,
-    scheme: TrainingScheme,
+    scheme: MixingScheme,
     steps: Sequence[int],
     theta: Sequence[float],
     *,
@@ -98,7 +98,7 @@ def mixing_experiment(
 
 def compare_mixing(
     setting: SymmetricSetting,
-    scheme: TrainingScheme,
+    scheme: MixingScheme,
     steps: Sequence[int],
     theta: Sequence[float],
     *,

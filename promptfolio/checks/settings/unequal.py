@@ -9,7 +9,7 @@ import xarray as xr
 from promptfolio.checks import assumptions
 from promptfolio.checks.settings.residuals import accumulated_residuals
 from promptfolio.federation import federation_of
-from simulate.experiment import Experiment, TrainingScheme
+from simulate.experiment import Experiment, MixingScheme
 from simulate.results.labels import PREDICTORS, PROMPTS
 from simulate.running.runner import run
 from theory.dynamics.margin_rate import local_rate
@@ -32,7 +32,7 @@ _SHARED, _OWN = 0.11, 0.18
 class Case(NamedTuple):
     """How the clients train: the scheme and E, which divides the numbers of steps."""
 
-    scheme: TrainingScheme
+    scheme: MixingScheme
     local_steps: int
 
 

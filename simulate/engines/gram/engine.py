@@ -61,8 +61,8 @@ class GramEngine(Engine):
         """
         most = max(experiment.samples)
         samples = experiment.clients * most
-        per_round = samples**2 + samples * most * (2 * experiment.local_steps - 1)
-        return experiment.training_rounds * per_round
+        rounds, steps = experiment.training_rounds, experiment.training_steps
+        return rounds * samples**2 + samples * most * (2 * steps - rounds)
 
     def run_work(self, experiment: Experiment) -> float:
         """Multiplications of a run: inner products once, training, and noise rows whenever it records."""

@@ -20,9 +20,12 @@ from simulate.results.snapshot import NoiseMoments, Scaled, Snapshot
 
 
 def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: TrainState) -> Snapshot:
-    """The snapshot of one replicate at every θ; leaves have a leading axis of θ."""
+    """The snapshot of one replicate at every θ; leaves have a leading axis of θ.
+
+    For schemes whose local prompts have starts of their own; `simulate.engines.gram.fine_tuning` has the other.
+    """
     server, local = state.global_prompt, state.local_prompts
-    moved = _moved(world, view, state)
+    moved = moved_prompts(world, view, state)
 
     initial = world.initial_signals[:, :, None]
     # A local prompt's rows in view have moved, its other rows have their initial values.
@@ -35,7 +38,7 @@ def gram_snapshot(parameters: Parameters, world: GramWorld, view: View, state: T
         features=view.encoder._replace(offset=offset)(present),
         signal_extent=jnp.max(jnp.abs(present), axis=1),
         noise=_moments(parameters, world, state, moved),
-        margins=_margins(world, view, state, moved),
+        margins=prompt_margins(world, view, state, moved),
     )
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), snapshot)
 
@@ -56,27 +59,28 @@ class Moved(NamedTuple):
     pulled_local: Float[Array, "clients samples thetas"]
 
 
-def _moved(world: GramWorld, view: View, state: TrainState) -> Moved:
-    scale = _largest(state)
-    divisor = _or_one(scale)
+def moved_prompts(world: GramWorld, view: View, state: TrainState) -> Moved:
+    """What training did to all prompts."""
+    scale = largest_coefficients(state)
+    divisor = or_one(scale)
     shared = state.global_prompt.coefficients / divisor[:1, None]
     own = state.local_prompts.coefficients / divisor[1:, None]
     pulled_global = (world.kernel @ shared.reshape(-1, shared.shape[-1])).reshape(shared.shape)
     return Moved(scale, shared, own, pulled_global, view.own_kernel @ own)
 
 
-def _largest(state: TrainState) -> Float[Array, "prompts thetas"]:
+def largest_coefficients(state: TrainState) -> Float[Array, "prompts thetas"]:
     """The largest |a_i| of every prompt, the global one first."""
     shared, own = jnp.abs(state.global_prompt.coefficients), jnp.abs(state.local_prompts.coefficients)
     return jnp.concatenate([jnp.max(shared, axis=(0, 1))[None], jnp.max(own, axis=1)])
 
 
-def _or_one(scale: Array) -> Array:
+def or_one(scale: Array) -> Array:
     """What to divide by: the scale, or 1 where all that it measures is 0."""
     return jnp.where(scale > 0, scale, 1)
 
 
-def _margins(world: GramWorld, view: View, state: TrainState, moved: Moved) -> Scaled:
+def prompt_margins(world: GramWorld, view: View, state: TrainState, moved: Moved) -> Scaled:
     """Margins under each prompt alone, over the largest of what they are summed from."""
     signals = select_rows(view.selection, state.global_prompt.signals), state.local_prompts.signals
     features = jnp.stack([view.encoder(rows) for rows in signals])
@@ -84,7 +88,7 @@ def _margins(world: GramWorld, view: View, state: TrainState, moved: Moved) -> S
     feature, start = (jnp.max(jnp.abs(part), axis=2) for part in (features, starts))
     parts = jnp.maximum(feature, start)
     scale = jnp.maximum(jnp.concatenate([jnp.max(parts[:1], axis=1), parts[1]]), moved.scale)
-    divisor = _or_one(scale)
+    divisor = or_one(scale)
 
     def of_prompt(feature: Array, start: Array, pulled: Array, share: Array, divisor: Array) -> Array:
         return sample_margins(view, feature / divisor, start / divisor + share * pulled)
@@ -108,7 +112,7 @@ def _moments(parameters: Parameters, world: GramWorld, state: TrainState, moved:
     start_global, start_local = world.global_start_margins, world.local_start_margins
     start_norm = jnp.sqrt(jnp.diagonal(world.start_inner))[:, None]
     scale = jnp.maximum(start_norm, unit * moved.scale)
-    divisor = _or_one(scale)
+    divisor = or_one(scale)
     move, turn = unit * moved.scale / divisor, unit / divisor
 
     def both(of_global: Array, of_local: Array) -> Array:
@@ -121,7 +125,7 @@ def _moments(parameters: Parameters, world: GramWorld, state: TrainState, moved:
     of_start = turn[:1] * jnp.sum(moved.own * start_global, axis=1)
     inner = move[1:] * (of_start + move[:1] * jnp.sum(moved.own * moved.pulled_global, axis=1)) + crossed
     square = (start_norm / divisor) ** 2 + move * (2 * turn * at_start + move * lengths)
-    extremes = _extremes(parameters, world, state)
+    extremes = extremes_of(parameters, world, state)
     return NoiseMoments(
         # Rounding can leave a tiny negative square where nothing was learned.
         phi_norm=Scaled(root * moved.scale, jnp.sqrt(jnp.maximum(lengths, 0))),
@@ -150,20 +154,32 @@ def quick_path_bound(
     program: Program, parameters: Parameters, world: GramWorld, state: TrainState
 ) -> Float[Array, "prompts thetas"]:
     """A bound on max |z_l|/c_l over all steps up to now: |Σ_i a_i x_il| ≤ (Σ_i a_i²)^½ (Σ_i x_il²)^½."""
-    return _reach(parameters, world, state, _within_round(program, parameters, world)) / parameters.offset[-1]
+    further = _within_round(program, parameters, world)
+    added = program.scheme == "finetuned"
+    return _reach(parameters, world, state, further, added) / parameters.offset[-1]
 
 
 def _reach(
-    parameters: Parameters, world: GramWorld, state: TrainState, further: Float[Array, " prompts"]
+    parameters: Parameters,
+    world: GramWorld,
+    state: TrainState,
+    further: Float[Array, " prompts"],
+    added: bool,
 ) -> Float[Array, "prompts thetas"]:
-    """That bound on max |z_l|, with ``further`` added to the norm of each prompt's present coefficients."""
-    largest = _largest(state)
-    divisor = _or_one(largest)
+    """That bound on max |z_l|, with ``further`` added to the norm of each prompt's present coefficients.
+
+    With ``added``, local prompts are what was added to the server's, and the bound is on the sum.
+    """
+    largest = largest_coefficients(state)
+    divisor = or_one(largest)
     shared = state.global_prompt.coefficients / divisor[:1, None]
     own = state.local_prompts.coefficients / divisor[1:, None]
     squares = jnp.concatenate([jnp.sum(shared**2, axis=(0, 1))[None], jnp.sum(own**2, axis=1)])
     rate = SLOPE * parameters.squared_norms[-1] * world.reach[:, None]
-    return world.start_reach[:, None] + rate * (largest * jnp.sqrt(squares) + further[:, None])
+    moves = rate * (largest * jnp.sqrt(squares) + further[:, None])
+    if added:
+        return world.start_reach[0] + jnp.concatenate([moves[:1], moves[:1] + moves[1:]])
+    return world.start_reach[:, None] + moves
 
 
 def path_bound(
@@ -171,7 +187,9 @@ def path_bound(
 ) -> Float[Array, "prompts thetas"]:
     """A closer bound, row by row: samples that raise a row cannot lower it, nor the other way round."""
     extra = SLOPE * parameters.squared_norms[-1] * world.reach * _within_round(program, parameters, world)
-    return (_extremes(parameters, world, state, path=True).path + extra[:, None]) / parameters.offset[-1]
+    added = program.scheme == "finetuned"
+    farthest = extremes_of(parameters, world, state, path=True, added=added).path
+    return (farthest + extra[:, None]) / parameters.offset[-1]
 
 
 def _within_round(program: Program, parameters: Parameters, world: GramWorld) -> Float[Array, " prompts"]:
@@ -186,28 +204,43 @@ def _within_round(program: Program, parameters: Parameters, world: GramWorld) ->
     return jnp.concatenate([farthest[None], jnp.zeros_like(world.reach[1:])])
 
 
-def _extremes(parameters: Parameters, world: GramWorld, state: TrainState, path: bool = False) -> Extremes:
+def extremes_of(
+    parameters: Parameters, world: GramWorld, state: TrainState, path: bool = False, added: bool = False
+) -> Extremes:
     """The extremes over all noise rows, or bounds if only inner products were drawn.
 
-    Without ``path``, the field `path` is that of the present state alone.
+    Without ``path``, the field `path` is that of the present state alone. With ``added``, local prompts are what
+    was added to the server's, and the extremes are those of the sum.
     """
     shared, own = state.global_prompt.coefficients, state.local_prompts.coefficients
     rate = SLOPE * parameters.squared_norms[-1]
     if world.noise is None or world.start_noise is None:
-        bound = _reach(parameters, world, state, jnp.zeros_like(world.reach))
+        bound = _reach(parameters, world, state, jnp.zeros_like(world.reach), added)
         return Extremes(jnp.full_like(bound, jnp.nan), bound, bound)
 
-    def prompt(noise: Array, start: Array, coefficients: Array) -> Extremes:
+    def moves(noise: Array, coefficients: Array) -> tuple[Array, Array]:
+        """φ of all rows, and how far they were raised and lowered in all."""
         phi = rate * (noise.T @ coefficients)
+        return phi, rate * (jnp.abs(noise).T @ coefficients) if path else jnp.zeros_like(phi)
+
+    def prompt(start: Array, phi: Array, total: Array) -> Extremes:
         largest = jnp.max(jnp.abs(start[:, None] + phi), axis=0)
         farthest = largest
         if path:
             # Raised by R and lowered by S in all, φ = R − S has been as far as max(z(0) + R, −z(0) + S).
-            total = rate * (jnp.abs(noise).T @ coefficients)
             farthest = jnp.max(jnp.abs(start[:, None] + phi / 2) + total / 2, axis=0)
         return Extremes(jnp.max(jnp.abs(phi), axis=0), largest, farthest)
 
     flat = world.noise.reshape(-1, world.noise.shape[-1]), shared.reshape(-1, shared.shape[-1])
-    of_global = prompt(flat[0], world.start_noise[0], flat[1])
-    of_local = jax.lax.map(lambda one: prompt(*one), (world.noise, world.start_noise[1:], own))
+    by_server, server_start = moves(*flat), world.start_noise[0]
+    of_global = prompt(server_start, *by_server)
+
+    def local(client: tuple[Array, Array, Array]) -> Extremes:
+        noise, start, coefficients = client
+        by_itself = moves(noise, coefficients)
+        if added:
+            return prompt(server_start, *jax.tree.map(jnp.add, by_server, by_itself))
+        return prompt(start, *by_itself)
+
+    of_local = jax.lax.map(local, (world.noise, world.start_noise[1:], own))
     return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), of_global, of_local)

@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
+from simulate.engines.gram.fine_tuning import finetuned_snapshot
 from simulate.engines.gram.measure import gram_snapshot, path_bound, quick_path_bound
 from simulate.engines.gram.training import initial_gram_state, train_gram
 from simulate.engines.gram.view import View
@@ -108,7 +109,8 @@ def advance_gram(
             world, key, state = seed
 
             def snapshot(view: View, state: TrainState) -> Snapshot:
-                return gram_snapshot(parameters, world, view, state)
+                take = finetuned_snapshot if program.scheme == "finetuned" else gram_snapshot
+                return take(parameters, world, view, state)
 
             state, records = train_gram(
                 program, parameters, federation, world, trained, key, state, gaps, snapshot

@@ -34,7 +34,8 @@ class GramPrompt(NamedTuple):
     """A prompt at every θ, or the prompts of all clients, with a leading axis of clients.
 
     A client's loss and gradient involve only the rows in its view (`simulate.engines.gram.view`), so a local prompt
-    consists of these rows; its other rows keep their initial values.
+    consists of these rows; its other rows keep their initial values. Under the finetuned scheme a local prompt is
+    held as what the client's own steps have added to the server's prompt; its other rows are the server's.
 
     Attributes:
         signals: z_r of the task-relevant rows; (signals, thetas) for the server's prompt, (clients, views,
@@ -65,7 +66,9 @@ def initial_gram_state(
     initial = world.initial_signals
     selection = rows_in_view(parameters.own_group, program.constant_rows)
     coefficients = jnp.zeros((*world.labels.shape, thetas), initial.dtype)
-    local = jnp.einsum("kvs,ks->kv", selection, initial[1:])[:, :, None]
+    added = program.scheme == "finetuned"
+    starts = jnp.zeros_like(initial[1:]) if added else initial[1:]
+    local = jnp.einsum("kvs,ks->kv", selection, starts)[:, :, None]
     everywhere = jnp.broadcast_to(local, (*local.shape[:2], thetas))
     local_prompts = GramPrompt(everywhere, coefficients)
     server = GramPrompt(jnp.broadcast_to(initial[0][:, None], (initial.shape[1], thetas)), coefficients)
@@ -85,7 +88,8 @@ def gram_round(
     """One round of federated training, as `simulate.model.federated.federated_round`.
 
     A client's state within the round is its displacement from the server's prompt, a combination of its own samples
-    alone. The server's contribution to the margins is constant throughout a round, and computed once.
+    alone. The server's contribution to the margins is constant throughout a round, and computed once. Fine-tuning
+    is a last round that is never averaged: a client's displacement, here its local prompt, adds up in every turn.
 
     Args:
         program, federation: the experiment's settings.
@@ -95,6 +99,11 @@ def gram_round(
         state: state at the start of the round.
     """
     weights, participating = participants_of_round(federation, participation_key, state.round)
+    steps: int | Array = program.local_steps
+    if federation.federated_rounds is not None:
+        alone = state.round >= federation.federated_rounds
+        participating, steps = participating | alone, jnp.where(alone, 1, steps)
+        state = _with_new_optimizers(federation, state, state.round == federation.federated_rounds)
     server = state.global_prompt
     coefficients = server.coefficients.reshape(-1, server.coefficients.shape[-1])
     server_margins = world.global_start_margins + (world.kernel @ coefficients).reshape(
@@ -108,7 +117,11 @@ def gram_round(
         if program.local_steps > 1:
             moved = view.own_kernel @ displacement.coefficients
             shared = shared._replace(coefficients=server_margins + moved)
-        own = GramPrompt(local.signals, world.local_start_margins + view.own_kernel @ local.coefficients)
+        moved = view.own_kernel @ local.coefficients
+        if program.scheme == "finetuned":
+            own = GramPrompt(server_signals + local.signals, server_margins + moved)
+        else:
+            own = GramPrompt(local.signals, world.local_start_margins + moved)
         gradients = _gradients(program, view, shared, own)
         updates, optimizer_state = federation.optimizer.update(
             gradients, optimizer_state, (displacement, local)
@@ -118,10 +131,9 @@ def gram_round(
     nothing = jax.tree.map(jnp.zeros_like, state.local_prompts)
     carry = ((nothing, state.local_prompts), state.optimizer_states)
     if program.local_steps == 1:
-        carry = local_step(0, carry)
+        (displacement, local_prompts), optimizer_states = local_step(0, carry)
     else:
-        carry = jax.lax.fori_loop(0, program.local_steps, local_step, carry)
-    (displacement, local_prompts), optimizer_states = carry
+        (displacement, local_prompts), optimizer_states = jax.lax.fori_loop(0, steps, local_step, carry)
     if federation.participants < program.clients:
         # An absent client's work is discarded: its local prompt and optimizer stay as they were.
         local_prompts, optimizer_states = jax.tree.map(
@@ -129,12 +141,23 @@ def gram_round(
             (local_prompts, optimizer_states),
             (state.local_prompts, state.optimizer_states),
         )
+    if federation.federated_rounds is not None:
+        # What is averaged is no longer the client's own, and the other way round.
+        displacement = jax.tree.map(lambda leaf: jnp.where(alone, 0, leaf), local_prompts)
+        local_prompts = jax.tree.map(lambda leaf: jnp.where(alone, leaf, 0), local_prompts)
     share = jax.tree.map(lambda leaf: weights[:, None, None] * leaf, displacement)
     global_prompt = GramPrompt(
         server.signals + sum_over_clients(view.selection, share.signals),
         server.coefficients + share.coefficients,
     )
     return TrainState(global_prompt, local_prompts, optimizer_states, state.round + 1)
+
+
+def _with_new_optimizers(federation: FederatedAlgorithm, state: TrainState, when: Array) -> TrainState:
+    """The state, and where ``when`` is true every client with the optimizer of somebody who has made no step."""
+    new = federation.optimizer.init((state.local_prompts, state.local_prompts))
+    states = jax.tree.map(lambda fresh, old: jnp.where(when, fresh, old), new, state.optimizer_states)
+    return state._replace(optimizer_states=states)
 
 
 def _gradients(
@@ -167,6 +190,9 @@ def _gradients(
         return gradient(shared.signals, 1 - theta, together), gradient(own.signals, theta, together)
     if program.scheme == "posthoc":
         return gradient(shared.signals, one, alone), gradient(own.signals, one, residual(margin_local))
+    if program.scheme == "finetuned":
+        nothing = GramPrompt(jnp.zeros_like(shared.signals), jnp.zeros_like(margin_local))
+        return nothing, gradient(own.signals, one, residual(margin_local))
     return gradient(shared.signals, one, alone), gradient(own.signals, theta, together)
 
 

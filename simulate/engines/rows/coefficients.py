@@ -5,6 +5,7 @@ needs neither W nor automatic differentiation.
 """
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulate.engines.rows.model import RowModel
@@ -34,6 +35,8 @@ def coefficient_model(program: Program, parameters: Parameters) -> RowModel:
             pull_global, pull_local = (1 - theta) * pull, theta * pull
         elif program.scheme == "posthoc":
             pull_global, pull_local = _pull(feature_global, batch), _pull(feature_local, batch)
+        elif program.scheme == "finetuned":
+            pull_global, pull_local = jnp.zeros_like(z_global), _pull(feature_local, batch)
         else:
             pull_global, pull_local = _pull(feature_global, batch), theta * _pull(mixture, batch)
         return -norms * encoder.slope(z_global) * pull_global, -norms * encoder.slope(z_local) * pull_local

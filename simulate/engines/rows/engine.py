@@ -51,11 +51,12 @@ class RowEngine(Engine):
     def training_work(self, experiment: Experiment) -> int:
         """Products of the samples with all rows: once for margins and once for gradients, in every local step.
 
-        Joint training has one of each, the mixture's; the other schemes have two.
+        Joint training has one of each, the mixture's, and fine-tuning the trained prompt's; the other schemes have
+        two.
         """
         samples = experiment.clients * max(experiment.samples)
-        products = 2 if experiment.scheme == "joint" else 4
-        return experiment.training_rounds * products * samples * experiment.rows * experiment.local_steps
+        products = 2 if experiment.scheme in ("joint", "finetuned") else 4
+        return experiment.training_steps * products * samples * experiment.rows
 
     def run_work(self, experiment: Experiment) -> float:
         """That of training, at the price of products of a matrix and a vector."""

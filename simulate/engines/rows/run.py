@@ -40,7 +40,7 @@ def start(
         optimizer = federated_algorithm(program, parameters).optimizer
 
         def replicate(world: World) -> TrainState:
-            state = initial_state(world.initial_global, world.initial_local, optimizer)
+            state = initial_state(world.initial_global, initial_local(program, world), optimizer)
             return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (theta.size, *leaf.shape)), state)
 
         return jax.vmap(replicate)(worlds)
@@ -101,7 +101,7 @@ def _trainings(
     def rows(server: Array, local: Array) -> Array:
         return jax.vmap(model.pre_activations)(jnp.concatenate([server[None, :], local]))
 
-    initial = rows(world.initial_global, world.initial_local)
+    initial = rows(world.initial_global, initial_local(program, world))
 
     def snapshot(server: Array, local: Array) -> Snapshot:
         present = rows(server, local)
@@ -128,6 +128,13 @@ def _trainings(
         return states, jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), records)
 
     return together if _engine(program).thetas_together else jax.vmap(by_itself)
+
+
+def initial_local(program: Program, world: World) -> Float[Array, "clients dim"]:
+    """The local prompts before training: those drawn for them, or under the finetuned scheme the global one."""
+    if program.scheme == "finetuned":
+        return jnp.broadcast_to(world.initial_global, world.initial_local.shape)
+    return world.initial_local
 
 
 def _axes_swapped(state: TrainState) -> TrainState:
