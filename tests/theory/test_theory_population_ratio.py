@@ -9,9 +9,10 @@ from scipy.stats import norm
 from theory.dynamics.mean_field import accumulated
 from theory.dynamics.predicted_ratio import predicted_ratio
 from theory.dynamics.sample_types import population
-from theory.late_time import population_ratio, solver
+from theory.late_time import federation_mean_field, federation_solver, population_ratio, solver
 from theory.late_time.client_types import client_types
 from theory.late_time.population_ratio import fine_tuning_moments
+from theory.late_time.streams import Streams
 from theory.model.federation import EqualClients, Federation
 from theory.model.schemes import effective_weights
 
@@ -265,3 +266,29 @@ def test_arguments_that_are_refused(change, message):
     arguments = {"scheme": "joint", "theta": [0.5], "rounds": [1], "learning_rate": 1e-3, **change}
     with pytest.raises((ValueError, TypeError), match=message):
         population_ratio.population_ratio(unequal(100), **arguments)
+
+
+def test_the_law_of_a_margin_is_the_derived_one():
+    """One node in time, where matrices are numbers: the solver's equations against the SymPy expressions."""
+    federation = unequal(300, counts=np.array([6, 6, 9]), groups=np.arange(3), wrong=0.0)
+    people = client_types(federation.replace(noise_std=1.5, noise_feature_sq=0.7))
+    w_global, w_local, one = 0.6, 0.3, np.ones((1, 1))
+    streams = Streams(1, np.array([1]), one, w_global * one, w_local * one, 0 * one, (one, one))
+    r, moment = np.array([0.02, 0.05]), np.array([1.3, 0.8])
+    state = federation_solver.State(
+        moment[:, None, None],
+        moment[:, None, None],
+        r[:, None, None],
+        [np.zeros((2, 1))],
+        np.zeros((2, 1, 1)),
+    )
+    at = federation.replace(noise_std=1.5, noise_feature_sq=0.7)
+    law = federation_solver.cavity(people, at, streams, state)
+    damped = 1 / (1 + 1.5**2 * 4 * 0.7 * w_local * r)
+    power = np.sum(people.counts * people.samples * 1.5**2 * damped**2 * moment)
+    opposition = np.sum(people.counts * people.samples * 1.5**2 * damped * r * w_global)
+    memory, spread = federation_mean_field.margin_law(
+        (w_global, w_local), (0.7, 1.5, 300), (people.samples, 21), r, opposition, (moment, power)
+    )
+    assert_allclose(law.memory[:, 0, 0], memory, rtol=1e-12)
+    assert_allclose(law.spread[:, 0, 0], spread, rtol=1e-12)
