@@ -1,6 +1,6 @@
 """What the mathematics says about federated prompt portfolios: one result per module.
 
-The module of a result (tags T1 … T31) states it, derives it in SymPy (`derivation()`), and offers the same formula
+The module of a result (tags T1 … T32) states it, derives it in SymPy (`derivation()`), and offers the same formula
 as functions of NumPy arrays; modules without a `RESULT` evaluate results of others. The packages `model`,
 `dynamics`, `mixing`, `extensions` and `late_time` build on each other in this order. Every formula is derived in
 this project from the model T1-T3; none is a quotation of the paper. This package needs SymPy, NumPy, SciPy and, for

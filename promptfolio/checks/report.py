@@ -25,7 +25,7 @@ _HOW_TO_READ = """\
 **Provenance.** *paper*: stated in the abstract of Pan, Huang and Shi (NeurIPS 2024, arXiv:2409.19610) or about
 its θ figure. *code*: read from the authors' released code. *derived*: derived in this project, from the model in
 [docs/model.md](docs/model.md), and not a quotation of the paper. That page also says what the equation tags, T1
-to T31, stand for. Where a claim makes a statement of the paper precise, the formula is this project's too.
+to T32, stand for. Where a claim makes a statement of the paper precise, the formula is this project's too.
 Derivations: [docs/derivations.md](docs/derivations.md).
 
 **Bound.** How a measurement should relate to the prediction. *exact*: equal up to rounding. *upper*, *lower*: an

@@ -174,7 +174,8 @@ def client_group_sizes(groups: ArrayLike, gram: ArrayLike | None = None) -> NDAr
     """
     labels = _group_labels(groups)
     if gram is None:
-        return (labels[:, None] == labels[None, :]).sum(axis=1).astype(np.float64)
+        _, of_client, members = np.unique(labels, return_inverse=True, return_counts=True)
+        return members[of_client].astype(np.float64)
     matrix = finite("gram", gram)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or labels.max() >= matrix.shape[0]:
         raise ValueError(

@@ -9,7 +9,7 @@ from theory.proof.document import StepCounts, step_counts
 
 CLAIM = Claim(
     name="derivations",
-    equation="T1 to T31",
+    equation="T1 to T32",
     provenance="derived",
     title="Derivations",
     statement="Every result follows from the model step by step, down to the expression that the numbers are"

@@ -264,6 +264,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "np.linalg.solve(unit - at.samples",
     ),
     Edited(
+        "response_ignored",
+        "theory.late_time.federation_solver",
+        "samples do not oppose the noise that they have in common",
+        ("any_federation",),
+        "response, power = count * variance * state.response",
+        "response, power = 0 * count * variance * state.response",
+    ),
+    Edited(
         "saturation_ignored",
         "theory.mixing.training_time",
         "both prompts saturate at the global prompt's rate",
