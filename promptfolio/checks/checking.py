@@ -65,11 +65,13 @@ def jobs(references: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(groups[key]) for key in sorted(groups, key=lambda key: -costs[key])]
 
 
-def _with_origin(data: xr.Dataset) -> xr.Dataset:
-    """A claim's dataset with versions, commit and settings of the arithmetic in its attributes."""
+def _with_origin(data: xr.Dataset, claim: str, scale: Scale) -> xr.Dataset:
+    """A claim's dataset with its claim and scale, versions, commit and settings of the arithmetic in its
+    attributes."""
     if not isinstance(data, xr.Dataset):  # which `judge` complains about, if it minds
         return data
-    return data.assign_attrs({**provenance(), "numerics": numerics(), **data.attrs})
+    here = {**provenance(), "numerics": numerics()}
+    return data.assign_attrs({**here, **data.attrs, "claim": claim, "scale": scale})
 
 
 def _check_together(references: Sequence[str], scale: Scale) -> list[Checked | Unjudged]:
@@ -80,7 +82,7 @@ def _check(reference: str, scale: Scale) -> Checked | Unjudged:
     try:
         module = load_claim(reference)
         with arithmetic("float32"):  # of what a claim computes itself; runs have their experiment's
-            data = _with_origin(module.collect(scale))
+            data = _with_origin(module.collect(scale), name_of(reference), scale)
         finding = module.judge(data)
         if not isinstance(finding, Finding) or finding.claim != module.CLAIM:
             raise TypeError(f"judge returned {finding!r}; allowed: a Finding on the module's CLAIM")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from promptfolio.cli.console import complain, console_for, show_notices
 from promptfolio.cli.output import write_figure
 from promptfolio.cli.targets import require_targets
+from simulate.results.provenance import different_setting, refuse_later_format, settings_of
 from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,15 +27,14 @@ class Figures:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         from figures.registry import figure_names, load_figure
-        from simulate.results.notices import notices_of
 
         needed = sorted({name for figure in figure_names() for name in load_figure(figure).NEEDS})
         saved = {name: pathlib.Path(self.data) / f"{name}.nc" for name in needed}
         require_targets(
             {"out": figure_files(self.out)}, folders={"out": self.out}, inputs={"data": saved.values()}
         )
-        datasets = {name: _read(path) for name, path in saved.items()}
-        show_notices(notice for data in datasets.values() for notice in notices_of(data.attrs))
+        datasets = _read_all(saved)
+        show_notices(_notices(datasets))
         drawn = draw_all(datasets, pathlib.Path(self.out))
         failed = {name: error for name, error in drawn.items() if error is not None}
         for name, error in failed.items():
@@ -79,13 +79,59 @@ def draw_all(
     return tried
 
 
-def _read(path: pathlib.Path) -> "xr.Dataset":
+def _read_all(saved: Mapping[str, pathlib.Path]) -> "dict[str, xr.Dataset]":
+    """The datasets of claims by name, each that of its claim, and all of one scale and the same settings."""
+    datasets = {name: _read(name, path) for name, path in saved.items()}
+    common: dict[str, str] = {}
+    first: dict[str, pathlib.Path] = {}
+    for name, data in datasets.items():
+        here = _settings(data)
+        if (setting := different_setting(common, here)) is not None:
+            raise ConfigurationError(
+                "data",
+                str(saved[name]),
+                f"made as the others are: its {setting} is {here[setting]!r}, that of {first[setting]}"
+                f" {common[setting]!r}",
+            )
+        first |= {setting: saved[name] for setting in here if setting not in common}
+        common |= here
+    return datasets
+
+
+def _settings(data: "xr.Dataset") -> dict[str, str]:
+    """What datasets that are drawn together must share, as far as one records it."""
+    scale = {"scale": str(data.attrs["scale"])} if "scale" in data.attrs else {}
+    return scale | settings_of(data.attrs)
+
+
+def _read(name: str, path: pathlib.Path) -> "xr.Dataset":
     from simulate.results.netcdf import read_dataset
+    from simulate.results.notices import notices_of
 
     try:
-        return read_dataset(path)
+        data = read_dataset(path)
+        notices_of(data.attrs)
     except (OSError, ValueError) as error:
         reason = "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}"
         raise ConfigurationError(
             "data", str(path), f"a dataset saved by promptfolio reproduce ({' '.join(reason.split())})"
         ) from None
+    refuse_later_format(path, data.attrs)
+    if (claim := data.attrs.get("claim", name)) != name:
+        raise ConfigurationError(
+            "data", str(path), f"the dataset of the claim {name}; this is that of {claim}"
+        )
+    return data
+
+
+def _notices(datasets: "Mapping[str, xr.Dataset]") -> list[str]:
+    """What the datasets say about themselves, and which of them do not say whose they are."""
+    from simulate.results.notices import notices_of
+
+    found = [notice for data in datasets.values() for notice in notices_of(data.attrs)]
+    if unnamed := [name for name, data in datasets.items() if "claim" not in data.attrs]:
+        found.append(
+            f"no claim is named in {', '.join(f'{name}.nc' for name in unnamed)}:"
+            " that they hold what their names say is not verified"
+        )
+    return found

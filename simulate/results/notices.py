@@ -23,5 +23,16 @@ def with_notices(data: xr.Dataset, notices: Iterable[str]) -> xr.Dataset:
 
 
 def notices_of(attributes: Mapping[str, Any]) -> list[str]:
-    """The notices in a dataset's attributes, in order; none where the file holds none."""
-    return list(json.loads(attributes.get(_ATTRIBUTE, "[]")))
+    """The notices in a dataset's attributes, in order; none where the file holds none.
+
+    Raises:
+        ValueError: the attribute is something else than a JSON list of texts.
+    """
+    text = attributes.get(_ATTRIBUTE, "[]")
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise ValueError(f"attribute {_ATTRIBUTE} = {str(text)[:80]!r}; allowed: a JSON list of texts")
+    return found

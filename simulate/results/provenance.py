@@ -115,9 +115,14 @@ def refuse_later_format(path: str | os.PathLike[str], attributes: Mapping[str, A
         attributes: of the file. Version 0.1.0 wrote no `format_version`.
 
     Raises:
-        ConfigurationError: naming the version that wrote the file.
+        ConfigurationError: naming the version that wrote the file; or the format, when it is no number.
     """
-    found = int(attributes.get("format_version", 1))
+    text = str(attributes.get("format_version", 1))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ConfigurationError(
+            "file", str(path), f"of a format with a number; its format_version is {text!r}"
+        )
+    found = int(text)
     if found > FORMAT_VERSION:
         allowed = (
             f"of format {FORMAT_VERSION} or before; promptfolio {_writer(attributes)} wrote format {found}"

@@ -17,10 +17,13 @@ from promptfolio.checks.claim import (
     compare,
     t_test,
 )
+from promptfolio.checks.markdown import escape
+from promptfolio.checks.overview import overview
 from promptfolio.checks.records import as_records
 from promptfolio.checks.registry import all_claims, load_claim
 from promptfolio.checks.report import Picture, false_alarm, report
 from promptfolio.checks.staleness import first_difference
+from promptfolio.checks.statements import STATEMENTS
 from promptfolio.checks.unjudged import Unjudged, unjudged
 
 CLAIM = Claim("sample", "T0", "derived", "A sample | claim", "Something holds.", "exact", "picture")
@@ -174,6 +177,10 @@ def _finding(measured: float, what: str = "thing") -> Finding:
 
 def test_false_alarms_add_up() -> None:
     assert false_alarm([_finding(1.0), _finding(1.0)]) == pytest.approx(2 * FALSE_ALARM)
+    # a comparison that failed may have failed by chance
+    unlikely = t_test("mean", 11.0, 0.0, standard_error=1, degrees=8, sample_size=9, name="mean of 9")
+    assert not unlikely.holds
+    assert false_alarm([Finding(CLAIM, (unlikely,), ())]) == pytest.approx(FALSE_ALARM)
 
 
 def test_a_report_is_stale_when_words_or_verdicts_differ_and_not_for_digits() -> None:
@@ -321,6 +328,27 @@ def test_a_check_that_raised_is_in_report_and_records() -> None:
     assert "- A figure \\| is missing." in text
     assert [record["verdict"] for record in as_records(findings)] == ["holds", "error"]
     json.dumps(as_records(findings))
+
+
+def test_a_statement_holds_only_if_every_check_of_it_does() -> None:
+    """Neither a check that raised nor a violated condition is passed over, nor a claim that is still to come."""
+    statement = STATEMENTS[0]
+    claim = dataclasses.replace(CLAIM, bears_on=(statement.name,))
+    good = dataclasses.replace(_finding(1.0), claim=claim)
+    failed = dataclasses.replace(_finding(2.0), claim=claim)
+    skipped = dataclasses.replace(good, assumptions=(Assumption("band", 1.5, 1.0),))
+    name = next(name for name in all_claims() if statement.name in load_claim(name).CLAIM.bears_on)
+    for others, verdict in (
+        ((), "holds"),
+        ((failed,), "**fails**: A sample \\| claim"),
+        ((skipped,), "**not applicable**: A sample \\| claim"),
+        ((unjudged(name, ValueError("x")),), f"**error**: {name}"),
+    ):
+        row = next(line for line in overview([good, *others]).splitlines() if escape(statement.text) in line)
+        assert f" | {verdict} | " in row
+    unfinished = overview([good], finished=False)
+    row = next(line for line in unfinished.splitlines() if escape(statement.text) in line)
+    assert " | holds so far | " in row
 
 
 def test_what_the_paper_says_is_compared_to_the_digit() -> None:

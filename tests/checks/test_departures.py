@@ -121,3 +121,10 @@ def test_every_reason_for_a_difference_is_one_sentence(
         data = data.isel(theta=slice(len(experiment.theta)))
     (sentence,) = departures.of_mixing(experiment, data)
     assert said in sentence
+
+
+def test_training_time_counts_local_steps() -> None:
+    """η 4(a + b + L/n) t: one round of five steps is five times as long as one of one."""
+    experiment = Experiment(scheme="posthoc", rounds=1, record=(1,), learning_rate=1e-4, local_steps=5)
+    sentences = departures.of_run(experiment, INSIDE)
+    assert any("ηκt = 0.42" in sentence for sentence in sentences), sentences

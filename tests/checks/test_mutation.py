@@ -33,7 +33,8 @@ def test_every_fault_can_be_planted(mutant: Mutant) -> None:
         if is_test(detector):
             file, _, test = detector.partition("::")
             functions = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
-            assert test in {each.name for each in functions if isinstance(each, ast.FunctionDef)}, detector
+            names = {each.name for each in functions if isinstance(each, ast.FunctionDef)}
+            assert test.partition("[")[0] in names, detector
         else:
             assert detector in claim_names()
     # It is sent to a process of its own, by reference to its module's functions.

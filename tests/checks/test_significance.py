@@ -67,6 +67,27 @@ def test_a_t_test_alarms_and_detects_as_stated(size: int) -> None:
     assert_rate(alarms(test, noise), POWER, 1.0)
 
 
+def test_the_deviation_detected_is_that_of_the_worst_point() -> None:
+    """The point closest to failing has the smaller of two errors: it shows a tenth of the other's deviation."""
+    test = t_test(
+        "x",
+        [0.0, 3.0],
+        0,
+        standard_error=[10.0, 1.0],
+        degrees=19,
+        sample_size=20,
+        name="n",
+        false_alarm=ALARM,
+    )
+    alone = t_test(
+        "x", 3.0, 0, standard_error=1.0, degrees=19, sample_size=20, name="n", false_alarm=ALARM / 2
+    )
+    assert test.test is not None
+    assert alone.test is not None
+    assert test.measured == 3.0
+    assert test.test.detectable == pytest.approx(alone.test.detectable, rel=1e-12)
+
+
 def test_a_small_sample_is_held_against_students_quantile() -> None:
     """At 20 observations a normal quantile for 1e-5 is passed by chance 45 times as often as stated."""
     tolerance = t_test("x", 0.0, 0, standard_error=1, degrees=19, sample_size=20, name="n").tolerance

@@ -25,6 +25,7 @@ THETAS = tuple(i / 20 for i in range(21))
     [
         ("clients", 0),
         ("clients", 2.5),
+        ("clients", True),
         ("samples", (0,)),
         ("samples", (3, 4)),
         ("samples", ()),
@@ -63,6 +64,7 @@ THETAS = tuple(i / 20 for i in range(21))
         ("optimizer", "sdg"),
         ("learning_rate", 0.0),
         ("learning_rate", "fast"),
+        ("learning_rate", True),
         ("record", (5, 4)),
         ("record", (101,)),
         ("record", (-1,)),
@@ -88,8 +90,15 @@ def test_options_that_contradict_each_other_are_refused() -> None:
         Experiment(engine="coefficient", optimizer="adam")
     with pytest.raises(ConfigurationError, match=r"optimizer_options\[momemtum\]"):
         Experiment(optimizer_options=(("momemtum", 0.9),))
+    with pytest.raises(ConfigurationError, match=r"optimizer_options\[learning_rate\]"):
+        Experiment(optimizer_options=(("learning_rate", 0.1),))
+    with pytest.raises(ConfigurationError, match=r"optimizer_options\[momentum\]"):
+        Experiment(optimizer_options=(("momentum", NAN),))
     with pytest.raises(ConfigurationError, match="activation_parameter"):
         Experiment(activation="relu_power", activation_parameter=0.5)
+    for slope in (-0.1, 1.1):
+        with pytest.raises(ConfigurationError, match="activation_parameter"):
+            Experiment(activation="leaky_relu", activation_parameter=slope)
 
 
 def test_an_open_choice_of_the_engine_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +240,36 @@ def test_adaptive_optimizers_run_in_prompt_space() -> None:
         result = run(adam)
     assert result.attrs["engine_used"] == "prompt"
     assert (result.training_loss.isel(step=-1) < result.training_loss.isel(step=0)).all()
+
+
+def test_coordinates_are_those_of_the_experiment() -> None:
+    experiment = Experiment(
+        clients=3,
+        samples=(2, 5, 1),
+        groups=(0, 1, 0),
+        theta=(0.7, 0.1),
+        noise_dim=20,
+        rounds=4,
+        record=(0, 2, 4),
+        local_steps=3,
+        replicates=2,
+    )
+    result = run(experiment)
+    expected = {
+        "step": [0, 6, 12],
+        "round": [0, 2, 4],
+        "theta": [0.7, 0.1],
+        "seed": [0, 1],
+        "client": [0, 1, 2],
+        "samples": [2, 5, 1],
+        "group": [0, 1, 0],
+        "prompt": ["global", "local"],
+        "predictor": ["global", "local", "mixture"],
+    }
+    assert {name: result[name].values.tolist() for name in result.coords} == expected
+    assert result["round"].dims == ("step",)
+    assert result.attrs["engine_used"] in ("coefficient", "gram", "prompt")
+    assert result.attrs["band_occupancy_is"] == "exact"
 
 
 def test_result_says_what_it_is() -> None:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from simulate.results import files
-from simulate.results.files import remove_leftovers, temporary_name, write_bytes
+from simulate.results.files import remove_files_of, remove_leftovers, temporary_name, write_bytes
 
 GONE = 2**22 + 1
 """More than the largest number of a process on Linux, and on macOS."""
@@ -141,3 +142,45 @@ def test_an_exception_from_a_signal_leaves_nothing(tmp_path: pathlib.Path) -> No
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, alive in ((ProcessLookupError, False), (PermissionError, True), (OverflowError, True)):
+
+        def kill(process: int, signal: int, error: type[Exception] = error) -> None:
+            assert (process, signal) == (4711, 0)
+            raise error
+
+        monkeypatch.setattr("os.kill", kill)
+        assert files._alive(4711) is alive
+
+
+def test_files_of_processes_that_end_are_removed_and_no_others(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {}
+    for process in (11, 12, 111):
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
+        names[process] = temporary_name()
+    names[0] = names[11].replace(files._machine(), "0" * 8)
+    for name in (*names.values(), "11"):
+        (tmp_path / name).touch()
+    remove_files_of(tmp_path, {11, 12})
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(("11", names[0], names[111]))
+    remove_files_of(tmp_path / "nowhere", {11})
+
+
+def test_content_is_on_the_disk_before_it_has_its_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, path = [], tmp_path / "run.nc"
+
+    def fsync(handle: int) -> None:
+        found = os.fstat(handle)
+        flushed.append((stat.S_ISDIR(found.st_mode), path.exists(), found.st_size))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    write_bytes(path, b"whole")
+    assert flushed[0] == (False, False, 5)
+    assert [folder for folder, _, _ in flushed] == [False, True]
+    assert flushed[1][1], "the name must be there before the folder is flushed"

@@ -207,13 +207,25 @@ def test_trained_prompts_that_are_not_finite_are_counted_nowhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["learning_rate", "noise_std", "global_feature_sq", "noise_offset", "init_std"]
+    "field",
+    [
+        "learning_rate",
+        "noise_std",
+        "global_feature_sq",
+        "local_feature_sq",
+        "noise_feature_sq",
+        "prior_feature_sq",
+        "signal_offset",
+        "noise_offset",
+        "init_std",
+        "activation_parameter",
+    ],
 )
 @pytest.mark.parametrize("value", [1e-39, 1e39])
 def test_sizes_that_float32_cannot_hold_are_refused(field: str, value: float) -> None:
-    assert SMALL.replace(**{field: value}).precision == "float64"
+    assert SMALL.replace(prompt_dim=0, **{field: value}).precision == "float64"
     with pytest.raises(ConfigurationError, match=f"{field} = .* with precision = float32"):
-        SMALL.replace(precision="float32", **{field: value})
+        SMALL.replace(precision="float32", prompt_dim=0, **{field: value})
 
 
 def test_the_margin_rate_is_that_of_the_theory() -> None:

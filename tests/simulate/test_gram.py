@@ -11,7 +11,7 @@ from scipy.stats import chi, norm
 from simulate import ConfigurationError, Experiment, run
 from simulate.engines.choice import choose_engine
 from simulate.engines.gram.measure import path_bound, quick_path_bound
-from simulate.engines.gram.run import advance_gram
+from simulate.engines.gram.run import advance_gram, stayed_in_band
 from simulate.engines.gram.world import CHANCE
 from simulate.running.portfolio import train_portfolio
 from simulate.running.prepared import Prepared, prepare
@@ -145,6 +145,26 @@ def test_a_run_that_leaves_the_band_falls_back() -> None:
         assert_agree(result[name], expected[name], RELATIVE["float64"], name)
     with pytest.raises(ConfigurationError, match="noise_offset"):
         run(DRAWN.replace(noise_offset=0.3))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "proved"),  # of two prompts at two θ
+    [
+        ([[0.5, 0.5], [0.5, 0.998]], True),
+        ([[0.5, 0.5], [0.5, 1.01]], False),
+        ([[1.01, 0.5], [0.5, 0.5]], False),
+        ([[0.5, 0.5], [0.5, 0.9995]], False),  # rounding needs room
+        ([[0.5, 0.5], [0.5, np.nan]], False),
+    ],
+)
+def test_the_band_is_kept_by_all_prompts_at_all_theta_or_not_at_all(
+    bounds: list[list[float]], proved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("quick_path_bound", "path_bound"):
+        monkeypatch.setattr(f"simulate.engines.gram.run.{name}", lambda *_: jnp.asarray(bounds))
+    with jax.enable_x64(True):
+        prepared = prepare(BASE)
+        np.testing.assert_array_equal(stayed_in_band(prepared, prepared.states), [proved, proved])
 
 
 def test_the_closer_bound_saves_runs() -> None:

@@ -7,8 +7,9 @@ import pytest
 from scipy.special import expit, ndtr
 
 from simulate import Experiment, run
-from simulate.experiment import Activation
+from simulate.experiment import Activation, Gram
 from simulate.model.encoder import Encoder, activation_function
+from simulate.model.program import split
 from simulate.model.world import World
 from simulate.running.prepared import prepare_rows
 from tests.tolerances import RELATIVE, assert_agree
@@ -29,6 +30,38 @@ def world_of(experiment: Experiment) -> World:
     """The first replicate's world, as NumPy arrays."""
     with jax.enable_x64(experiment.precision == "float64"):
         return jax.tree.map(lambda leaf: np.asarray(leaf[0]), prepare_rows(experiment).worlds)
+
+
+@pytest.mark.parametrize("gram", ["features", "wishart"])
+def test_every_row_has_its_own_norm_and_offset(gram: Gram) -> None:
+    experiment = Experiment(
+        clients=3,
+        samples=(2, 5, 1),
+        groups=(0, 1, 0),
+        class_prior=(0.2, 0.5, 0.9),
+        global_feature_sq=0.2,
+        local_feature_sq=0.3,
+        prior_feature_sq=0.5,
+        noise_feature_sq=0.7,
+        noise_dim=4,
+        signal_offset=11.0,
+        noise_offset=13.0,
+        gram=gram,
+    )
+    with jax.enable_x64(True):
+        program, parameters = split(experiment, "gram")
+    noise = 4 if gram == "features" else 1
+    assert (program.rows, program.signals, program.max_samples) == (8, 4, 5)
+    expected = {
+        "squared_norms": [0.2, 0.3, 0.3, 0.5] + noise * [0.7],
+        "offset": 4 * [11.0] + noise * [13.0],
+        "sample_counts": [2, 5, 1],
+        "own_group": [[1, 0], [0, 1], [1, 0]],
+        "class_prior": [0.2, 0.5, 0.9],
+        "label_threshold": [0.8416212335729143, 0.0, -1.2815515655446004],  # of a standard normal
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(getattr(parameters, name), np.asarray(values), rtol=1e-6, err_msg=name)
 
 
 def test_features_follow_the_data_model() -> None:

@@ -1,5 +1,6 @@
 """The commit in a result is that of the work tree that this code belongs to, or "unknown"."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -7,7 +8,9 @@ import sys
 
 import pytest
 
+from simulate import ConfigurationError
 from simulate.results import provenance
+from simulate.results.provenance import FORMAT_VERSION, different_setting, refuse_later_format, settings_of
 from tests.support import ROOT
 
 SOURCE = pathlib.Path(provenance.__file__)
@@ -149,3 +152,56 @@ def test_this_checkout_has_a_commit() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     ).stdout
     assert found.strip().removesuffix("-dirty") == git(ROOT, "rev-parse", "HEAD")
+
+
+def test_the_next_format_is_refused_and_former_ones_are_not() -> None:
+    for attributes in ({}, {"format_version": "1"}, {"format_version": str(FORMAT_VERSION)}):
+        refuse_later_format("run.nc", attributes)
+    later = {"format_version": str(FORMAT_VERSION + 1), "versions": '{"promptfolio": "7.1"}'}
+    with pytest.raises(ConfigurationError, match=r"run\.nc.*promptfolio 7\.1 wrote format 3"):
+        refuse_later_format("run.nc", later)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "entry", "other", "differs"),
+    [
+        ("versions", "jax", "2", True),
+        ("versions", "jaxlib", "2", True),
+        ("versions", "numpy", "2", False),
+        ("numerics", "platform", "gpu", True),
+        ("numerics", "matmul_precision", "default", True),
+        ("numerics", "generator", "rbg", True),
+        ("numerics", "threefry_partitionable", False, True),
+        ("numerics", "jax_disable_jit", True, True),
+        ("numerics", "xla_flags", "--xla_dump_to=x --xla_cpu_enable_fast_math=true", True),
+        ("numerics", "xla_flags", "--xla_dump_to=x", False),
+        ("numerics", "device", "another", False),
+        ("numerics", "devices", 8, False),
+        ("numerics", "processor", "another", False),
+        ("numerics", "x64", False, False),  # the experiment says its precision
+    ],
+)
+def test_results_are_told_apart_by_what_changes_their_numbers(
+    attribute: str, entry: str, other: object, differs: bool
+) -> None:
+    one: dict[str, dict[str, object]] = {
+        "versions": {"jax": "1", "jaxlib": "1", "numpy": "1"},
+        "numerics": {
+            "generator": "threefry2x32",
+            "threefry_partitionable": True,
+            "matmul_precision": "highest",
+            "platform": "cpu",
+            "device": "cpu",
+            "devices": 1,
+            "processor": "one",
+            "xla_flags": "",
+            "x64": True,
+            "jax_disable_jit": False,
+        },
+    }
+    changed = one | {attribute: one[attribute] | {entry: other}}
+    first, second = (
+        settings_of({name: json.dumps(entries) for name, entries in each.items()}) for each in (one, changed)
+    )
+    assert different_setting(first, first) is None
+    assert different_setting(first, second) == (entry if differs else None)

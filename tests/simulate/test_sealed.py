@@ -199,3 +199,10 @@ def test_a_file_of_another_program_has_no_checksum() -> None:
     with h5netcdf.File(buffer, "w") as file:
         file.attrs["title"] = "theirs"
     assert unseal(buffer.getvalue()) is None
+
+
+def test_a_damaged_file_is_named(whole: bytes, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "cut.nc"
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DamagedFileError, match=r"cut\.nc: damaged"):
+        load_result(path)

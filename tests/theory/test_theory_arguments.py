@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from theory.dynamics import detached, margin_rate, sandwich, saturation, symmetric_ratio, trajectories
-from theory.dynamics.residuals import Accumulated
+from theory.dynamics.residuals import Accumulated, increasing_rounds
 from theory.mixing import (
     advantage,
     independent_assets,
@@ -167,3 +167,8 @@ def test_notation_is_one_table():
     symbols = [entry.symbol for entry in notation.NOTATION]
     assert len(set(symbols)) == len(symbols)
     assert all(all(entry) for entry in notation.NOTATION)
+
+
+def test_a_round_is_recorded_once():
+    with pytest.raises(ValueError, match="increasing whole numbers"):
+        increasing_rounds([0, 5, 5])

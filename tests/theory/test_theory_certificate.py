@@ -1,5 +1,6 @@
 """Certificates: true statements are proved, false ones are not, and the gaps agree with other arithmetic."""
 
+import dataclasses
 from fractions import Fraction
 from typing import Any
 
@@ -192,6 +193,12 @@ def test_a_claim_fails_with_an_inequality_that_is_not_proved(width, verdict):
         xr.Dataset(), lambda: [certify_recursion(1.0), certify_recursion(1.0, width=width)]
     )
     assert Finding(claim, (certified.comparison(data),)).verdict == verdict
+
+
+def test_a_certificate_that_states_nothing_is_refused_beside_one_that_does():
+    one = certify_recursion(1.0)
+    with pytest.raises(ValueError, match="at least one each"):
+        certified.record(xr.Dataset(), lambda: [one, dataclasses.replace(one, stated=0)])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ _COMPARISON = "promptfolio.checks.comparison"
 _CLAIM = "promptfolio.checks.claim"
 _TESTS = "tests/checks/test_checks_claim.py::"
 _SIGNIFICANCE = "tests/checks/test_significance.py::"
+_CAN_FAIL = "tests/checks/test_claims_can_fail.py::test_a_little_more_than_is_allowed_fails"
+_CONDITIONS = ("tests/checks/test_assumptions.py::test_each_condition_is_that_of_the_worst_run",)
 
 MUTANTS: tuple[Mutant, ...] = (
     Edited(
@@ -143,5 +145,53 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{_TESTS}test_the_worst_comparison_is_the_one_with_least_slack",),
         "(each.holds, each.holds and each.is_count, each.slack)",
         "(each.holds, each.slack)",
+    ),
+    Edited(
+        "tolerance_of_a_claim_doubled",
+        "promptfolio.checks.claims.tangency",
+        "a claim allows θ* twice the deviation it states",
+        (f"{_CAN_FAIL}[tangency]",),
+        "tolerance=1e-5",
+        "tolerance=2e-5",
+    ),
+    Edited(
+        "inequality_of_a_claim_turned",
+        "promptfolio.checks.claims.per_client",
+        "a rise of θ* that is to be at least half of its prediction may be at most that",
+        (f"{_CAN_FAIL}[per_client]",),
+        'bound="lower"',
+        'bound="upper"',
+    ),
+    Edited(
+        "claim_compared_with_itself",
+        "promptfolio.checks.claims.round_recursion",
+        "measured residuals are held against themselves",
+        (f"{_CAN_FAIL}[round_recursion]",),
+        "data.tau / data.tau_predicted - 1",
+        "data.tau / data.tau - 1",
+    ),
+    Edited(
+        "step_of_the_slowest_client",
+        "promptfolio.checks.assumptions",
+        "the step size that a claim's conditions report is that of the client with the most samples",
+        _CONDITIONS,
+        "samples=min(experiment.samples)",
+        "samples=max(experiment.samples)",
+    ),
+    Edited(
+        "step_of_the_gentlest_run",
+        "promptfolio.checks.assumptions",
+        "of several runs the smallest step size is reported",
+        _CONDITIONS,
+        "max(_scaled_step(experiment)",
+        "min(_scaled_step(experiment)",
+    ),
+    Edited(
+        "unjudged_counts_as_holding",
+        "promptfolio.checks.overview",
+        "a statement of the paper holds although a check of it raised an exception",
+        (f"{_TESTS}test_a_statement_holds_only_if_every_check_of_it_does",),
+        'if finding.verdict != "holds"]',
+        'if finding.verdict == "fails"]',
     ),
 )

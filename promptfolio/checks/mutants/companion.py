@@ -394,8 +394,8 @@ MUTANTS: tuple[Mutant, ...] = (
         _SUMMARY,
         "the baseline over all images is the plain mean over clients",
         (f"{_IN_SUMMARY}test_the_baseline_is_the_texts_accuracy",),
-        'overall = ((by_client * weights).sum("client", skipna=False) / weights.sum("client")).values',
-        'overall = by_client.mean("client", skipna=False).values',
+        '((by_client * weights).sum("client", skipna=False) / weights.sum("client", skipna=False))',
+        'by_client.mean("client", skipna=False)',
     ),
     Edited(
         "harmonic_mean_halved",

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from promptfolio.checks.mutant import Mutant, Replaced
+from promptfolio.checks.mutant import Edited, Mutant, Replaced
 
 
 def _weights_of_the_largest_client(original: Any) -> Any:
@@ -92,5 +92,13 @@ MUTANTS: tuple[Mutant, ...] = (
         ("class_priors",),
         "label_thresholds",
         _other_class,
+    ),
+    Edited(
+        "constant_row_has_the_noise_offset",
+        "simulate.model.program",
+        "the row of the constant coordinate has the class offset of the noise rows",
+        ("tests/simulate/test_model.py::test_every_row_has_its_own_norm_and_offset",),
+        "offsets = (*(experiment.signal_offset,) * 3, experiment.noise_offset)",
+        "offsets = (*(experiment.signal_offset,) * 2, *(experiment.noise_offset,) * 2)",
     ),
 )

@@ -220,4 +220,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "tail = math.sqrt(2 * math.log(",
         "tail = math.sqrt(math.log(",
     ),
+    Edited(
+        "proved_for_one_prompt",
+        "simulate.engines.gram.run",
+        "a replicate is proved to stay in the linear band as soon as one of its prompts does",
+        ("tests/simulate/test_gram.py::test_the_band_is_kept_by_all_prompts_at_all_theta_or_not_at_all",),
+        "return jnp.max(bound(program, parameters, *pair), axis=0)",
+        "return jnp.min(bound(program, parameters, *pair), axis=0)",
+    ),
 )
