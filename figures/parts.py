@@ -68,16 +68,17 @@ def draw_curve(
     marker: str,
     dash: Any,
     colour: str,
+    every: int | None = None,
 ) -> None:
     """A measured curve over θ with its best θ, and the predicted one with the predicted best θ.
 
     Points are measured, a line is predicted; without a prediction a line joins the points. The predicted best θ is
-    a triangle below the curve, the measured one an open circle on it.
+    a triangle below the curve, the measured one an open circle on it. Of the points, one in `every` is drawn; by
+    default some ten.
     """
     curve = measured if predicted is None else predicted
     axis.plot(curve.theta, curve, ls=dash, lw=1.1, color=colour)
-    every = max(1, measured.sizes["theta"] // 10)
-    sparse = measured.isel(theta=slice(None, None, every))
+    sparse = measured.isel(theta=slice(None, None, every or max(1, measured.sizes["theta"] // 10)))
     axis.plot(sparse.theta, sparse, ls="", marker=marker, ms=2.6, color=colour)
     if label is not None:
         axis.plot([], [], ls=dash, marker=marker, ms=2.6, color=colour, label=label)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 from figures.optimum import MEASURED, PREDICTED, field_named, fields_of
 from figures.options import CannotDrawError, Options
@@ -56,12 +57,16 @@ def draw(data: xr.Dataset, options: Options) -> Picture:
     axis.grid(False)
     label = axis_label(data[name], inches[1]) + (f", {best}" if best else "")
     figure.colorbar(shades, ax=axis, label=label)
-    if predicted is not None:
+    # between texts, such as schemes, there is nothing for a contour to run through
+    if predicted is not None and all(data[name].dtype.kind in "iuf" for name in (x, y)):
         closed = _on_map(predicted, dims)[0].transpose(*dims).values
         if min(closed.shape) > 1 and np.isfinite(closed).all() and np.ptp(closed) > 0:
             middles = (np.arange(size) + 0.5 for size in closed.shape[::-1])
             drawn = axis.contour(*middles, closed, levels=6, colors="white", linewidths=1.0, linestyles="--")
-            axis.clabel(drawn, fontsize=6.5, fmt="%.3g")
+            outline: list[AbstractPathEffect] = [withStroke(linewidth=2.2, foreground="black", alpha=0.5)]
+            drawn.set_path_effects(outline)
+            for label_text in axis.clabel(drawn, fontsize=6.5, fmt="%.3g"):
+                label_text.set_path_effects(outline)
             said.append(f"white contours: {meaning(predicted)}")
     _ticks(axis, data[x], data[y], inches)
     return Picture(figure, sentences([f"shades: {meaning(data[name])}", *said]))

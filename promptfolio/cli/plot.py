@@ -17,6 +17,7 @@ from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     import xarray as xr
+    from rich.console import Console
 
 _ALL = "all"
 
@@ -72,6 +73,8 @@ def draw_to(
     at: Mapping[str, str] | None = None,
     options: Options | None = None,
     inputs: Sequence[str] = (),
+    *,
+    console: "Console | None" = None,
 ) -> None:
     """Draw a dataset into files, and print their captions.
 
@@ -82,6 +85,7 @@ def draw_to(
         at: values of fields to select.
         options: size, axes and style.
         inputs: files that were read.
+        console: to print on; standard output by default.
 
     Raises:
         ConfigurationError: naming the kind or option that does not fit the data.
@@ -89,7 +93,7 @@ def draw_to(
     from figures.pictures import choose_kind, draw_picture, possible_kinds
     from figures.values import select
 
-    console = console_for(None)
+    console = console or console_for(None)
     with _refusing():
         data = select(data, at or {})
         possible = [name for name, lacking in possible_kinds(data).items() if not lacking]

@@ -120,6 +120,8 @@ def _coefficients(data: xr.Dataset, experiment: Experiment) -> dict[str, Any]:
         return {}
     if not plain or experiment.scheme == "detached":
         return {}
+    if assumptions.conditions(data, experiment)["scaled_step"] > departures.SMALL_STEP:
+        return {}  # they are in continuous time
     posthoc = experiment.scheme == "posthoc"
     thetas = (0.5,) if posthoc else experiment.theta
     if experiment.local_steps > 1 and not posthoc:

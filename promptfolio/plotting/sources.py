@@ -42,8 +42,6 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> list[xr.Dataset]:
             shown = " ".join(map(str, files))
             raise ConfigurationError("file", shown, "one specification and the folder with its results")
         specification = read_specification(specifications[0])
-        if not specification.cells:
-            raise ConfigurationError("file", str(specifications[0]), "a sweep of at least one cell")
         return [_ready(result, str(cell)) for cell, result in each_result(specification, folders[0])]
     found: list[pathlib.Path] = []
     for path in files:
@@ -69,6 +67,11 @@ def _ready(result: xr.Dataset, name: str) -> xr.Dataset:
         return prepared(result)
     except (KeyError, TypeError) as error:
         raise ConfigurationError("file", name, f"a result of promptfolio ({error})") from None
+
+
+def ready_together(results: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Results that were just computed, made ready and joined."""
+    return joined([_ready(each, "result") for each in results])
 
 
 def joined(results: Sequence[xr.Dataset]) -> xr.Dataset:

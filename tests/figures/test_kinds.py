@@ -181,7 +181,7 @@ def test_optimum_over_a_field_or_time() -> None:
         one = last.isel(local_steps=index)
         for name in ("theta_empirical", "theta_predicted"):
             assert has_line(axis, data.clients, one[name])
-        (bars,) = axis.containers[index][2]  # type: ignore[index]
+        (bars,) = axis.containers[index][2]
         ends = [np.asarray(segment)[:, 1] for segment in bars.get_segments()]
         np.testing.assert_allclose(ends, np.stack([one.theta_low, one.theta_high], axis=1))
     assert axis.get_xlabel() == "K, number of clients"
@@ -304,7 +304,7 @@ def test_grey_and_styles_of_ones_own(tmp_path: pathlib.Path) -> None:
     own = tmp_path / "own.mplstyle"
     own.write_text("lines.linestyle: --\naxes.labelsize: 11\n", encoding="utf-8")
     axis = draw_picture("learning", data, Options(style=str(own))).figure.axes[0]
-    assert axis.xaxis.label.get_size() == 11
+    assert axis.xaxis.label.get_fontsize() == 11
     own.write_text("no.such.setting: 1\n", encoding="utf-8")
     with pytest.raises(CannotDrawError, match="style"):
         draw_picture("learning", data, Options(style=str(own)))
