@@ -7,6 +7,35 @@ from matplotlib.figure import Figure
 from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, MIXTURE, TEXT_WIDTH, letter, panels, require_finite
 
 
+def comparison(data: xr.Dataset) -> xr.Dataset:
+    """A study in the form of a comparison: test accuracies over θ, with the predicted and the best θ.
+
+    Args:
+        data: as in `draw`. Intervals are there where the replicates are different runs.
+
+    Returns:
+        accuracy (scheme, seed, step, theta), theta_predicted (T24) and theta_empirical (scheme, step), and
+        theta_low and theta_high, the mean ∓ one standard error over seeds.
+    """
+    chosen = data.chosen_theta
+    theta = {name: chosen.sel(choice=name, drop=True) for name in ("predicted", "best")}
+    mean = {name: values.mean("seed", skipna=False) for name, values in theta.items()}
+    found = {
+        "accuracy": (data.overall_accuracy.sel(split="test", drop=True), "test accuracy of the mixture"),
+        "theta_predicted": (mean["predicted"], "θ* predicted from validation margins (T24), mean over seeds"),
+        "theta_empirical": (mean["best"], "θ with the best accuracy on test images, mean over seeds"),
+    }
+    if data.attrs["distinct_replicates"] > 1:
+        error = theta["best"].std("seed", ddof=1, skipna=False) / np.sqrt(data.sizes["seed"])
+        found["theta_low"] = mean["best"] - error, "mean θ minus its standard error over seeds"
+        found["theta_high"] = mean["best"] + error, "mean θ plus its standard error over seeds"
+    described = {
+        name: values.assign_attrs(long_name=meaning, units="1") for name, (values, meaning) in found.items()
+    }
+    bank = "SYNTHETIC bank" if data.attrs["synthetic"] else f"features {data.attrs['bank']}"
+    return xr.Dataset(described).assign_attrs(described=f"{bank}.")
+
+
 def draw(data: xr.Dataset) -> Figure:
     """Draw accuracy against θ at a study's last round (left), and θ* against training time (right).
 

@@ -6,6 +6,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from figures.parts import draw_optimum
 from figures.style import DASHES, GLOBAL, LOCAL, MARKERS, TEXT_WIDTH, letter, panels
 
 ORDER = 6
@@ -38,22 +39,16 @@ def _drift(axis: Axes, data: xr.Dataset) -> None:
         one = data[["theta_empirical", "theta_predicted", "theta_by_seed"]].isel(noise_dim=index)
         one = one.dropna("step", how="all")
         best, seeds = one.theta_empirical, one.theta_by_seed.dropna("seed", how="all")
-        spread = [
-            (best - seeds.min("seed", skipna=False)).clip(min=0),
-            (seeds.max("seed", skipna=False) - best).clip(min=0),
-        ]
-        axis.plot(one.step, one.theta_predicted, color=colour)
-        load = f"$L$ = {int(data.noise_dim[index])}, $N/L$ = {float(data.sample_load[index]):g}"
-        axis.errorbar(
+        draw_optimum(
+            axis,
             one.step,
             best,
-            spread,
+            (seeds.min("seed", skipna=False), seeds.max("seed", skipna=False)),
+            one.theta_predicted,
+            label=f"$L$ = {int(data.noise_dim[index])}, $N/L$ = {float(data.sample_load[index]):g}",
             color=colour,
-            ls="",
             marker=marker,
             mfc="white",
-            elinewidth=0.8,
-            label=load,
         )
         limit = float(data.theta_limit_predicted[index])
         axis.plot(

@@ -1,13 +1,12 @@
 """Accuracy against θ for several K and several heterogeneities."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import offset_copy
 
+from figures.parts import draw_curve
 from figures.style import DASHES, MARKERS, TEXT_WIDTH, letter, panels
 
 ORDER = 3
@@ -39,18 +38,17 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
 def _curves(axis: Axes, data: xr.Dataset, coordinate: str, symbol: str) -> None:
     measured = data.accuracy.mean("seed", skipna=False)
     for index in range(data.sizes["setting"]):
-        style: dict[str, Any] = {"color": f"C{index}"}
-        curve, points = data.accuracy_predicted.isel(setting=index), measured.isel(setting=index)
-        label = f"{symbol} = {int(data[coordinate][index])}"
-        sparse = points.sel(theta=points.theta[::10])
-        axis.plot(curve.theta, curve, ls=DASHES[index % len(DASHES)], lw=1.1, **style)
-        axis.plot(sparse.theta, sparse, ls="", marker=MARKERS[index], ms=2.6, **style)
-        axis.plot([], [], ls=DASHES[index % len(DASHES)], marker=MARKERS[index], ms=2.6, label=label, **style)
-        predicted, empirical = float(data.theta_predicted[index]), float(data.theta_empirical[index])
-        below = offset_copy(axis.transData, axis.get_figure(root=True), y=-6, units="points")
-        height = float(curve.interp(theta=predicted))
-        axis.plot(predicted, height, marker="^", ms=5.5, mec="none", transform=below, clip_on=False, **style)
-        reached = float(points.interp(theta=empirical))
-        axis.plot(empirical, reached, marker="o", ms=6.5, mfc="none", mew=1.1, **style)
+        draw_curve(
+            axis,
+            measured.isel(setting=index),
+            data.accuracy_predicted.isel(setting=index),
+            best=float(data.theta_empirical[index]),
+            best_predicted=float(data.theta_predicted[index]),
+            label=f"{symbol} = {int(data[coordinate][index])}",
+            marker=MARKERS[index],
+            dash=DASHES[index % len(DASHES)],
+            colour=f"C{index}",
+            every=10,
+        )
     axis.set_xlabel("θ  (0: global prompt only, 1: local prompt only)")
     axis.legend(loc="upper right")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import xarray as xr
 from matplotlib.figure import Figure
 
+from figures.parts import draw_optimum
 from figures.style import COLUMN_WIDTH, GLOBAL, LOCAL, panels
 
 ORDER = 5
@@ -19,22 +20,17 @@ def draw(datasets: Mapping[str, xr.Dataset]) -> Figure:
     """Draw from `training_time` and from the first setting of `joint_law`, which is the same setting."""
     posthoc, joint = datasets["training_time"], datasets["joint_law"].isel(setting=0)
     figure, (axis,) = panels(1, COLUMN_WIDTH, 2.5)
-    axis.plot(posthoc.step, posthoc.theta_predicted, color=GLOBAL, label="post-hoc, predicted (T20)")
-    seeds, best = posthoc.theta_by_seed, posthoc.theta_empirical
-    # The best θ of the mean over seeds may fall outside the seeds' own range; a bar has no negative length.
-    spread = [
-        (best - seeds.min("seed", skipna=False)).clip(min=0),
-        (seeds.max("seed", skipna=False) - best).clip(min=0),
-    ]
-    axis.errorbar(
+    seeds = posthoc.theta_by_seed
+    draw_optimum(
+        axis,
         posthoc.step,
-        best,
-        spread,
-        color=GLOBAL,
-        ls="",
-        marker="s",
-        elinewidth=0.8,
+        posthoc.theta_empirical,
+        (seeds.min("seed", skipna=False), seeds.max("seed", skipna=False)),
+        posthoc.theta_predicted,
         label="post-hoc, simulated",
+        predicted_label="post-hoc, predicted (T20)",
+        color=GLOBAL,
+        marker="s",
     )
     axis.plot(
         posthoc.step[[0, -1]],

@@ -20,6 +20,7 @@ from promptfolio.cli.figures import Figures
 from promptfolio.cli.former_flags import with_present_flags
 from promptfolio.cli.mixing import Mixing
 from promptfolio.cli.options import Compilation
+from promptfolio.cli.plot import Plot
 from promptfolio.cli.printable import one_line
 from promptfolio.cli.reproduce import Reproduce
 from promptfolio.cli.simulate import Simulate
@@ -36,6 +37,7 @@ Command = (
     | Annotated[Mixing, tyro.conf.subcommand("mixing")]
     | Annotated[Derive, tyro.conf.subcommand("derive")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
+    | Annotated[Plot, tyro.conf.subcommand("plot")]
     | Annotated[Clip, tyro.conf.subcommand("clip")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]

@@ -11,6 +11,7 @@ from promptfolio.cli.console import console_for, show_notices, styled, table, tr
 from promptfolio.cli.cost import announce
 from promptfolio.cli.options import Compilation
 from promptfolio.cli.output import emit_json, write_dataset, write_figure
+from promptfolio.cli.plot import draw_to, require_figure
 from promptfolio.cli.targets import require_targets
 from promptfolio.companion.study_config import ClipStudy
 
@@ -31,6 +32,8 @@ class Clip:
     out: str | None = None
     """Folder for the dataset and a figure, clip-BANK-HASH.nc, .png and .pdf: the hash is of the study and of the
     bank's content, so that different studies never overwrite each other."""
+    figure: str | None = None
+    """Picture, PDF, PNG or SVG by its ending, of what shows the result best; plot draws others from files."""
     json: str | None = None
     """File for the summary as JSON; - for standard output."""
     compilation: Compilation = dataclasses.field(default_factory=Compilation)
@@ -42,6 +45,7 @@ class Clip:
         from promptfolio.companion.cost import require_room, study_seconds
         from promptfolio.companion.study import possible_names
 
+        require_figure("figure", self.figure)
         self._require_targets(())
         bank = self._load()
         self._require_targets(possible_names(self.study, bank))
@@ -56,6 +60,10 @@ class Clip:
         if self.out is not None:
             saved = _save(pathlib.Path(self.out), result)
             console.print(f"saved to {saved}", soft_wrap=True, markup=False)
+        if self.figure is not None:
+            from promptfolio.plotting.prepare import prepared
+
+            draw_to(self.figure, prepared(result), console=console)
         emit_json(self.json, {"study": study, **summary})
         if bank.synthetic:
             console.print(
@@ -74,7 +82,7 @@ class Clip:
         """Refuse what cannot be written, files in the folder included once their names are known."""
         written = [pathlib.Path(self.out or "") / f"{name}{ending}" for name in names for ending in _ENDINGS]
         require_targets(
-            {"json": self.json, "out": written if self.out is not None else ()},
+            {"json": self.json, "figure": self.figure, "out": written if self.out is not None else ()},
             folders={"out": self.out},
             inputs={"bank": self.bank},
         )

@@ -10,6 +10,7 @@ from promptfolio.checks.settings.symmetric import SymmetricSetting
 from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.plot import draw_to, require_figure
 from promptfolio.cli.targets import require_targets
 from simulate.experiment import MixingScheme, Precision
 from simulate.validation import ConfigurationError, require_integer, require_seed
@@ -60,6 +61,8 @@ class Mixing:
     """Arithmetic of the simulation."""
     out: str | None = None
     """Folder for one netCDF file per setting and scheme, named after everything that its numbers depend on."""
+    figure: str | None = None
+    """Picture, PDF, PNG or SVG by its ending, of what shows the result best; plot draws others from files."""
     json: str | None = None
     """File for the comparison as JSON; - for standard output."""
     resources: Resources = dataclasses.field(default_factory=Resources)
@@ -86,11 +89,13 @@ class Mixing:
             for name, experiment in zip(names, experiments, strict=True)
         ]
         written = [] if self.out is None else files
-        require_targets({"json": self.json, "out": written}, folders={"out": self.out})
+        require_figure("figure", self.figure)
+        require_targets({"json": self.json, "figure": self.figure, "out": written}, folders={"out": self.out})
         self.resources.apply()
         self.resources.check(*experiments)
         rows: list[dict[str, Any]] = []
         notices: list[str] = []
+        compared: list[xr.Dataset] = []
         with tracking("mixing") as tracker:
             for number, (cell, name, file) in enumerate(zip(cells, names, files, strict=True), start=1):
                 tracker.describe(f"{name} ({number} of {len(cells)})")
@@ -104,10 +109,16 @@ class Mixing:
                 )
                 if self.out is not None:
                     write_dataset(file, data)
+                if self.figure is not None:
+                    compared.append(data)
                 rows += _rows(*cell, data)
                 about = f"{name}: " if len(cells) > 1 else ""
                 notices += [about + notice for notice in notices_of(data.attrs)]
         emit_json(self.json, rows)
+        if self.figure is not None:
+            from promptfolio.plotting.sources import ready_together
+
+            draw_to(self.figure, ready_together(compared), console=console_for(self.json))
         console_for(self.json).print(_table(rows))
         show_notices(notices)
         return 0

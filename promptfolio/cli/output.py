@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from figures.options import Options
+
 STANDARD_OUTPUT = "-"
 
 ABSENT: Mapping[str, str] = MappingProxyType(
@@ -61,15 +63,41 @@ def write_dataset(path: pathlib.Path, data: "xr.Dataset") -> None:
     write_file(path, dataset_bytes(data.assign_attrs({**provenance(), **data.attrs})))
 
 
+_DATED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"png": ("Software", "Description"), "pdf": ("CreationDate", "Subject"), "svg": ("Date", "Description")}
+)
+"""Formats of figures, each with what differs between reruns in it, and where a caption has its place."""
+FIGURE_ENDINGS = tuple(f".{name}" for name in _DATED)
+
+
 def write_figure(folder: pathlib.Path, name: str, figure: "Figure") -> None:
-    """Write a figure as PNG and as vector PDF, as `write_file` does, free of dates so that reruns are equal."""
+    """Write a figure as PNG and as vector PDF, as `write_picture` does."""
+    for ending in ("png", "pdf"):
+        write_picture(folder / f"{name}.{ending}", figure)
+
+
+def write_picture(
+    path: pathlib.Path, figure: "Figure", caption: str = "", options: "Options | None" = None
+) -> None:
+    """Write a figure in the format of the path's ending, as `write_file` does, free of dates so that reruns are
+    equal.
+
+    Args:
+        path: ends in one of `FIGURE_ENDINGS`.
+        figure: what to write.
+        caption: stored in the file.
+        options: with which it was drawn.
+    """
     from figures.style import in_style
 
-    with in_style():
-        for ending, dated in (("png", "Software"), ("pdf", "CreationDate")):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=ending, metadata={dated: None})
-            write_file(folder / f"{name}.{ending}", buffer.getvalue())
+    ending = path.suffix.lower().removeprefix(".")
+    dated, described = _DATED[ending]
+    buffer = io.BytesIO()
+    with in_style(options):
+        figure.savefig(
+            buffer, format=ending, metadata={dated: None, **({described: caption} if caption else {})}
+        )
+    write_file(path, buffer.getvalue())
 
 
 def write_standard_output(text: str) -> None:

@@ -9,8 +9,10 @@ import tyro
 from promptfolio.cli.console import console_for, show_notices, table, tracking
 from promptfolio.cli.options import Resources
 from promptfolio.cli.output import emit_json, write_dataset
+from promptfolio.cli.plot import draw_to, require_figure
 from promptfolio.cli.targets import require_targets
 from simulate.experiment import Experiment
+from simulate.validation import ConfigurationError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +26,8 @@ class Simulate:
     resources: Resources = dataclasses.field(default_factory=Resources)
     out: str | None = None
     """netCDF file for the full dataset."""
+    figure: str | None = None
+    """Picture, PDF, PNG or SVG by its ending, of what shows the result best; plot draws others from files."""
     json: str | None = None
     """File for a summary of the last step as JSON; - for standard output."""
 
@@ -33,7 +37,12 @@ class Simulate:
         from simulate.results.notices import notices_of, with_notices
         from simulate.running.runner import run
 
-        require_targets({"out": self.out, "json": self.json})
+        require_figure("figure", self.figure)
+        if self.figure is not None and len(self.experiment.theta) < 3 and len(self.experiment.record) < 2:
+            raise ConfigurationError(
+                "figure", self.figure, "left out, with a single recorded round and fewer than three theta"
+            )
+        require_targets({"out": self.out, "figure": self.figure, "json": self.json})
         self.resources.apply()
         self.resources.check(self.experiment)
         with tracking("rounds") as tracker:
@@ -43,6 +52,10 @@ class Simulate:
         if self.out is not None:
             write_dataset(pathlib.Path(self.out), result)
         summary = _last_step(result)
+        if self.figure is not None:
+            from promptfolio.plotting.prepare import prepared
+
+            draw_to(self.figure, prepared(result), console=console_for(self.json))
         engine = result.attrs["engine_used"]
         experiment = dataclasses.asdict(self.experiment)
         emit_json(

@@ -13,6 +13,7 @@ from promptfolio.cli.console import console_for, show_notices, styled, table, tr
 from promptfolio.cli.cost import announce, require_disk, require_memory
 from promptfolio.cli.options import LARGE_FIELDS, Resources
 from promptfolio.cli.output import emit_json
+from promptfolio.cli.plot import draw_to, require_figure
 from promptfolio.cli.targets import require_targets
 from promptfolio.sweep.cell import Cell, shown
 from promptfolio.sweep.specification import Specification, read_specification
@@ -47,6 +48,8 @@ class Sweep:
     """Cores for each of these processes; if not given, the machine's cores are divided among them."""
     status: bool = False
     """Only show which cells are done."""
+    figure: str | None = None
+    """Picture, PDF, PNG or SVG by its ending, of what shows the result best; plot draws others from files."""
     json: str | None = None
     """File for the cells and their states as JSON; - for standard output."""
     resources: Resources = dataclasses.field(default_factory=Resources)
@@ -54,9 +57,13 @@ class Sweep:
     def execute(self) -> int:
         """Run the command and return its exit status."""
         specification = read_specification(self.spec)
-        cells = {cell_path(self.out, cell.name) for cell in specification.cells} if self.json else ()
+        asked = self.json is not None or self.figure is not None
+        cells = {cell_path(self.out, cell.name) for cell in specification.cells} if asked else ()
+        require_figure("figure", self.figure)
         require_targets(
-            {"json": self.json}, folders={"out": self.out}, inputs={"spec": self.spec, "cells": cells}
+            {"json": self.json, "figure": self.figure},
+            folders={"out": self.out},
+            inputs={"spec": self.spec, "cells": cells},
         )
         return self._show(specification) if self.status else self._run(specification)
 
@@ -107,6 +114,10 @@ class Sweep:
         console.print(
             f"{_counted(len(outcomes), len(different))}: {said}   folder: {self.out}", soft_wrap=True
         )
+        if self.figure is not None and not failed:
+            from promptfolio.plotting.sources import read_material
+
+            draw_to(self.figure, read_material([self.spec, self.out]), console=console)
         return int(bool(failed))
 
     def _check_cost(self, specification: Specification, there: Mapping[str, Found]) -> None:

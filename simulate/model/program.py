@@ -169,7 +169,7 @@ def split(experiment: Experiment, engine: str) -> tuple[Program, Parameters]:
         label_threshold=array(label_thresholds(experiment.class_prior)),
         init_std=array(experiment.init_std),
         learning_rate=array(experiment.learning_rate),
-        rounds=jnp.asarray(experiment.rounds, jnp.int32),
+        rounds=jax.device_put(np.asarray(experiment.rounds, np.int32)),
         sample_counts=array(experiment.samples),
         own_group=array(np.equal.outer(experiment.groups, np.arange(experiment.group_count))),
     )
