@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 from tests.support import ROOT
+
+# A suite that was started in the background ignores Ctrl-C, and so would the commands that it sends one to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Configurations are left out: they report bad types themselves, as errors a user can read.
 _UNCHECKED = {
