@@ -13,7 +13,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.special import log_ndtr, logsumexp
 
-from simulate.experiment import MixingScheme
+from simulate.experiment import TrainingScheme
 from theory.numerics.best import ROUNDING, best_place
 
 LEVEL = 0.95
@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 
 def best_theta(
-    curves: xr.DataArray, scheme: MixingScheme = "posthoc", *, rounding: float = ROUNDING
+    curves: xr.DataArray, scheme: TrainingScheme = "posthoc", *, rounding: float = ROUNDING
 ) -> xr.Dataset:
     """θ* of every curve: the θ with the largest value.
 
@@ -66,7 +66,7 @@ def best_theta(
 
 
 def theta_interval(
-    curves: xr.DataArray, scheme: MixingScheme = "posthoc", *, rounding: float = ROUNDING
+    curves: xr.DataArray, scheme: TrainingScheme = "posthoc", *, rounding: float = ROUNDING
 ) -> xr.Dataset:
     """An interval of θ* of the mean curve that covers it with chance `LEVEL`, by the jackknife over seeds.
 
@@ -129,7 +129,7 @@ def mean_of_logarithms(logarithms: xr.DataArray, over: str | tuple[str, ...]) ->
     return summed - math.log(count)
 
 
-def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: MixingScheme = "posthoc") -> xr.DataArray:
+def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: TrainingScheme = "posthoc") -> xr.DataArray:
     """By how much the value at a predicted θ falls short of the best value: at least 0.
 
     Args:
@@ -159,20 +159,22 @@ def regret(curves: xr.DataArray, predicted: xr.DataArray, scheme: MixingScheme =
     return best.theta.copy(data=lost.reshape(ordered.shape[1:]))
 
 
-def _share(theta: np.ndarray, scheme: MixingScheme) -> np.ndarray:
+def _share(theta: np.ndarray, scheme: TrainingScheme) -> np.ndarray:
     """The local prompt's share of the two effective weights, in which a curve is that of two fixed assets.
 
-    Joint training gives the prompts the weights (1−θ)² and θ², detached training 1−θ and θ² (T21, T25).
+    Joint training gives the prompts the weights (1−θ)² and θ², detached training 1−θ and θ² (T21, T25);
+    fine-tuning mixes the global prompt with the one it led to.
     """
     shared, local = {
         "posthoc": (1 - theta, theta),
         "joint": ((1 - theta) ** 2, theta**2),
         "detached": (1 - theta, theta**2),
+        "finetuned": (1 - theta, theta),
     }[scheme]
     return local / (shared + local)
 
 
-def _from_share(share: np.ndarray, scheme: MixingScheme) -> np.ndarray:
+def _from_share(share: np.ndarray, scheme: TrainingScheme) -> np.ndarray:
     """The θ that has this share of the effective weights."""
     root = np.sqrt(share)
     if scheme == "joint":
