@@ -1,9 +1,11 @@
 """Pictures of any result: every module of `figures.kinds` is a kind."""
 
+import dataclasses
 import importlib
 import math
 import pkgutil
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import xarray as xr
 
@@ -60,19 +62,54 @@ def choose_kind(data: xr.Dataset) -> str:
     return min(can, key=lambda name: (not load_kind(name).suits(data), load_kind(name).ORDER))
 
 
-def draw_picture(name: str, data: xr.Dataset, options: Options | None = None) -> Picture:
-    """Draw one kind of picture in the project's style.
+def draw_pictures(names: Sequence[str], data: xr.Dataset, options: Options | None = None) -> list[Picture]:
+    """Draw some kinds of pictures in the project's style.
 
     Args:
-        name: one of `kind_names()`.
-        data: the dataset; its variables' attributes become labels and caption.
+        names: of `kind_names()`.
+        data: the dataset; its variables' attributes become labels and captions.
         options: size, axes, style and contents.
 
     Raises:
-        CannotDrawError: the dataset lacks what the kind needs, or an option does not fit it.
+        CannotDrawError: the dataset lacks what a kind needs, an option does not fit it, or none of them follows it.
         ValueError: a number to be drawn is not finite.
     """
-    chosen = options or Options()
+    chosen = _Followed(options or Options())
+    pictures = [_draw(name, data, chosen) for name in names]
+    for option, value in chosen.ignored():
+        raise CannotDrawError(option, value, f"left out: {', '.join(names)} does not depend on it")
+    return pictures
+
+
+def draw_picture(name: str, data: xr.Dataset, options: Options | None = None) -> Picture:
+    """Draw one kind of picture, as `draw_pictures` does."""
+    return draw_pictures([name], data, options)[0]
+
+
+class _Followed(Options):
+    """Options that know which of them were asked for."""
+
+    def __init__(self, options: Options):
+        super().__init__(**dataclasses.asdict(options))
+        object.__setattr__(self, "asked", set())
+
+    def __getattribute__(self, name: str) -> Any:
+        known = object.__getattribute__(self, "__dict__")
+        known.get("asked", set()).add(name)
+        return known[name] if name in known else object.__getattribute__(self, name)
+
+    def ignored(self) -> list[tuple[str, Any]]:
+        """Options that were given and that nobody asked for, with their values."""
+        asked = set(self.asked)
+        values = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return [
+            (field.name, value)
+            for field, value in values
+            if value != field.default and field.name not in asked
+        ]
+
+
+def _draw(name: str, data: xr.Dataset, chosen: Options) -> Picture:
     if name not in kind_names():
         raise CannotDrawError("kind", name, "one of " + ", ".join(kind_names()))
     if lacking := load_kind(name).lacks(data):

@@ -53,15 +53,14 @@ def _settings(path: str | pathlib.Path) -> Any:
 
 def _own_settings(path: str) -> Any:
     """The settings of a user's file: what Matplotlib says of a bad line is raised, not logged."""
-    if not pathlib.Path(path).is_file():
-        raise CannotDrawError("style", path, "a Matplotlib style file")
     heard: list[str] = []
     listener = logging.Handler()
     listener.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("matplotlib")
     logger.addHandler(listener)
     try:
-        settings = _settings(path)
+        with open(path, "rb"):  # Matplotlib takes other words for names of its own styles, and addresses
+            settings = _settings(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise CannotDrawError("style", path, f"a Matplotlib style file ({error})") from None
     finally:

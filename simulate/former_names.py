@@ -1,4 +1,4 @@
-"""Names that version 0.1.0 used for what has another name now; old files and command lines still have them."""
+"""What keeps files and command lines of earlier versions of use: former names, and fields that they lack."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,6 +13,10 @@ FIELDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Fields of `simulate.Experiment`: their former names, and their present ones."""
+
+LATER_FIELDS = frozenset({"finetune_steps"})
+"""Fields of `simulate.Experiment` that came after files were first named after experiments: while one has its
+default, which leaves a run as it was without it, the name does not depend on it."""
 
 VARIABLES: Mapping[str, str] = MappingProxyType({"redone": "fallback"})
 """Variables of a result."""

@@ -90,7 +90,7 @@ def draw_to(
     Raises:
         ConfigurationError: naming the kind or option that does not fit the data.
     """
-    from figures.pictures import choose_kind, draw_picture, possible_kinds
+    from figures.pictures import choose_kind, draw_pictures, possible_kinds
     from figures.values import select
 
     console = console or console_for(None)
@@ -100,8 +100,7 @@ def draw_to(
         names = list(possible if tuple(kinds) == (_ALL,) else dict.fromkeys(kinds)) or [choose_kind(data)]
         files = {name: _file(path, name, len(names) > 1) for name in names}
         require_targets({"figure": files.values()}, inputs={"file": inputs})
-        pictures = {name: draw_picture(name, data, options) for name in names}
-        for name, picture in pictures.items():
+        for name, picture in zip(names, draw_pictures(names, data, options), strict=True):
             write_picture(files[name], picture.figure, picture.caption, options)
             console.print(f"{name}: {files[name]}", soft_wrap=True)
             console.print(picture.caption, soft_wrap=True)

@@ -38,14 +38,14 @@ def _results(paths: Sequence[str | os.PathLike[str]]) -> list[xr.Dataset]:
     specifications = [path for path in files if path.suffix == ".toml"]
     if specifications:
         folders = [path for path in files if path not in specifications]
-        if len(specifications) != 1 or len(folders) != 1 or not folders[0].is_dir():
+        if len(specifications) != 1 or len(folders) != 1 or not os.path.isdir(folders[0]):
             shown = " ".join(map(str, files))
             raise ConfigurationError("file", shown, "one specification and the folder with its results")
         specification = read_specification(specifications[0])
         return [_ready(result, str(cell)) for cell, result in each_result(specification, folders[0])]
     found: list[pathlib.Path] = []
     for path in files:
-        inside = sorted(path.glob("[!.]*.nc")) if path.is_dir() else [path]
+        inside = sorted(path.glob("[!.]*.nc")) if os.path.isdir(path) else [path]
         if not inside:
             raise ConfigurationError("file", str(path), "a folder with results, *.nc")
         found += inside

@@ -10,6 +10,7 @@ from typing import Any
 from promptfolio.sweep.fields import Kind, field_kinds
 from simulate.engines.choice import choose_engine
 from simulate.experiment import Experiment
+from simulate.former_names import LATER_FIELDS
 
 NAME_LENGTH = 16
 """Hexadecimal digits of a name, 64 bits: some two of a million cells share a name with chance 3e-8, and that is
@@ -71,8 +72,12 @@ def canonical_json(experiment: Experiment) -> str:
 
 
 def canonical_fields(experiment: Experiment) -> Mapping[str, Any]:
-    """The fields of an experiment as JSON writes them, in one spelling."""
-    return {name: _canonical(kind, getattr(experiment, name)) for name, kind in field_kinds().items()}
+    """The fields of an experiment as JSON writes them, in one spelling, without later ones at their defaults."""
+    return {
+        name: _canonical(kind, value)
+        for name, kind in field_kinds().items()
+        if (value := getattr(experiment, name)) != getattr(Experiment, name) or name not in LATER_FIELDS
+    }
 
 
 def _canonical(kind: Kind, value: Any) -> Any:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from figures import kinds
 from figures.options import CannotDrawError, Options
-from figures.pictures import choose_kind, draw_picture, kind_names, load_kind
+from figures.pictures import choose_kind, draw_picture, draw_pictures, kind_names, load_kind
 
 TIMES = [0, 1, 2, 5, 20, 80]
 WORDS = {"beta": "β, shared thing (T4)", "gamma_own": "γ, own thing", "phi_norm": "‖φ‖, noise thing"}
@@ -308,3 +308,16 @@ def test_grey_and_styles_of_ones_own(tmp_path: pathlib.Path) -> None:
     own.write_text("no.such.setting: 1\n", encoding="utf-8")
     with pytest.raises(CannotDrawError, match="style"):
         draw_picture("learning", data, Options(style=str(own)))
+
+
+def test_an_option_that_no_picture_follows_is_refused() -> None:
+    data = run_dataset()
+    for options, said in (
+        (Options(x="clients"), "x = 'clients'"),
+        (Options(of="accuracy"), "of = 'accuracy'"),
+    ):
+        with pytest.raises(CannotDrawError, match=f"{said}.*learning does not depend on it"):
+            draw_picture("learning", data, options)
+    assert len(draw_pictures(["learning", "noise"], data, Options(spread="each", y_scale="linear"))) == 2
+    with pytest.raises(CannotDrawError, match="left out: learning, noise does not depend"):
+        draw_pictures(["learning", "noise"], data, Options(x="clients"))

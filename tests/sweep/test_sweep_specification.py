@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from promptfolio.sweep import Specification, cell_name, parse_specification, read_specification
-from promptfolio.sweep.cell import canonical_json, compiled_shape
+from promptfolio.sweep.cell import canonical_fields, canonical_json, compiled_shape
 from promptfolio.sweep.fields import field_kinds
 from simulate import ConfigurationError, Experiment
+from simulate.former_names import LATER_FIELDS
 
 
 def parsed(text: str) -> Specification:
@@ -241,6 +242,7 @@ def test_every_field_changes_the_name() -> None:
         "prompt_dim": {"prompt_dim": 40},
         "activation": {"activation": "softplus"},
         "scheme": {"scheme": "posthoc"},
+        "finetune_steps": {"scheme": "finetuned", "finetune_steps": 2, "record": ()},
         "theta": {"theta": (0.25,)},
         "class_prior": {"class_prior": (0.5, 0.6)},
         "optimizer": {"optimizer": "adam", "engine": "prompt"},
@@ -259,6 +261,14 @@ def test_every_field_changes_the_name() -> None:
         changed = base.replace(**changes.get(field, {field: small.get(kind)}))
         names.add(cell_name(changed))
     assert len(names) == 1 + len(kinds)
+
+
+def test_a_later_field_changes_the_name_unless_it_has_its_default() -> None:
+    tuned = Experiment(clients=2, samples=(4,), rounds=3, noise_dim=30, scheme="finetuned", finetune_steps=1)
+    assert cell_name(tuned) != cell_name(tuned.replace(finetune_steps=2))
+    assert set(field_kinds()) >= LATER_FIELDS
+    plain = canonical_fields(tuned.replace(scheme="joint", finetune_steps=0, record=()))
+    assert not LATER_FIELDS & set(plain)
 
 
 @pytest.mark.parametrize(

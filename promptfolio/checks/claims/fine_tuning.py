@@ -117,7 +117,7 @@ def _narrow(rounds: int, replicates: int) -> tuple[xr.Dataset, xr.Dataset]:
     tuned = experiment(NARROW, rounds, 200, replicates, engine="gram")
     result = run(tuned)
     by_step = result.accuracy.sel(predictor="mixture").isel(theta=0).mean("client", skipna=False)
-    fine = by_step.isel(step=int(by_step.mean("seed", skipna=False).argmax("step")))
+    fine = by_step.isel(step=int(by_step.mean("seed", skipna=False).argmax("step", skipna=False)))
     apart = {"scheme": "posthoc", "finetune_steps": 0, "record": (), "engine": "coefficient"}
     trained = {
         time: train_portfolio(tuned.replace(**apart, rounds=time)) for time in sorted({rounds, *LOCAL_ROUNDS})
@@ -141,7 +141,7 @@ def judge(data: xr.Dataset) -> Finding:
     """s* within 10 % and one step, accuracy as of the best mixture; at N/L = 1.33 a gain in every paired seed."""
     gain = data.fine_tuned - data.mixture
     seeds = gain.sizes["seed"]
-    error = gain.std("seed", ddof=1) / np.sqrt(seeds)
+    error = gain.std("seed", ddof=1, skipna=False) / np.sqrt(seeds)
     recorded = np.asarray([_GAIN[int(rounds)] for rounds in data.late_rounds])
     return Finding(
         CLAIM,

@@ -104,8 +104,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "simulate.engines.rows.engine",
         "the estimated work of training forgets the local steps",
         ("tests/simulate/test_cost.py::test_the_work_of_training_is_that_of_its_products",),
-        "* experiment.rows * experiment.local_steps",
-        "* experiment.rows",
+        "experiment.training_steps * products",
+        "experiment.training_rounds * products",
     ),
     Edited(
         "study_names_rounded",

@@ -2,11 +2,12 @@
 
 import dataclasses
 import pathlib
+import shutil
 import types
 import typing
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from tests.stress.case import SWEEP
+from tests.stress.case import SWEEP, Materials
 
 TINY: dict[str, tuple[str, ...]] = {
     "simulate": (
@@ -34,6 +35,7 @@ TINY: dict[str, tuple[str, ...]] = {
     "check": ("--quick", "--claims", "aggregation"),
     "derive": ("--tags", "T1"),
     "figures": (),
+    "plot": ("run.nc", "--out", "picture.png"),
     "audit": ("--quick",),
     "bench": ("--quick", "--cases", "S1"),
     "reproduce": ("--quick",),
@@ -80,7 +82,7 @@ class Flag(NamedTuple):
         return self.type is str and self.field in WRITTEN
 
 
-WRITTEN = ("out", "json", "report", "record", "pictures", "compilation_cache")
+WRITTEN = ("out", "json", "report", "record", "pictures", "figure", "compilation_cache")
 """Flags that name a file or a folder to write."""
 FOLDERS = {
     ("mixing", "out"),
@@ -145,11 +147,13 @@ def without(words: tuple[str, ...], flag: Flag) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def files_for(command: str) -> Any:
+def files_for(command: str, materials: Materials) -> Any:
     """What puts a command's own input files into its folder."""
 
     def prepare(folder: pathlib.Path) -> None:
         if command == "sweep":
             (folder / "spec.toml").write_text(SWEEP, encoding="utf-8")
+        if command == "plot":
+            shutil.copy(materials.result, folder / "run.nc")
 
     return prepare

@@ -8,7 +8,7 @@ from tests.stress.case import Case, Materials
 from tests.stress.inputs import commands, values
 from tests.stress.inputs.commands import Flag
 
-_MAY_BE_NEGATIVE = ("activation_parameter",)
+_MAY_BE_NEGATIVE = ("activation_parameter", "x_limits", "y_limits")
 _MAY_BE_HUGE = ("seed", "partition_seed", "prompt_dim", "workers")
 _FREE = ("optimizer_options",)
 _SHARE_OF_ACCEPTABLE = 0.25
@@ -18,10 +18,10 @@ _SHARE_OF_ACCEPTABLE = 0.25
 def draw(rng: random.Random, materials: Materials) -> Case:
     """One bad flag."""
     if rng.random() < 0.06:
-        return _no_flag(rng)
+        return _no_flag(rng, materials)
     flag = rng.choice(_flags())
     for _ in range(100):
-        case = _with_value(rng, flag)
+        case = _with_value(rng, flag, materials)
         if case.must or (flag.command not in commands.SLOW and rng.random() < _SHARE_OF_ACCEPTABLE):
             return case
     raise AssertionError(f"no bad value for {flag.word}")
@@ -32,7 +32,7 @@ def _flags() -> tuple[Flag, ...]:
     return tuple(flag for flag in commands.flags() if not flag.is_path)
 
 
-def _with_value(rng: random.Random, flag: Flag) -> Case:
+def _with_value(rng: random.Random, flag: Flag, materials: Materials) -> Case:
     kind, given, must = _value(rng, flag)
     words = commands.without(commands.TINY[flag.command], flag)
     if flag.positional:
@@ -56,7 +56,7 @@ def _with_value(rng: random.Random, flag: Flag) -> Case:
         (flag.command, *words),
         fields,
         must,
-        commands.files_for(flag.command),
+        commands.files_for(flag.command, materials),
     )
 
 
@@ -118,7 +118,7 @@ def _pairs(rng: random.Random) -> tuple[str, tuple[str, ...], bool]:
     )
 
 
-def _no_flag(rng: random.Random) -> Case:
+def _no_flag(rng: random.Random, materials: Materials) -> Case:
     """Words that no command knows."""
     command = rng.choice(list(commands.TINY))
     tiny = commands.TINY[command]
@@ -135,6 +135,6 @@ def _no_flag(rng: random.Random) -> Case:
             ("flag before the command", ("--seed", "1", command, *tiny)),
         ]
     )
-    if kind == "flag without a value" and command in ("derive", "figures"):
+    if kind == "flag without a value" and command in ("derive", "figures", "plot"):
         kind, words = "unknown word", (command, *tiny, value)
-    return Case(command, kind, words, ("",), True, commands.files_for(command))
+    return Case(command, kind, words, ("",), True, commands.files_for(command, materials))

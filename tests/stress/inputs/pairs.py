@@ -25,7 +25,7 @@ def draw(rng: random.Random, materials: Materials) -> Case:
         else:
             words = (*words, f"{flag.word}={value}")
     names = tuple(name for field in fields for name in declared[field].names)
-    return Case(command, kind, (command, *words), names, True, commands.files_for(command))
+    return Case(command, kind, (command, *words), names, True, commands.files_for(command, materials))
 
 
 def _trained(rng: random.Random) -> str:

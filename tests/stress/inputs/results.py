@@ -15,13 +15,15 @@ Damage = tuple[str, bool, Callable[[pathlib.Path], object]]
 
 
 def draw(rng: random.Random, materials: Materials) -> Case:
-    """One bad result, for `load_result`, `load_sweep`, or `sweep --status` and `figures`."""
+    """One bad result, for `load_result`, `load_sweep`, or the commands `figures` and `plot`."""
     kind, must, damage = rng.choice(_damages(rng))
-    reader = rng.choice(["load_result", "load_result", "load_sweep", "load_sweep", "figures"])
+    reader = rng.choice(["load_result", "load_result", "load_sweep", "load_sweep", "figures", "plot"])
     if reader == "load_result":
         return _single(kind, must, damage, materials)
     if reader == "load_sweep":
         return _of_sweep(kind, must, damage, materials)
+    if reader == "plot":
+        return _drawn(kind, must, damage, materials)
     words = ("figures", "--data", "data", "--out", "drawn")
 
     def prepare(here: pathlib.Path) -> None:
@@ -43,6 +45,15 @@ def _single(kind: str, must: bool, damage: Callable[[pathlib.Path], object], mat
         _require_equal(load_result("run.nc"), load_result(materials.result))
 
     return Case("load_result", kind, (), ("run.nc",), must, prepare, call)
+
+
+def _drawn(kind: str, must: bool, damage: Callable[[pathlib.Path], object], materials: Materials) -> Case:
+    def prepare(here: pathlib.Path) -> None:
+        shutil.copy(materials.result, here / "run.nc")
+        damage(here / "run.nc")
+
+    words = ("plot", "run.nc", "--out", "picture.png")
+    return Case("plot", kind, words, ("run.nc",), must, prepare)
 
 
 def _of_sweep(kind: str, must: bool, damage: Callable[[pathlib.Path], object], materials: Materials) -> Case:

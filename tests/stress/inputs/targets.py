@@ -41,7 +41,7 @@ def draw(rng: random.Random, materials: Materials) -> Case:
     # What may be accepted is drawn less often: most of it trains something.
     target = rng.choice([each for each in targets if each.must or (not slow and rng.random() < 0.25)])
     words = _needing(flag, commands.without(commands.TINY[flag.command], flag))
-    inputs = commands.files_for(flag.command)
+    inputs = commands.files_for(flag.command, materials)
 
     def prepare(here: pathlib.Path) -> None:
         inputs(here)
