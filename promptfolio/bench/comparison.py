@@ -5,7 +5,6 @@ The toolkit's time is that of `simulate.run`, end to end: draw, train, record, l
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -131,9 +130,9 @@ class CaseTime:
         return self.operations / self.seconds
 
     @property
-    def training_rate(self) -> float:
-        """Operations of training per second of training; NaN for runs too short to tell the two apart."""
-        return self.operations / self.training_seconds if self.training_seconds > 0 else math.nan
+    def training_rate(self) -> float | None:
+        """Operations of training per second of training; None for runs too short to tell the two apart."""
+        return self.operations / self.training_seconds if self.training_seconds > 0 else None
 
 
 @dataclasses.dataclass(frozen=True)

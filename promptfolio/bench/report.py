@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -99,14 +98,14 @@ def _use(report: Report) -> TableText:
     rows = []
     for one in report.comparison.cases:
         rates = (one.rate, one.training_rate, one.own_rate, one.square_rate)
-        shares = (one.rate / one.own_rate, one.training_rate / one.own_rate, one.rate / one.square_rate)
+        shares = (one.rate / one.own_rate, _training_share(one), one.rate / one.square_rate)
         rows.append(
             [
                 one.case.name,
                 f"{one.signal_reach:.2g}",
                 f"{one.noise_reach:.2g}",
-                *(f"{rate / 1e9:.1f}" for rate in rates),
-                *(f"{share:.0%}" if math.isfinite(share) else "–" for share in shares),
+                *("–" if rate is None else f"{rate / 1e9:.1f}" for rate in rates),
+                *("–" if share is None else f"{share:.0%}" for share in shares),
                 f"{one.peak_bytes / 2**20:,.0f}",
                 *([f"{one.device_bytes / 2**20:,.0f}"] if accelerators else []),
             ]
@@ -234,6 +233,11 @@ def as_record(report: Report) -> dict[str, Any]:
     }
 
 
+def _training_share(one: CaseTime) -> float | None:
+    """Rate of training alone as a share of the machine's own; None where training is too short to be told."""
+    return None if one.training_rate is None else one.training_rate / one.own_rate
+
+
 def _case_record(one: CaseTime) -> dict[str, Any]:
     return {
         **{key: value for key, value in dataclasses.asdict(one).items() if key not in ("case", "peers")},
@@ -244,7 +248,7 @@ def _case_record(one: CaseTime) -> dict[str, Any]:
         "run_steps_per_second": one.run_steps_per_second,
         "training_seconds": one.training_seconds,
         "share_of_own_rate": one.rate / one.own_rate,
-        "share_of_own_rate_training": one.training_rate / one.own_rate,
+        "share_of_own_rate_training": _training_share(one),
         "share_of_square_rate": one.rate / one.square_rate,
         "peers": {
             peer.name: {

@@ -133,6 +133,17 @@ def test_ratios_and_rates() -> None:
     assert torch["run_steps_per_second"] * 100 == pytest.approx(one.run_steps_per_second)
 
 
+def test_training_too_short_to_be_told_has_no_rate() -> None:
+    short = dataclasses.replace(case_time(), outside_seconds=2.5)
+    report = dataclasses.replace(REPORT, comparison=Comparison((short,), {}))
+    record = as_record(report)
+    (one,) = record["cases"]
+    assert (one["training_seconds"], one["share_of_own_rate_training"]) == (-0.5, None)
+    assert json.loads(json.dumps(record, allow_nan=False, default=str))
+    (row,) = tables(report)[1].rows
+    assert row.count("–") == 2
+
+
 def test_operations_are_those_of_the_products() -> None:
     experiment = sweep(**{**TINY, "clients": 3, "samples": 4}, local_steps=2)
     kernel, blocks = 12 * 12, 3 * 4 * 4  # multiplications, for each θ
