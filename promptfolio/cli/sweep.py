@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from promptfolio.cli.console import console_for, show_notices, styled, table, tracking
+from promptfolio.cli.console import complain, console_for, show_notices, styled, table, tracking
 from promptfolio.cli.cost import announce, require_disk, require_memory
 from promptfolio.cli.options import LARGE_FIELDS, Resources
 from promptfolio.cli.output import emit_json
@@ -109,6 +109,7 @@ class Sweep:
         if failed:
             rows = [(outcome.cell.name, str(outcome.cell), outcome.reason) for outcome in failed]
             console.print(table("Failed cells", ("name", "cell", "reason"), rows))
+            complain(f"{len(failed)} of {len(different)} cells failed; {failed[0].cell}: {failed[0].reason}")
         counts = collections.Counter(outcome.state for outcome in different)
         said = f"{counts['computed']} computed, {counts['found']} there before, {counts['failed']} failed"
         console.print(

@@ -85,9 +85,12 @@ def test_a_failed_cell_is_reported_and_exits_one(
         )
     )
     assert sweep(str(path), "--out", str(tmp_path / "out"), "--workers", "0") == 1
-    shown = capsys.readouterr().out
-    assert "2 cells: 1 computed, 0 there before, 1 failed" in shown
-    assert "noise_offset = 1e-09 is not allowed" in shown
+    shown = capsys.readouterr()
+    assert "2 cells: 1 computed, 0 there before, 1 failed" in shown.out
+    assert "noise_offset = 1e-09 is not allowed" in shown.out
+    (line,) = [each for each in shown.err.splitlines() if "cells failed" in each]
+    assert line.startswith("promptfolio: 1 of 2 cells failed; ")
+    assert "noise_offset = 1e-09 is not allowed" in line
 
 
 def test_a_foreign_file(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, spec: str) -> None:

@@ -48,8 +48,9 @@ def _with_value(rng: random.Random, flag: Flag, materials: Materials) -> Case:
         fields = (*fields, ".npz")
     if flag.command == "clip":
         fields = (*fields, "min_rows")  # of which each client's images may be too few
-    if flag.type is bool:
-        fields = (*fields, "Unrecognized")  # the word after a switch is what is too much
+    if flag.type is bool or "--" in given:
+        # What follows a switch, or the end of all options, is what is too much.
+        fields = (*fields, "Unrecognized")
     return Case(
         flag.command,
         kind,
