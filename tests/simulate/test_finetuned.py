@@ -14,26 +14,12 @@ from simulate.engines.choice import row_engine
 from simulate.running.portfolio import train_portfolio
 from simulate.running.prepared import prepare
 from simulate.validation import ConfigurationError
+from tests.simulate import test_literal_training as literal
 from tests.simulate.test_engines import LINEAR_NOISE, SMALL, difference, gram_difference
 from tests.tolerances import RELATIVE, assert_agree
 
 TUNED: dict[str, Any] = {"scheme": "finetuned", "finetune_steps": 4, "record": ()}
-UNEQUAL = Experiment(
-    clients=4,
-    samples=(2, 6, 3, 1),
-    groups=(0, 1, 0, 2),
-    noise_dim=20,
-    noise_std=0.7,
-    noise_feature_sq=1.7,
-    rounds=5,
-    participation=0.5,
-    local_steps=3,
-    learning_rate=1e-2,
-    init_std=0.1,
-    label_noise=0.3,
-    theta=(0.3, 1.0),
-    **TUNED,
-)
+UNEQUAL = literal.UNEQUAL.replace(rounds=5, theta=(0.3, 1.0), **TUNED)
 
 
 class Loops(NamedTuple):
