@@ -44,7 +44,8 @@ def draw(data: xr.Dataset, options: Options) -> Picture:
             closed = predicted[name]
             if closed is not None:
                 axis.plot(time, mean_over(closed.sel(prompt=prompt), "seed", "client"), **CLOSED_FORM)
-        label = ",  ".join(symbol(data[name]) for name in COEFFICIENTS)
+    label = ",  ".join(symbol(data[name]) for name in COEFFICIENTS)
+    for axis in axes:  # once all are drawn: they share their limits
         set_time_axis(axis, data, label, options, inches, from_zero=True)
     said.append(name_closed_form(axes[0], *predicted.values()))
     letter(axes, [f"{prompt} prompt" for prompt in PROMPTS])

@@ -127,12 +127,14 @@ def test_bands_reach_over_seeds_clients_or_give_way_to_single_clients() -> None:
 
 def test_signal_and_noise_share_the_panel_of_a_prompt() -> None:
     data = run_dataset()
+    data["phi_norm"] = data.phi_norm * xr.where(data.prompt == "local", 3.0, 1.0)
     figure, _ = draw_picture("learning", data)
     for axis, prompt in zip(figure.axes, ("global", "local"), strict=True):
         for name in WORDS:
             assert has_line(axis, TIMES[1:], data[name].sel(prompt=prompt).values[:, 1:].mean(axis=(0, 2)))
         assert axis.get_ylabel() == "β,  γ,  ‖φ‖"
         assert prompt in axis.get_title("left")
+        assert max(line[1].max() for line in lines_of(axis) if line.size) <= axis.get_ylim()[1], "cut off"
 
 
 def test_performance_shows_all_predictors_at_the_middle_theta() -> None:
