@@ -41,7 +41,7 @@ def in_style(options: Options | None = None) -> AbstractContextManager[None]:
     """
     settings = {**mpl.rcParamsDefault, **_settings(STYLE)}
     if options is not None and options.look == "grey":
-        settings["axes.prop_cycle"] = cycler(color=GREYS)
+        settings |= {"axes.prop_cycle": cycler(color=GREYS), "image.cmap": "gray"}
     if options is not None and options.style is not None:
         settings |= _own_settings(options.style)
     return mpl.rc_context(settings)

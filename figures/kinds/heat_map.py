@@ -53,7 +53,7 @@ def draw(data: xr.Dataset, options: Options) -> Picture:
     said.append(best)
     predicted = data.get(PREDICTED) if name == MEASURED else prediction_of(data, name)
     figure, (axis,), inches = open_panels(options, 1, 3.2)
-    shades = axis.pcolormesh(values.transpose(*dims).values, cmap="cividis")
+    shades = axis.pcolormesh(values.transpose(*dims).values)
     axis.grid(False)
     label = axis_label(data[name], inches[1]) + (f", {best}" if best else "")
     figure.colorbar(shades, ax=axis, label=label)

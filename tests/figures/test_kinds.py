@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from figures import kinds
-from figures.options import CannotDrawError, Options
+from figures.options import CannotDrawError, Look, Options
 from figures.pictures import choose_kind, draw_picture, draw_pictures, kind_names, load_kind
 
 TIMES = [0, 1, 2, 5, 20, 80]
@@ -323,3 +323,11 @@ def test_an_option_that_no_picture_follows_is_refused() -> None:
     assert len(draw_pictures(["learning", "noise"], data, Options(spread="each", y_scale="linear"))) == 2
     with pytest.raises(CannotDrawError, match="left out: learning, noise does not depend"):
         draw_pictures(["learning", "noise"], data, Options(x="clients"))
+
+
+@pytest.mark.parametrize(("look", "shades"), [("colour", "cividis"), ("grey", "gray")])
+def test_a_map_has_the_shades_of_its_look(look: Look, shades: str) -> None:
+    axis = draw_picture("heat_map", sweep_dataset(), Options(look=look)).figure.axes[0]
+    drawn = axis.collections[0].get_cmap()
+    assert drawn is not None
+    assert drawn.name == shades
